@@ -1,0 +1,1 @@
+"""A conformance kit for the Vorel API: imports nothing of the mock."""

@@ -1,0 +1,73 @@
+"""The only source of time.
+
+A clock shows seconds since the Unix epoch. It runs, or it stands still (frozen), and it can be moved, forward only.
+A clock may take its time from another clock: a tenant's clock follows the mock's until somebody holds it.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+#: Seconds on a counter that only measures durations; its zero means nothing.
+stopwatch = time.perf_counter
+
+
+class Clock:
+    """A clock that can be held and moved. `source` is where its time comes from while it runs."""
+
+    __slots__ = ("_frozen_at", "_offset", "_source")
+
+    def __init__(self, source: Callable[[], float] = time.time) -> None:
+        self._source = source
+        self._offset = 0.0
+        self._frozen_at: float | None = None
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+        if self._frozen_at is not None:
+            return self._frozen_at
+        return self._source() + self._offset
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still."""
+        return self._frozen_at is not None
+
+    def freeze(self) -> None:
+        """Stand still from now on."""
+        self._frozen_at = self.now()
+
+    def resume(self) -> None:
+        """Run on from the moment shown."""
+        if self._frozen_at is not None:
+            self._offset = self._frozen_at - self._source()
+            self._frozen_at = None
+
+    def set(self, moment: float) -> None:
+        """Show `moment` (seconds since the epoch). ValueError if that lies in the past: time runs forward only."""
+        now = self.now()
+        if moment < now:
+            raise ValueError(f"the clock runs forward only: {iso(moment)} lies before its time, {iso(now)}")
+        self.advance(moment - now)
+
+    def advance(self, seconds: float) -> None:
+        """Move forward by `seconds`. ValueError if negative."""
+        if seconds < 0:
+            raise ValueError(f"the clock runs forward only: cannot advance by {seconds:g} s")
+        if self._frozen_at is not None:
+            self._frozen_at += seconds
+        else:
+            self._offset += seconds
+
+
+def iso(moment: float) -> str:
+    """`moment` as RFC 3339 in UTC with milliseconds: `2026-11-23T06:51:00.000Z`."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none or has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC; write 2027-01-01T00:00:00Z")
+    return moment.timestamp()
