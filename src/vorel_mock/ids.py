@@ -5,7 +5,7 @@ import secrets
 
 
 class Ids:
-    """A stream of identifiers drawn from one seed. `stream` separates streams: a tenant's ids do not depend on another's."""
+    """A stream of identifiers drawn from one seed; `stream` names it, so that one tenant's ids never move another's."""
 
     __slots__ = ("_random",)
 
