@@ -169,6 +169,8 @@ def _problems(
         for name, canonicals in sources.items()
         if len(canonicals) > 1
     ]
+    if problems:
+        return problems  # which of the values counts is open, so nothing can be said of them yet
     for demand in target.required:
         if not _fulfilled(demand, vendor_fields):
             wanted = [_canonical(name, properties) for name in demand.properties]
