@@ -250,7 +250,7 @@ def test_a_hubspot_contact_needs_one_of_three(field: str) -> None:
 def test_a_salesforce_event_needs_an_end_or_a_duration_unless_it_lasts_all_day() -> None:
     push("salesforce", "appointment", {"starts_at": NOON, "ends_at": ONE})
     push("salesforce", "appointment", {"starts_at": NOON, "all_day": True})
-    for not_all_day in ({}, {"all_day": False}, {"all_day": None}):
+    for not_all_day in ({}, {"all_day": False}, {"all_day": None}, {"all_day": "yes"}):
         detail = refusal("salesforce", "appointment", {"starts_at": NOON, **not_all_day})
         assert "one of `ends_at`, `duration_minutes` is required" in detail
 
