@@ -13,14 +13,17 @@ stopwatch = time.perf_counter
 
 
 class Clock:
-    """A clock that can be held and moved. `source` is where its time comes from while it runs."""
+    """A clock that can be held and moved.
+
+    `source` is where its time comes from while it runs; with `at` (seconds since the epoch) it stands still there.
+    """
 
     __slots__ = ("_frozen_at", "_offset", "_source")
 
-    def __init__(self, source: Callable[[], float] = time.time) -> None:
+    def __init__(self, source: Callable[[], float] = time.time, at: float | None = None) -> None:
         self._source = source
         self._offset = 0.0
-        self._frozen_at: float | None = None
+        self._frozen_at = at
 
     def now(self) -> float:
         """Seconds since the Unix epoch."""
@@ -67,7 +70,10 @@ def iso(moment: float) -> str:
 
 def parse_iso(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none or has no offset."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC; write 2027-01-01T00:00:00Z")
     return moment.timestamp()

@@ -1,1 +1,1 @@
-"""store"""
+"""Where the model lives."""

@@ -1,0 +1,5 @@
+"""`python -m vorel_mock`."""
+
+from vorel_mock.cli import main
+
+main()

@@ -1,0 +1,89 @@
+"""One exchange: the request as it came, what each step learned of it, and the answer."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from vorel_mock.contract import Operation
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.tenant import Tenant
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Quota(NamedTuple):
+    """What the limiter saw: requests of the window so far, this one included, and the limits (0 = off)."""
+
+    key_count: int
+    key_limit: int
+    tenant_count: int
+    tenant_limit: int
+    reset_at: int
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """What the client gets."""
+
+    status: int
+    body: bytes
+    headers: Headers = field(default_factory=list)
+
+
+class Refusal(Exception):
+    """A step refuses the request: everything that becomes an ErrorEnvelope.
+
+    `message` is what the client reads, and names nothing secret. `reason` is what the journal tells of why, when that
+    is more than a client may know. `pointer` is the place in the document on which the refusal stands; None is the
+    error response of that status.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: str | None = None,
+        pointer: str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.reason = reason or message
+        self.pointer = pointer
+        self.headers = headers or []
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request on its way. The journal keeps it as it is, and explains it when asked."""
+
+    id: str
+    at: float
+    """Seconds since the epoch, on the mock's clock."""
+    method: str
+    path: str
+    query: bytes
+    headers: Headers
+    body: bytes = b""
+    unreadable: str | None = None
+    """Why the body could not be had whole, if so."""
+    operation: Operation | None = None
+    path_values: dict[str, str] = field(default_factory=dict)
+    tenant: Tenant | None = None
+    key: ApiKey | None = None
+    quota: Quota | None = None
+    decided_by: str = "routing"
+    """The step that the request got to, and that decided the answer."""
+    reason: str = ""
+    pointer: str = ""
+    answer: Answer | None = None
+    duration: float = 0.0
+    """Seconds, from the request's head to its answer."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None

@@ -1,0 +1,75 @@
+"""Step: the operations themselves, plain functions over a tenant. Every other operation answers by example."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from vorel_mock.api import example
+from vorel_mock.api.exchange import Answer, Refusal
+from vorel_mock.api.validation import Arguments
+from vorel_mock.contract import Contract, ContractError, Operation
+from vorel_mock.crm import CrmError
+from vorel_mock.model.crm_records import create_record
+from vorel_mock.model.handoffs import request_handoff
+from vorel_mock.model.tenant import Tenant
+
+#: What answers an operation: the value of its 200 answer, from the tenant, the id of the key, and the arguments.
+Handler = Callable[[Tenant, str, Arguments], dict[str, Any]]
+
+
+def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, *, status: str) -> dict[str, Any]:
+    """Escalate a lead to a human (#/paths/~1api~1v1~1leads~1{id}~1handoff/post).
+
+    A lead of another tenant is not looked at: it answers exactly as one that does not exist.
+    """
+    lead = tenant.leads.get(arguments.path["id"].lower())
+    if lead is None:
+        raise Refusal(404, "No lead with this id is visible to your tenant.")
+    body = arguments.body or {}
+    handoff = request_handoff(
+        tenant, lead, reason=body.get("reason"), summary=body.get("summary"), status=status, key_id=key_id
+    )
+    return {
+        "handoff_id": handoff.id,
+        "lead_id": lead.id,
+        "conversation_id": handoff.conversation_id,
+        "conversation_status": status,
+        "notified_channel": handoff.notified_channel,
+    }
+
+
+def create_crm_record(tenant: Tenant, key_id: str, arguments: Arguments) -> dict[str, Any]:
+    """Push a record into the tenant's CRM (#/paths/~1api~1v1~1crm~1create-record/post); a soft failure is a 200."""
+    body = arguments.body
+    try:
+        record = create_record(
+            tenant, object=body["object"], fields=body["fields"], idempotency_key=body["idempotency_key"]
+        )
+    except CrmError as failure:
+        return {"ok": False, "error": failure.error, "detail": failure.detail}
+    answer = {"ok": True, "external_id": record.external_id}
+    return answer if record.record_url is None else {**answer, "record_url": record.record_url}
+
+
+def handlers(contract: Contract) -> dict[str, Handler]:
+    """The handlers by operationId."""
+    made: dict[str, Handler] = {"createCrmRecord": create_crm_record}
+    for operation in contract.operations:
+        if operation.id == "handoffLead":
+            made[operation.id] = partial(handoff_lead, status=_conversation_status(contract, operation))
+    return made
+
+
+def by_example(contract: Contract, operation: Operation) -> Answer:
+    """The one answer of an operation that has no handler."""
+    return example.answer(contract, operation)
+
+
+def _conversation_status(contract: Contract, operation: Operation) -> str:
+    """The status that a handoff leads to: the only one that the document allows in the answer."""
+    try:
+        content = operation.responses["200"]["content"]["application/json"]
+        schema = contract.resolve(content["schema"])
+        return str(contract.resolve(schema["properties"]["conversation_status"])["enum"][0])
+    except (KeyError, IndexError):
+        raise ContractError(f"{operation.id}: its 200 answer has no enum for conversation_status") from None

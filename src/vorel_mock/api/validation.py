@@ -1,0 +1,155 @@
+"""Step: is the request what the document says? Path and other parameters first, then the body; 400 names the field."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from vorel_mock.api.exchange import Exchange, Refusal
+from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json
+
+#: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
+MAX_DEPTH = 128
+
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What an operation is called with."""
+
+    path: dict[str, str]
+    parameters: dict[str, Any]
+    """Query, header and cookie parameters that were given, by name."""
+    body: Any
+    """The JSON value; None when there was none (a body that says `null` never gets here for our two operations)."""
+
+
+def validate(exchange: Exchange, operation: Operation) -> Arguments:
+    """The request's parameters and body, checked against the document; Refusal with 400 names what is wrong."""
+    given: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        if parameter.location == "path":
+            _check_parameter(parameter, exchange.path_values[parameter.name])
+        else:
+            values = _values(exchange, parameter)
+            if values:
+                given[parameter.name] = _check_parameter(parameter, *values)
+            elif parameter.required:
+                raise Refusal(400, f"{parameter.name}: is required")
+    body = _body(exchange, operation.body) if operation.body is not None else None
+    return Arguments(exchange.path_values, given, body)
+
+
+def _check_parameter(parameter: Parameter, *texts: str) -> Any:
+    validator = parameter.validator
+    value = _coerce(parameter, texts)
+    if validator is not None and not validator.is_valid(value):
+        raise _refusal(validator, value, parameter.name)
+    return value
+
+
+def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
+    """The texts given for a query, header or cookie parameter."""
+    if parameter.location == "query":
+        pairs = parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True)
+        return [value for name, value in pairs if name == parameter.name]
+    if parameter.location == "cookie":
+        cookies = (exchange.header(b"cookie") or b"").decode("latin-1").split(";")
+        pairs = [(name.strip(), value) for name, _, value in (cookie.partition("=") for cookie in cookies)]
+        return [value for name, value in pairs if name == parameter.name]
+    header = exchange.header(parameter.name.lower().encode())
+    return [] if header is None else [header.decode("latin-1")]
+
+
+def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
+    """A parameter is text; read it as the types that its schema admits."""
+    if "array" in parameter.types:
+        parts = texts if parameter.explode and parameter.location == "query" else texts[-1].split(",")
+        return [_scalar(part, parameter.item_types) for part in parts]
+    return _scalar(texts[-1], parameter.types)
+
+
+def _scalar(text: str, types: frozenset[str]) -> Any:
+    if types & {"integer", "number"}:
+        try:
+            return int(text) if text.lstrip("-").isdecimal() else float(text)
+        except ValueError:
+            return text
+    if "boolean" in types and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def _body(exchange: Exchange, body: Body) -> Any:
+    if exchange.unreadable is not None:
+        raise Refusal(400, f"body: {exchange.unreadable}", pointer=body.pointer)
+    if not exchange.body:
+        if body.required:
+            raise Refusal(400, "body: is required", pointer=body.pointer)
+        return None
+    content_type = exchange.header(b"content-type")
+    if content_type is not None and content_type != b"application/json":
+        media_type = content_type.decode("latin-1").partition(";")[0].strip().lower()
+        if not is_json(media_type):
+            if media_type in body.media_types:
+                return None  # declared by a document that knows more than JSON: taken, not looked into
+            raise Refusal(400, "Content-Type: must be application/json", pointer=body.pointer)
+    value = _parse(exchange, body)
+    validator = body.json_validator
+    if validator is not None and not validator.is_valid(value):
+        raise _refusal(validator, value, "body")
+    return value
+
+
+def _parse(exchange: Exchange, body: Body) -> Any:
+    raw = exchange.body
+    try:
+        # Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8; keeps integers of any size.
+        value = _decode(raw)
+    except RecursionError:
+        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        if exchange.header(b"content-encoding") is not None:
+            raise Refusal(400, "body: a Content-Encoding is not supported; send plain JSON") from None
+        raise Refusal(400, f"body: is not valid JSON in UTF-8 ({_why(raw)})", pointer=body.pointer) from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer)
+    return value
+
+
+def _why(raw: bytes) -> str:
+    """Where the JSON breaks. Told by the standard library, whose words are the known ones; never quotes the body."""
+    try:
+        json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        return f"byte {problem.start} is not UTF-8"
+    except json.JSONDecodeError as problem:
+        return f"{problem.msg[0].lower()}{problem.msg[1:]}: line {problem.lineno} column {problem.colno}"
+    except RecursionError:
+        pass
+    # The standard library takes what the contract's JSON does not have; it alone is left.
+    return "NaN, Infinity, numbers beyond a double and lone surrogates are not JSON"
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return depth - 1
+
+
+def _refusal(validator: Validator, value: Any, name: str) -> Refusal:
+    """A 400 that names every field at fault, the first one first."""
+    violations = list(validator.violations(value))
+    shown = [f"{violation.field or name}: {violation.message}" for violation in violations[:5]]
+    pointer = violations[0].pointer if violations else None
+    return Refusal(400, "; ".join(dict.fromkeys(shown)), pointer=pointer)

@@ -1,0 +1,54 @@
+"""The ASGI application: the API, and beside it the control plane."""
+
+from starlette.types import Message, Receive, Scope, Send
+
+from vorel_mock.api.envelope import http_date
+from vorel_mock.control.app import PREFIX
+from vorel_mock.control.app import build as build_control
+from vorel_mock.mock import Mock
+
+
+class App:
+    """Everything that a mock answers over HTTP. Paths below /_mock are the control plane's, all others the API's."""
+
+    def __init__(self, mock: Mock) -> None:
+        self.mock = mock
+        self._api = mock.api
+        self._control = build_control(mock)
+
+    async def start(self) -> None:
+        """Do what would otherwise make the first request wait."""
+        await self._api.start()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith(PREFIX) and (path == PREFIX or path[len(PREFIX)] == "/"):
+                await self._control(scope, receive, self._dated(send))
+            else:
+                await self._api(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def _dated(self, send: Send) -> Send:
+        """The server adds no Date of its own, because the mock has a clock of its own."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                empty = message["status"] == 204  # Flask gives even nothing a media type
+                headers = [h for h in message.get("headers", ()) if not (empty and h[0] == b"content-type")]
+                message = {**message, "headers": [*headers, (b"date", http_date(int(self.mock.clock.now())))]}
+            await send(message)
+
+        return dated

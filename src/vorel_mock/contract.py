@@ -1,0 +1,380 @@
+"""The contract document, read once: operations, scopes, header names, error codes, compiled validators.
+
+Whatever the document says is taken from here, so that it is never typed a second time. JSON pointers are written as
+URI fragments (`#/paths/~1api~1v1…/post`), the form in which a reader can look them up.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import jsonschema_rs
+import yaml
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_URI = "urn:vorel:contract"
+_PROBLEMS_SHOWN = 3
+
+
+class ContractError(Exception):
+    """A document that cannot be served; the message says what is wrong with it, in one line."""
+
+
+def default_path() -> Path:
+    """Where the vendored document is: beside the installed packages, or at the root of a checkout."""
+    installed = Path(__file__).parent.parent / "vorel_contract" / "openapi.json"
+    return installed if installed.exists() else Path(__file__).parents[2] / "openapi.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which a value breaks its schema."""
+
+    field: str
+    """The member at fault, as a dotted path within the value; empty for the value itself."""
+    message: str
+    """What the schema asks for. Never quotes the value, which may hold a secret."""
+    pointer: str
+    """The keyword of the document that is broken."""
+
+
+class Validator:
+    """One schema of the document, compiled, JSON Schema 2020-12, formats asserted."""
+
+    __slots__ = ("_compiled", "is_valid")
+
+    def __init__(self, registry: jsonschema_rs.Registry, pointer: str) -> None:
+        # The fragment of a URI cannot hold braces and quotes as they are; a pointer can.
+        reference = _URI + quote(pointer, safe="#/~!$&'()*+,;=:@-._")
+        self._compiled = jsonschema_rs.Draft202012Validator(
+            {"$ref": reference}, registry=registry, validate_formats=True, mask="value"
+        )
+        self.is_valid = self._compiled.is_valid
+
+    def violations(self, value: object) -> Iterator[Violation]:
+        """Every way in which `value` breaks the schema."""
+        for error in self._compiled.iter_errors(value):
+            path = [str(step) for step in error.instance_path]
+            details = error.kind.as_dict()
+            if "property" in details:  # `required`: the path ends at the object, the fault is its member
+                path.append(str(details["property"]))
+            if "options" in details:
+                message = "must be one of " + ", ".join(json.dumps(option) for option in details["options"])
+            elif "property" in details:
+                message = "is required"
+            else:
+                message = re.sub(r"^value (is )?", lambda m: "is " if m[1] else "", error.message)
+            location = (error.absolute_keyword_location or "").removeprefix(_URI)
+            yield Violation(".".join(path), message, unquote(location))
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an operation: path, query, header or cookie."""
+
+    name: str
+    location: str
+    required: bool
+    explode: bool
+    types: frozenset[str]
+    item_types: frozenset[str]
+    validator: Validator | None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What an operation says of its request body."""
+
+    required: bool
+    media_types: tuple[str, ...]
+    json_validator: Validator | None
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One alternative of an operation's `security`: the scopes that a key needs to satisfy it."""
+
+    scopes: frozenset[str]
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the document."""
+
+    id: str
+    method: str
+    path: str
+    pointer: str
+    parameters: tuple[Parameter, ...]
+    body: Body | None
+    security: tuple[Requirement, ...]
+    """Alternatives; empty when the operation asks for no key."""
+    responses: Mapping[str, Mapping[str, Any]]
+    """Status (or `default`) to the response object, references resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitHeaders:
+    """The names of the headers that tell about the limit; None for one that the document does not declare."""
+
+    retry_after: str | None
+    limit: str | None
+    remaining: str | None
+    reset: str | None
+
+
+class Contract:
+    """The document and what is read from it. Compiled parts are made on first use and kept."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self._registry = jsonschema_rs.Registry([(_URI, document)], draft=jsonschema_rs.Draft202012)
+
+    def resolve(self, node: Any) -> Any:
+        """`node`, or what it refers to when it is a reference within the document."""
+        seen = 0
+        while isinstance(node, dict) and "$ref" in node:
+            reference = node["$ref"]
+            if not isinstance(reference, str) or not reference.startswith("#/") or (seen := seen + 1) > 50:
+                raise ContractError(f"$ref {reference!r} cannot be resolved within the document")
+            node = self.at(reference)
+        return node
+
+    def at(self, pointer: str) -> Any:
+        """The value at a JSON pointer of the document; ContractError if there is none."""
+        node: Any = self.document
+        for step in pointer.removeprefix("#").split("/")[1:]:
+            name = unquote(step).replace("~1", "/").replace("~0", "~")
+            try:
+                node = node[int(name)] if isinstance(node, list) else node[name]
+            except (KeyError, IndexError, ValueError, TypeError):
+                raise ContractError(f"the document has nothing at {pointer}") from None
+        return node
+
+    def validator(self, pointer: str) -> Validator:
+        """The schema at `pointer`, compiled."""
+        try:
+            return Validator(self._registry, pointer)
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ContractError(f"the schema at {pointer} cannot be compiled: {_first_line(error)}") from None
+
+    @cached_property
+    def base_path(self) -> str:
+        """The path of the first server's URL, under which every path of the document lies; mostly empty."""
+        servers = self.document.get("servers") or [{"url": "/"}]
+        return urlsplit(str(servers[0]["url"])).path.rstrip("/")
+
+    @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """Every operation, in the document's order."""
+        found = []
+        for path, item in (self.document.get("paths") or {}).items():
+            item = self.resolve(item)
+            found += [self._operation(path, method, item) for method in METHODS if method in item]
+        ids = [operation.id for operation in found]
+        for operation_id in ids:
+            if ids.count(operation_id) > 1:
+                raise ContractError(f"operationId {operation_id!r} stands twice")
+        return tuple(found)
+
+    def _operation(self, path: str, method: str, item: dict[str, Any]) -> Operation:
+        node = item[method]
+        pointer = f"#/paths/{_escape(path)}/{method}"
+        shared = [(p, f"#/paths/{_escape(path)}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
+        own = [(p, f"{pointer}/parameters/{i}") for i, p in enumerate(node.get("parameters", []))]
+        # An operation's parameter takes the place of the path's of the same name and location.
+        parameters = {(p.name, p.location): p for p in (self._parameter(*entry) for entry in shared + own)}
+        return Operation(
+            id=node.get("operationId") or f"{method} {path}",
+            method=method,
+            path=self.base_path + path,
+            pointer=pointer,
+            parameters=tuple(parameters.values()),
+            body=self._body(node, pointer),
+            security=self._security(node, pointer),
+            responses={str(status): self.resolve(r) for status, r in (node.get("responses") or {}).items()},
+        )
+
+    def _parameter(self, node: dict[str, Any], pointer: str) -> Parameter:
+        if "$ref" in node:
+            pointer = node["$ref"]
+            node = self.resolve(node)
+        schema = self.resolve(node.get("schema", {}))
+        simple = node["in"] in ("path", "header")
+        return Parameter(
+            name=node["name"],
+            location=node["in"],
+            required=bool(node.get("required")),
+            explode=bool(node.get("explode", not simple)),
+            types=_types(schema),
+            item_types=_types(self.resolve(schema.get("items", {}))) if isinstance(schema, dict) else frozenset(),
+            validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
+        )
+
+    def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
+        if "requestBody" not in node:
+            return None
+        pointer = node["requestBody"].get("$ref", f"{pointer}/requestBody")
+        body = self.resolve(node["requestBody"])
+        content = body.get("content") or {}
+        media = next((m for m in content if is_json(m) and "schema" in content[m]), None)
+        return Body(
+            required=bool(body.get("required")),
+            media_types=tuple(content),
+            json_validator=self.validator(f"{pointer}/content/{_escape(media)}/schema") if media else None,
+            pointer=pointer,
+        )
+
+    def _security(self, node: dict[str, Any], pointer: str) -> tuple[Requirement, ...]:
+        where = f"{pointer}/security" if "security" in node else "#/security"
+        alternatives = node.get("security", self.document.get("security", []))
+        if {} in alternatives:
+            return ()
+        return tuple(
+            Requirement(frozenset(scope for scopes in schemes.values() for scope in scopes), f"{where}/{i}")
+            for i, schemes in enumerate(alternatives)
+        )
+
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """Every scope that some operation asks for."""
+        return frozenset(s for operation in self.operations for need in operation.security for s in need.scopes)
+
+    def scopes_of(self, operation_id: str) -> frozenset[str]:
+        """The scopes that satisfy an operation; none when the document does not have it."""
+        found = (o.security[0].scopes for o in self.operations if o.id == operation_id and o.security)
+        return next(found, frozenset())
+
+    @cached_property
+    def token_pattern(self) -> re.Pattern[str]:
+        """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
+        schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
+        for scheme in map(self.resolve, schemes.values()):
+            if "bearerFormat" in scheme:
+                pattern = re.escape(scheme["bearerFormat"])
+                pattern = re.sub(r"<(\d+)\\?-hex>", r"[0-9a-f]{\1}", pattern)
+                return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
+        return re.compile(r"\S+")
+
+    @cached_property
+    def error_responses(self) -> Mapping[int, tuple[str, str]]:
+        """Status to the pointer and the description of the error response that the document declares for it."""
+        found: dict[int, tuple[str, str]] = {}
+        for path, item in (self.document.get("paths") or {}).items():
+            for method in METHODS:
+                for status, response in (self.resolve(item).get(method, {}).get("responses") or {}).items():
+                    if status.isdigit() and int(status) >= 400:
+                        pointer = f"#/paths/{_escape(path)}/{method}/responses/{status}"
+                        entry = response.get("$ref", pointer), self.resolve(response).get("description", "")
+                        found.setdefault(int(status), entry)
+        return found
+
+    @cached_property
+    def error_codes(self) -> Mapping[int, str]:
+        """Status to error code: the document names its error responses (`RateLimited`) as it names its codes."""
+        names = {status: pointer.rsplit("/", 1)[-1] for status, (pointer, _) in self.error_responses.items()}
+        codes = {status: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for status, name in names.items()}
+        # 405 and 500 are declared for no operation; which of the document's codes they carry is our decision.
+        return {405: "bad_request", 500: "internal_error", **codes}
+
+    @cached_property
+    def rate_limit_headers(self) -> RateLimitHeaders:
+        """The header names of the 429 answer."""
+        limited = (operation.responses["429"] for operation in self.operations if "429" in operation.responses)
+        headers: Mapping[str, Any] = next(limited, {}).get("headers", {})
+        by_suffix = {name.lower().rsplit("-", 1)[-1]: name for name in headers}
+        return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
+
+
+def load(path: Path | None = None) -> Contract:
+    """The contract at `path` (JSON or YAML, OpenAPI 3.1), or the vendored one. ContractError says what is wrong.
+
+    Only a document that somebody brings is checked against the OpenAPI schema here: the vendored one is pinned, and
+    checked by a test.
+    """
+    document = read_document(path or default_path())
+    if path is not None:
+        _check(document)
+    contract = Contract(document)
+    if not contract.operations:
+        raise ContractError("the document declares no operation")
+    return contract
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON or YAML object in the file at `path`; ContractError when it cannot be had."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ContractError("no such file") from None
+    except OSError as error:
+        raise ContractError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ContractError("is not UTF-8 text") from None
+    try:
+        document = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
+    if not isinstance(document, dict):
+        raise ContractError("is not an OpenAPI document: its top level is not an object")
+    return dict(_string_keys(document))
+
+
+def _check(document: dict[str, Any]) -> None:
+    version = document.get("openapi")
+    if not isinstance(version, str) or not version.startswith("3.1."):
+        raise ContractError(f"is not an OpenAPI 3.1 document: its `openapi` member says {version!r}")
+    # Slow to import, and only needed for a document that somebody brings.
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
+    try:
+        problems = [
+            f"{error.message.splitlines()[0][:200]} at #/{'/'.join(map(_escape, map(str, error.absolute_path)))}"
+            for error, _ in zip(OpenAPIV31SpecValidator(document).iter_errors(), range(_PROBLEMS_SHOWN), strict=False)
+        ]
+    except Exception as error:  # the validator fails in many ways on a reference it cannot follow
+        problems = [_first_line(error)]
+    if problems:
+        raise ContractError("is not a valid OpenAPI 3.1 document: " + "; ".join(problems))
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML as JSON sees it: a date is a string."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _string_keys(node: Any) -> Any:
+    """YAML reads the key `200:` as a number; JSON has only strings."""
+    if isinstance(node, dict):
+        return {str(key): _string_keys(value) for key, value in node.items()}
+    return [_string_keys(value) for value in node] if isinstance(node, list) else node
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type, without its parameters, is JSON."""
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def _types(schema: Any) -> frozenset[str]:
+    declared = schema.get("type", ()) if isinstance(schema, dict) else ()
+    return frozenset([declared] if isinstance(declared, str) else declared)
+
+
+def _escape(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,78 @@
+"""The control plane as an application: its own document, Flask handlers behind stock Connexion, Swagger UI."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from connexion.jsonifier import Jsonifier
+from connexion.lifecycle import ConnexionResponse
+from connexion.options import SwaggerUIOptions
+from flask_swagger_ui import get_swaggerui_blueprint
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from vorel_mock.control import handlers
+from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver
+from vorel_mock.mock import Mock
+from vorel_mock.redaction import redact
+
+logger = logging.getLogger("vorel_mock")
+
+PREFIX = "/_mock"
+DOCUMENT = Path(__file__).parent / "openapi.yaml"
+
+
+def build(mock: Mock) -> ASGIApp:
+    """The ASGI application that answers below /_mock."""
+    app = FlaskApp(
+        "vorel_mock.control",
+        specification_dir=str(DOCUMENT.parent),
+        jsonifier=Jsonifier(indent=2),
+        swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
+        server_args={"static_folder": None},
+    )
+    app.add_api(DOCUMENT.name, base_path=PREFIX, resolver=_Handlers(handlers.bind(mock)))
+    app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
+    app.add_error_handler(HTTPException, lambda request, error: _error(mock, error.status_code, _text(error)))
+    app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
+    app.app.register_blueprint(
+        get_swaggerui_blueprint(
+            f"{PREFIX}/docs",
+            f"{PREFIX}/contract.json",
+            config={
+                "app_name": "vorel-mock",
+                "urls": [
+                    {"name": "Vorel API", "url": f"{PREFIX}/contract.json"},
+                    {"name": "vorel-mock control plane", "url": f"{PREFIX}/openapi.json"},
+                ],
+                "validatorUrl": None,
+            },
+        )
+    )
+    return cast(ASGIApp, app)
+
+
+class _Handlers(Resolver):
+    def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
+        super().__init__()
+        self._functions = functions
+
+    def resolve_function_from_operation_id(self, operation_id: str) -> Callable[..., Any]:
+        return self._functions[operation_id]
+
+
+def _text(error: Any) -> str:
+    return str(error.detail or getattr(error, "title", "") or "")
+
+
+def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
+    logger.error("control plane: %r", error, exc_info=error)
+    return _error(mock, 500, "The mock failed. This is a bug of the mock.")
+
+
+def _error(mock: Mock, status: int, message: str) -> ConnexionResponse:
+    code = mock.contract.error_codes.get(status, "bad_request" if status < 500 else "internal_error")
+    body = {"error": {"code": code, "message": redact(message)}}
+    return ConnexionResponse(status_code=status, content_type="application/json", body=json.dumps(body))

@@ -1,0 +1,43 @@
+"""Connexion, imported without Starlette's test client.
+
+`connexion.apps.abstract` imports it at the top for a method that a server never calls. It costs a third of the
+start-up, and warns on the console when httpx is newer than it likes. A placeholder stands in while Connexion is
+imported, and is taken away again: whoever wants the real test client imports it as ever.
+"""
+
+import sys
+from types import ModuleType
+
+_TEST_CLIENT = "starlette.testclient"
+
+if _TEST_CLIENT in sys.modules:
+    import connexion
+else:
+    _placeholder = ModuleType(_TEST_CLIENT)
+    _placeholder.TestClient = object  # type: ignore[attr-defined]  # the one name that Connexion takes
+    sys.modules[_TEST_CLIENT] = _placeholder
+    try:
+        import connexion
+    finally:
+        del sys.modules[_TEST_CLIENT]
+
+from connexion import FlaskApp  # noqa: E402 - only after the placeholder has done its work
+from connexion.exceptions import ProblemException  # noqa: E402
+from connexion.middleware import ConnexionMiddleware, MiddlewarePosition  # noqa: E402
+from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware  # noqa: E402
+from connexion.middleware.routing import RoutingMiddleware  # noqa: E402
+from connexion.operations import AbstractOperation  # noqa: E402
+from connexion.resolver import Resolver  # noqa: E402
+
+__all__ = [
+    "AbstractOperation",
+    "ConnexionMiddleware",
+    "FlaskApp",
+    "MiddlewarePosition",
+    "ProblemException",
+    "Resolver",
+    "RoutedAPI",
+    "RoutedMiddleware",
+    "RoutingMiddleware",
+    "connexion",
+]

@@ -1,0 +1,105 @@
+"""Escalating a lead to a human: the conversation's status, the audit row, the event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vorel_mock.model.leads import Lead
+    from vorel_mock.model.tenant import Tenant
+
+# "Defaults are written into the audit log so the trail is never empty" (#/components/schemas/LeadHandoffBody);
+# the texts are ours, docs/assumptions.md.
+DEFAULT_REASON = "operator_request"
+DEFAULT_SUMMARY = "No summary provided."
+
+#: The event that a handoff publishes (#/paths/~1api~1v1~1leads~1{id}~1handoff/post/description).
+HANDOFF_REQUESTED = "conversation.handoff_requested"
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """One request for a human. Times are seconds since the epoch."""
+
+    id: str
+    lead_id: str
+    conversation_id: str
+    reason: str
+    summary: str
+    notified_channel: str
+    requested_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of the append-only audit log."""
+
+    id: str
+    at: float
+    action: str
+    handoff_id: str
+    lead_id: str
+    conversation_id: str
+    reason: str
+    summary: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened and that webhooks tell of."""
+
+    id: str
+    event: str
+    created_at: float
+    data: dict[str, Any]
+
+
+def request_handoff(
+    tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str
+) -> Handoff:
+    """Set the lead's conversation to `status`, write a fresh audit row and handoff, publish the event.
+
+    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` is a default.
+    """
+    conversation = tenant.conversations[lead.conversation_id]
+    conversation.status = status
+    now = tenant.clock.now()
+    handoff = Handoff(
+        id=tenant.ids.uuid(),
+        lead_id=lead.id,
+        conversation_id=conversation.id,
+        reason=DEFAULT_REASON if reason is None else reason,
+        summary=DEFAULT_SUMMARY if summary is None else summary,
+        notified_channel=tenant.notified_channel,
+        requested_at=now,
+    )
+    tenant.handoffs.append(handoff)
+    tenant.audit_log.append(
+        AuditRow(
+            tenant.ids.uuid(),
+            now,
+            "lead.handoff",
+            handoff.id,
+            lead.id,
+            conversation.id,
+            handoff.reason,
+            handoff.summary,
+            key_id,
+        )
+    )
+    tenant.events.append(Event(tenant.ids.uuid(), HANDOFF_REQUESTED, now, _event_data(handoff)))
+    return handoff
+
+
+def _event_data(handoff: Handoff) -> dict[str, Any]:
+    return {
+        "handoff_id": handoff.id,
+        "lead_id": handoff.lead_id,
+        "conversation_id": handoff.conversation_id,
+        "reason": handoff.reason,
+        "summary": handoff.summary,
+        "notified_channel": handoff.notified_channel,
+        "requested_at": handoff.requested_at,
+    }

@@ -1,0 +1,52 @@
+"""Rows that grow with requests: the newest are kept, within a number of rows and of bytes."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
+
+#: What one history of a tenant keeps at most, unless told otherwise.
+MAX_ROWS = 10_000
+MAX_BYTES = 32 * 1024 * 1024
+
+
+class History(Generic[Row]):
+    """An append-only list that forgets its oldest rows when it holds more than `max_rows` or `max_bytes`.
+
+    `on_forget` is called with each row that goes. The newest row always stays, however large.
+    """
+
+    __slots__ = ("_bytes", "_on_forget", "_rows", "dropped", "max_bytes", "max_rows")
+
+    def __init__(
+        self,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        on_forget: Callable[[Row], object] | None = None,
+    ) -> None:
+        self._rows: deque[tuple[Row, int]] = deque()
+        self._bytes = 0
+        self._on_forget = on_forget
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self.dropped = 0
+        """How many rows have been forgotten."""
+
+    def append(self, row: Row, size: int = 0) -> None:
+        """Add `row`, which takes about `size` bytes beside its own fields."""
+        rows = self._rows
+        rows.append((row, size))
+        self._bytes += size
+        while len(rows) > self.max_rows or (self._bytes > self.max_bytes and len(rows) > 1):
+            oldest, oldest_size = rows.popleft()
+            self._bytes -= oldest_size
+            self.dropped += 1
+            if self._on_forget is not None:
+                self._on_forget(oldest)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for row, _ in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)

@@ -1,0 +1,54 @@
+"""A tenant is a world: keys, leads, conversations, CRM, quota, clock and ids hang on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vorel_mock.clock import Clock
+from vorel_mock.crm import ErrorName
+from vorel_mock.ids import Ids
+from vorel_mock.model.crm_records import CrmRecord
+from vorel_mock.model.handoffs import AuditRow, Event, Handoff
+from vorel_mock.model.history import History
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.quota import Window
+
+
+@dataclass(slots=True)
+class CrmConnection:
+    """The CRM that a tenant has set up."""
+
+    vendor: str
+    """A name of `vorel_mock.crm.VENDORS`."""
+    account: str
+    """The tenant's account in the vendor's system; part of every record URL."""
+    mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The tenant's own `tenant_crm_field_mappings`: object to canonical name to the vendor's; wins over the default."""
+    failure: ErrorName | None = None
+    """What every write meets, `auth_failed` say: refused credentials do not heal by themselves."""
+
+
+@dataclass(slots=True, eq=False)
+class Tenant:
+    """One tenant and everything that it owns."""
+
+    id: str
+    name: str
+    clock: Clock
+    ids: Ids
+    notified_channel: str
+    crm: CrmConnection | None = None
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+    leads: dict[str, Lead] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    handoffs: History[Handoff] = field(default_factory=History)
+    audit_log: History[AuditRow] = field(default_factory=History)
+    events: History[Event] = field(default_factory=History)
+    crm_records: History[CrmRecord] = field(init=False)
+    idempotency: dict[str, CrmRecord] = field(default_factory=dict)
+    """The record that each idempotency_key made, as long as the record is kept."""
+    window: Window = field(default_factory=Window)
+    """The quota over all keys of the tenant."""
+
+    def __post_init__(self) -> None:
+        self.crm_records = History(on_forget=lambda record: self.idempotency.pop(record.idempotency_key, None))

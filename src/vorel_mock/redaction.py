@@ -1,0 +1,30 @@
+"""Keys never leave the mock again: in whatever is logged, kept or shown, they are replaced by value and by shape."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+MARK = "[redacted]"
+
+# Whatever the document says of keys: the shape in any letter case, and what is left of it when somebody cut it.
+_KEY = re.compile(r"(vapk(?:_|%5f)[a-z]{0,20}(?:_|%5f))[0-9a-f]{12,}", re.IGNORECASE)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` without anything that looks like a key, and without each of `secrets`, percent-encoded ones included."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MARK).replace(quote(secret, safe=""), MARK)
+    return _KEY.sub(lambda match: match[1] + MARK, text)
+
+
+def redact_deep(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """`redact` applied to every string of a JSON value, names of members included."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {redact(str(name), secrets): redact_deep(member, secrets) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact_deep(item, secrets) for item in value]
+    return value
