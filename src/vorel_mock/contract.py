@@ -253,6 +253,16 @@ class Contract:
         return next(found, frozenset())
 
     @cached_property
+    def notified_channels(self) -> tuple[str, ...]:
+        """How a handoff may have been told of: the enum of `notified_channel`; empty when the document has none."""
+        for operation in self.operations:
+            for media in (operation.responses.get("200", {}).get("content") or {}).values():
+                members = self.resolve(media.get("schema", {})).get("properties", {})
+                if "notified_channel" in members:
+                    return tuple(self.resolve(members["notified_channel"]).get("enum", ()))
+        return ()
+
+    @cached_property
     def token_pattern(self) -> re.Pattern[str]:
         """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}

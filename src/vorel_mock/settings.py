@@ -23,6 +23,12 @@ class Settings:
     tenant_rate_limit: int = 5000
     rate_limit_headers: Literal["429", "always"] = "429"
     json_logs: bool = False
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts (`host` or `host:port`) that webhooks may go to, beyond loopback."""
+    control_token: str | None = None
+    """What /_mock asks for; None asks for nothing on loopback, and makes one beyond it."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins from which a page may call the API."""
 
 
 def make_clock(setting: str) -> Clock:

@@ -1,10 +1,10 @@
 """Step: every exchange is kept for a while, and can be asked how its answer came about."""
 
+from threading import Condition, RLock
 from typing import Any
 
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.clock import iso
-from vorel_mock.contract import Contract
 from vorel_mock.model.history import History
 from vorel_mock.redaction import MARK, redact_deep
 
@@ -19,7 +19,9 @@ STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validati
 class Journal:
     """The latest exchanges of each tenant, found by their id."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: RLock) -> None:
+        self.changed = Condition(lock)
+        """Told of every exchange that is added; its lock is the mock's."""
         self._by_id: dict[str, Exchange] = {}
         self._by_tenant: dict[str | None, History[Exchange]] = {}
 
@@ -32,6 +34,7 @@ class Journal:
             self._by_tenant[tenant_id] = history
         self._by_id[exchange.id] = exchange
         history.append(exchange, len(exchange.body))
+        self.changed.notify_all()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -54,7 +57,7 @@ class Journal:
         return self._by_id.get(exchange_id)
 
 
-def explain(exchange: Exchange, contract: Contract) -> dict[str, Any]:
+def explain(exchange: Exchange) -> dict[str, Any]:
     """The exchange as JSON, redacted: request, answer, and the steps that led from one to the other."""
     answer, operation = exchange.answer, exchange.operation
     assert answer is not None
