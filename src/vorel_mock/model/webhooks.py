@@ -41,21 +41,21 @@ class Webhook:
     """Held back: what is published waits until the webhook is released."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One request to the target, and what came of it."""
 
     at: float
     """On the tenant's clock: when it was due, or when the webhook was free for it."""
-    status: int | None
+    status: int | None = None
     """None when no answer came."""
-    error: str | None
+    error: str | None = None
     """Why there is no whole answer. None when there is one, whatever its status."""
-    duration: float
+    duration: float = 0.0
     """Seconds of real time."""
-    request_headers: dict[str, str]
-    response_headers: dict[str, str]
-    response_body: str
+    request_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = field(default_factory=dict)
+    response_body: str = ""
     """Its beginning, as the receiver sent it: redact it before it is shown."""
 
 

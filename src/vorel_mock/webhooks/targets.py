@@ -43,7 +43,7 @@ class Targets:
         if host == "localhost" or self._allows(host, port):
             return
         address = _address(host)
-        if address is None or not _is_loopback(address):
+        if address is None or not address.is_loopback:
             shown = f"[{host}]" if ":" in host else host
             raise TargetError(
                 f"target_url: {shown} is not on this machine, and webhooks go no further unless the mock's operator "
@@ -128,10 +128,6 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         return ip_address(host)
     except ValueError:
         return None
-
-
-def _is_loopback(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_loopback
 
 
 def _entry(text: str) -> tuple[str, int | None]:
