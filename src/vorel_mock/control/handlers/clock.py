@@ -3,7 +3,7 @@
 from typing import Any
 
 from vorel_mock.clock import Clock, iso, parse_duration, parse_iso
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.mock import Mock
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def _change(clock: Clock, body: Json) -> None:
         refuse(400, f"{what}: {error}")
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "getClock": get_clock,
     "setClock": set_clock,
     "getTenantClock": get_tenant_clock,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from vorel_mock.clock import iso, parse_duration
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.faults import CATALOGUE
 from vorel_mock.mock import Mock
 from vorel_mock.model.faults import ArmedFault
@@ -77,7 +77,7 @@ def _shown(armed: ArmedFault) -> Json:
     }
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "faultCatalogue": fault_catalogue,
     "listFaults": list_faults,
     "armFault": arm_fault,

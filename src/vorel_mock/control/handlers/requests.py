@@ -8,7 +8,7 @@ import msgspec
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.api.journal import explain
 from vorel_mock.clock import parse_duration, parse_iso
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.control.har import har
 from vorel_mock.mock import Mock
 
@@ -121,7 +121,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
     return matches
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "getRequest": get_request,
     "listRequests": list_requests,
     "listTenantRequests": list_tenant_requests,

@@ -7,7 +7,7 @@ from flask import request
 
 from vorel_mock import demo, snapshot, tenants
 from vorel_mock.clock import parse_duration
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
@@ -138,7 +138,7 @@ def _shown(tenant: Tenant) -> Json:
     }
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "listTenants": list_tenants,
     "createTenant": create_tenant,
     "getTenant": get_tenant,

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from vorel_mock.clock import iso, parse_duration
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
@@ -159,7 +159,7 @@ def _attempt(attempt: Attempt) -> Json:
     }
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "listWebhooks": list_webhooks,
     "subscribe": subscribe,
     "getWebhook": get_webhook,

@@ -6,6 +6,7 @@ from flask import request
 
 import vorel_mock
 from vorel_mock import demo
+from vorel_mock.control.shared import Operations
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.crm import RESERVED_VALUES
 from vorel_mock.mock import Mock
@@ -54,7 +55,7 @@ def contract_document(mock: Mock) -> Json:
     return {**mock.contract.document, "servers": [{"url": mock.contract.base_path or "/", "description": "this mock"}]}
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "health": health,
     "target": target,
     "reset": reset,

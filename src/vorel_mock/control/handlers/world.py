@@ -5,7 +5,7 @@ from typing import Any
 
 from vorel_mock import tenants
 from vorel_mock.clock import iso
-from vorel_mock.control.errors import find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.ids import Ids
 from vorel_mock.mock import Mock
 from vorel_mock.model.keys import ApiKey
@@ -119,7 +119,7 @@ def _lead(tenant: Tenant, lead: Lead) -> Json:
     }
 
 
-OPERATIONS = {
+OPERATIONS: Operations = {
     "listKeys": list_keys,
     "mintKey": mint_key,
     "revokeKey": revoke_key,

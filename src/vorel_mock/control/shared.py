@@ -1,10 +1,14 @@
-"""How a handler of the control plane refuses."""
+"""What the handlers of the control plane share: how one refuses, how it finds its tenant."""
 
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from vorel_mock.lean_connexion import ProblemException
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
+
+#: Handlers by operationId; each takes the mock first.
+Operations = Mapping[str, Callable[..., Any]]
 
 
 def refuse(status: int, message: str) -> NoReturn:
