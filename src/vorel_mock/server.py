@@ -29,7 +29,7 @@ KEEP_ALIVE = 75
 #: Seconds for which a refused client may go on sending, so that it gets to read why it was refused.
 LINGER = 2.0
 #: Seconds that a request under way is given when the mock is told to end.
-GRACE = 2
+GRACE = 1
 
 _HEAD_TOO_LARGE = f"The request's headers are more than {MAX_HEADERS}, or longer than {MAX_HEAD // 1024} KiB."
 _NO_PATH = re.compile(rb"^[a-z][a-z0-9+.-]*://[^/?#]*(?=[?#]|$)", re.IGNORECASE)
