@@ -4,6 +4,7 @@ A clock shows seconds since the Unix epoch. It runs, or it stands still (frozen)
 A clock may take its time from another clock: a tenant's clock follows the mock's until somebody holds it.
 """
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -61,6 +62,24 @@ class Clock:
             self._frozen_at += seconds
         else:
             self._offset += seconds
+
+    def restore(self, moment: float, *, frozen: bool) -> None:
+        """Show `moment`, backwards too, and stand still there or run on: for a world that is taken over whole."""
+        self._frozen_at = moment
+        if not frozen:
+            self.resume()
+
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`; ValueError when it is none."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 61s, 2h, 1h30m or 500ms")
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
 
 def iso(moment: float) -> str:

@@ -1,16 +1,21 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
+from collections.abc import Mapping
 from threading import RLock
+from typing import Any
 
 from vorel_mock import contract as contract_module
-from vorel_mock import demo
+from vorel_mock import demo, snapshot, tenants
 from vorel_mock.api.envelope import Envelope
 from vorel_mock.api.journal import Journal
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.routing import Router
 from vorel_mock.console import RequestLog
-from vorel_mock.ids import fresh_seed
+from vorel_mock.ids import Ids, fresh_seed
+from vorel_mock.model.handoffs import Event
+from vorel_mock.model.tenant import Tenant
 from vorel_mock.settings import Settings, make_clock
+from vorel_mock.snapshot import Snapshot
 from vorel_mock.store.memory import MemoryStore
 
 
@@ -26,17 +31,60 @@ class Mock:
         self.journal = Journal()
         self.log = log or RequestLog(quiet=True)
         self.lock = RLock()
-        router = Router(self.contract, Pipeline(self.contract, settings, self.store))
+        self.ids = Ids(self.seed, "mock")
+        self.pipeline = Pipeline(self.contract, self.store, self._publish)
+        router = Router(self.contract, self.pipeline)
         self.api = Envelope(self.contract, settings, self.clock, router, self.journal, self.log, self.lock)
-        demo.build(self.store, self.clock, self.seed, self.contract)
+        demo.build(self.store, self.clock, self.seed, self.contract, settings)
 
-    def reset(self) -> None:
-        """Back to the state of the start: the demo world, ids from the seed's beginning, quotas unspent, journal empty.
+    def _publish(self, tenant: Tenant, event: Event, **mishaps: Any) -> None:
+        """Hand an event to the webhooks."""
 
-        The clock stays: it runs forward only.
+    def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
+        """A new tenant; ValueError names what cannot be had."""
+        return tenants.create(
+            wanted,
+            store=self.store,
+            contract=self.contract,
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    def remove_tenant(self, tenant: Tenant) -> None:
+        """Forget a tenant and all that it owns."""
+        self.store.remove(tenant)
+        self.journal.forget(tenant.id)
+
+    def reset_tenant(self, tenant: Tenant) -> None:
+        """Back to the world that the tenant began with; its clock stays, because time runs forward only."""
+        self.replace_world(tenant, snapshot.read(tenant.initial), clock=False)
+        self.journal.forget(tenant.id)
+
+    def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
+        """Make `tenant` what `world` says. ValueError when one of its keys is another tenant's."""
+        for key in world.keys:
+            owner = self.store.by_token(key.token)
+            if owner is not None and owner[0] is not tenant:
+                raise ValueError(f"snapshot: the token of key {key.id} belongs to another tenant")
+        self.store.remove(tenant)
+        try:
+            snapshot.load(tenant, world, clock=clock)
+        finally:
+            self.store.add(tenant)
+
+    def reset(self, *, everything: bool = False) -> None:
+        """The demo world back to its start. `everything`: other tenants go as well.
+
+        Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
         """
-        with self.lock:
-            self.store.clear()
+        own = {tenant.id for tenant in demo.tenants(self.store)}
+        for tenant in list(self.store.tenants()):
+            if tenant.id in own:
+                self.reset_tenant(tenant)
+            elif everything:
+                self.remove_tenant(tenant)
+        if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
             self.api.reset()
-            demo.build(self.store, self.clock, self.seed, self.contract)
+            self.ids = Ids(self.seed, "mock")

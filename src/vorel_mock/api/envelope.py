@@ -9,7 +9,7 @@ from threading import RLock
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from vorel_mock.api import body, rate_limit
+from vorel_mock.api import body, manner, rate_limit
 from vorel_mock.api.exchange import Answer, Exchange, Refusal
 from vorel_mock.api.journal import Journal
 from vorel_mock.api.routing import Router
@@ -69,6 +69,9 @@ class Envelope:
             self._finish(exchange, answer, started)
         if unreadable is not None:
             answer.headers.append((b"connection", b"close"))
+        if answer.manner is not None:
+            await manner.send_badly(scope, send, answer, answer.manner)
+            return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -114,6 +117,8 @@ class Envelope:
         clock = exchange.tenant.clock if exchange.tenant is not None else self._clock
         if self._always and exchange.quota is not None and answer.status != 429:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
+        if exchange.preference is not None:
+            answer.headers.append((b"preference-applied", exchange.preference.encode()))
         answer.headers += [
             (b"content-length", b"%d" % len(answer.body)),
             (b"date", http_date(int(clock.now()))),

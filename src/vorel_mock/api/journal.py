@@ -12,8 +12,8 @@ from vorel_mock.redaction import MARK, redact_deep
 MAX_EXCHANGES = 2_000
 MAX_BYTES = 16 * 1024 * 1024
 
-#: The steps of a request, in their order. `faults` stands between authentication and rate_limit in the blueprint.
-STEPS = ("routing", "authentication", "rate_limit", "scope", "validation", "operation")
+#: The steps of a request, in their order.
+STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validation", "operation")
 
 
 class Journal:
@@ -38,6 +38,17 @@ class Journal:
         self._by_id.clear()
         self._by_tenant.clear()
 
+    def forget(self, tenant_id: str) -> None:
+        """Forget the exchanges of a tenant."""
+        for exchange in self._by_tenant.pop(tenant_id, ()):
+            self._by_id.pop(exchange.id, None)
+
+    def exchanges(self, tenant_id: str | None = None) -> list[Exchange]:
+        """The exchanges of a tenant, or of everybody, oldest first."""
+        if tenant_id is not None:
+            return list(self._by_tenant.get(tenant_id, ()))
+        return list(self._by_id.values())
+
     def get(self, exchange_id: str) -> Exchange | None:
         """The exchange with that X-Mock-Request-Id, if it is still kept."""
         return self._by_id.get(exchange_id)
@@ -54,6 +65,7 @@ def explain(exchange: Exchange, contract: Contract) -> dict[str, Any]:
         "operation": operation.id if operation is not None else None,
         "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
         "key_id": exchange.key.id if exchange.key is not None else None,
+        "fault": exchange.fault,
         "request": {
             "method": exchange.method,
             "path": exchange.path,
@@ -112,6 +124,8 @@ def _passed(exchange: Exchange, step: str) -> str:
     match step:
         case "routing" if operation is not None:
             return f"{operation.id} ({operation.pointer})"
+        case "faults":
+            return "none consumed" if exchange.fault is None else f"{exchange.fault} is consumed"
         case "authentication" | "scope" | "rate_limit" if key is None:
             return "the operation asks for no key"
         case "authentication" if exchange.tenant is not None and key is not None:

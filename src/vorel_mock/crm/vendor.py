@@ -84,7 +84,7 @@ class Created:
 
 def create(
     vendor: Vendor,
-    object: str,  # noqa: A002 - the contract's name for it
+    object: str,
     fields: dict[str, object],
     *,
     ids: Ids,
