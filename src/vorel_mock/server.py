@@ -5,6 +5,7 @@ import logging
 import re
 import signal
 import socket
+import struct
 from asyncio import Event, TimerHandle, Transport
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vorel_mock.api.body import UNREADABLE
+from vorel_mock.api.manner import ABORT
 from vorel_mock.app import App
 
 #: Bytes and number of headers that one request may have.
@@ -56,6 +58,7 @@ class Protocol(HttpToolsProtocol):
         """A client is there; it has a while to say something."""
         super().connection_made(transport)
         self._closer = _Closer(self)
+        self._extensions: Any = {ABORT: self.reset}
         self._in_head = False
         self._no_progress = 0  # bytes since the last step forward: a head begun, a head whole, a piece of a body
         self._deaf = False  # nothing that still comes is looked at
@@ -131,7 +134,9 @@ class Protocol(HttpToolsProtocol):
             self.scope["path"] = "*"
         elif b"%" in self.scope["raw_path"]:
             self.scope["path"] = _decoded(self.scope["raw_path"].decode("ascii"))
+        self.scope["extensions"] = self._extensions
         self.cycle.transport = self._closer
+        self.cycle.send_500_response = self._give_up
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -223,6 +228,16 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
         self._timer = self.loop.call_later(LINGER, self.transport.close)
+
+    def reset(self) -> None:
+        """Break the connection off, as a fault asks: the client is told that it was reset."""
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    async def _give_up(self) -> None:
+        """Close, where uvicorn would answer 500 in its own words: the mock ends while an answer is held back."""
+        self.transport.close()
 
     def shutdown(self) -> None:
         """The mock ends: half a request is given up, a whole one is answered."""
