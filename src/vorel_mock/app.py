@@ -2,6 +2,7 @@
 
 from starlette.types import Message, Receive, Scope, Send
 
+from vorel_mock.api import body
 from vorel_mock.api.envelope import http_date
 from vorel_mock.control.app import PREFIX
 from vorel_mock.control.app import build as build_control
@@ -25,11 +26,30 @@ class App:
         if scope["type"] == "http":
             path = scope["path"]
             if path.startswith(PREFIX) and (path == PREFIX or path[len(PREFIX)] == "/"):
-                await self._control(scope, receive, self._dated(send))
+                await self._control_plane(scope, receive, send)
             else:
                 await self._api(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+
+    async def _control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Flask reads a body without a bound and waits for it in a thread; it gets one that is there."""
+        try:
+            raw, unreadable = await body.read(scope, receive)
+        except body.ClientGone:
+            return
+        if unreadable is not None:
+            answer = self._api.refuse_unparsed(f"body: {unreadable}")
+            headers = [*answer.headers, (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+            return
+        messages: list[Message] = [{"type": "http.request", "body": raw}]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self._control(scope, replay, self._dated(send))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

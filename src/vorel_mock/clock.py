@@ -88,11 +88,13 @@ def iso(moment: float) -> str:
 
 
 def parse_iso(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none or has no offset."""
+    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none, has no offset or is far away."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC; write 2027-01-01T00:00:00Z")
-    return moment.timestamp()
+    if not 1970 <= moment.year <= 9998:  # what a Date header, a day later too, can say
+        raise ValueError(f"{text!r} lies outside of the years 1970 to 9998")
+    return max(0.0, moment.timestamp())

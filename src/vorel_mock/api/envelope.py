@@ -69,7 +69,7 @@ class Envelope:
         """Answer one request."""
         started = stopwatch()
         try:
-            raw, unreadable = await body.read(receive)
+            raw, unreadable = await body.read(scope, receive)
         except body.ClientGone:
             return  # half a request has no effect
         with self._lock:
