@@ -59,3 +59,8 @@ class Ids:
 def fresh_seed() -> int:
     """A seed nobody chose, small enough to be typed again."""
     return secrets.randbelow(2**32)
+
+
+def fresh_token() -> str:
+    """A token nobody can guess."""
+    return secrets.token_urlsafe(24)

@@ -11,9 +11,9 @@ from vorel_mock.api.journal import Journal
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.routing import Router
 from vorel_mock.console import RequestLog
-from vorel_mock.ids import Ids, fresh_seed
+from vorel_mock.ids import Ids, fresh_seed, fresh_token
 from vorel_mock.model.tenant import Tenant
-from vorel_mock.settings import Settings, make_clock
+from vorel_mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.snapshot import Snapshot
 from vorel_mock.store.memory import MemoryStore
 from vorel_mock.webhooks.dispatcher import Dispatcher
@@ -37,6 +37,9 @@ class Mock:
         self.log = log or RequestLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
+        self.control_token = settings.control_token
+        if self.control_token is None and not is_loopback(settings.host):
+            self.control_token = fresh_token()
         self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
         router = Router(self.contract, self.pipeline)
         self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)

@@ -1,6 +1,7 @@
 """What can be set, and to what when nothing is said."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -36,3 +37,13 @@ def make_clock(setting: str) -> Clock:
     if setting == "real":
         return Clock()
     return Clock(at=parse_iso(FROZEN_AT if setting == "frozen" else setting))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

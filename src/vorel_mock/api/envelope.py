@@ -144,14 +144,15 @@ class Envelope:
 
     def _complete(self, exchange: Exchange, answer: Answer, started: float) -> None:
         """What every answer carries."""
-        clock = exchange.tenant.clock if exchange.tenant is not None else self._clock
+        if exchange.tenant is not None:
+            exchange.at = exchange.tenant.clock.now()
         if self._always and exchange.quota is not None and answer.status != 429:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
         if exchange.preference is not None:
             answer.headers.append((b"preference-applied", exchange.preference.encode()))
         answer.headers += [
             (b"content-length", b"%d" % len(answer.body)),
-            (b"date", http_date(int(clock.now()))),
+            (b"date", http_date(int(exchange.at))),
             (REQUEST_ID, exchange.id.encode()),
         ]
         exchange.answer = answer

@@ -27,7 +27,7 @@ def set_clock(mock: Mock, body: Json) -> Json:
         moved = mock.clock.now() - before
         if "advance" in body or "set" in body:
             for tenant in mock.store.tenants():
-                if tenant.clock.frozen:
+                if tenant.clock.held:
                     tenant.clock.advance(moved)
     mock.settle(None)
     return shown(mock.clock)

@@ -8,8 +8,8 @@ import msgspec
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.api.journal import explain
 from vorel_mock.clock import parse_duration, parse_iso
-from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.control.har import har
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.mock import Mock
 
 Json = dict[str, Any]

@@ -7,8 +7,8 @@ from flask import request
 
 from vorel_mock import demo, snapshot, tenants
 from vorel_mock.clock import parse_duration
-from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.control.handlers.clock import shown
+from vorel_mock.control.shared import Operations, find_tenant, refuse
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 

@@ -6,8 +6,8 @@ from flask import request
 
 import vorel_mock
 from vorel_mock import demo
-from vorel_mock.control.shared import Operations
 from vorel_mock.control.handlers.clock import shown
+from vorel_mock.control.shared import Operations
 from vorel_mock.crm import RESERVED_VALUES
 from vorel_mock.mock import Mock
 
