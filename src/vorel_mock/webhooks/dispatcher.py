@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from threading import RLock
 from time import monotonic
 from typing import Any
@@ -192,14 +193,16 @@ class Dispatcher:
                     return False
         return True
 
-    def wait(self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float) -> Delivery | None:
-        """The first delivery of `tenant` that matches, as soon as there is one; None after `timeout` seconds.
+    def wait(
+        self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float, *, skip: int = 0
+    ) -> Delivery | None:
+        """The first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
 
-        `predicate` is called with the lock held.
+        None after `timeout` seconds. `predicate` is called with the lock held, again and again for each delivery.
         """
         with self._lock:
             return self._world(tenant).changed.wait_for(
-                lambda: next((delivery for delivery in tenant.deliveries if predicate(delivery)), None), timeout
+                lambda: next(islice(filter(predicate, tenant.deliveries), skip, None), None), timeout
             )
 
     def start(self) -> None:

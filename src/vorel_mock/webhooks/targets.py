@@ -21,6 +21,7 @@ _LOCALHOST = ("127.0.0.1", "::1")
 _AUTHORITY = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 # What some resolvers read as an address although it is none: 2130706433, 0x7f.1, 127.1, 0177.0.0.1.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_ENTRY = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@]+)(?::([0-9]+))?")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
@@ -132,12 +133,11 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _entry(text: str) -> tuple[str, int | None]:
     """An entry of the allow-list: host, and port unless every port is meant."""
+    parts = _ENTRY.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"{text!r} is not a host or host:port")
     try:
-        if "/" in text or not _AUTHORITY.match(f"http://{text}"):
-            raise TargetError("")
-        host, port = _parse(f"http://{text}")
-        # The port of "host:80" is written out; httpx drops it because it is the scheme's own.
-        return host, port if re.search(r":[0-9]+$", text) and not text.endswith("]") else None
+        host, _ = _parse(f"http://{text}")
     except TargetError as error:
-        reason = str(error).removeprefix("target_url: ")
-        raise ValueError(f"{text!r} is not a host or host:port{': ' + reason if reason else ''}") from None
+        raise ValueError(f"{text!r} is not a host or host:port: {str(error).removeprefix('target_url: ')}") from None
+    return host, None if parts[1] is None else int(parts[1])
