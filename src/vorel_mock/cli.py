@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 import vorel_mock
 from vorel_mock.clock import parse_iso
+from vorel_mock.webhooks.commands import trigger, webhooks
 
 CONFIG_FILE = "vorel-mock.toml"
 
@@ -301,6 +302,9 @@ def json_example() -> str:
     """The body of the line that the mock prints."""
     return '{"reason": "no-response-7d"}'
 
+
+main.add_command(webhooks)
+main.add_command(trigger)
 
 if __name__ == "__main__":
     main()
