@@ -128,10 +128,10 @@ def _why(raw: bytes) -> str:
         return f"byte {problem.start} is not UTF-8"
     except json.JSONDecodeError as problem:
         return f"{problem.msg[0].lower()}{problem.msg[1:]}: line {problem.lineno} column {problem.colno}"
-    except RecursionError:
+    except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads
         pass
     # The standard library takes what the contract's JSON does not have; it alone is left.
-    return "NaN, Infinity, numbers beyond a double and lone surrogates are not JSON"
+    return "NaN, Infinity, lone surrogates and numbers too large to be read are not taken"
 
 
 def _depth(value: Any) -> int:
