@@ -135,16 +135,12 @@ def _why(raw: bytes) -> str:
 
 
 def _depth(value: Any) -> int:
+    """How many objects and lists lie within one another."""
     depth, level = 0, [value]
-    while level:
+    while containers := [node for node in level if isinstance(node, (dict, list))]:
         depth += 1
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    return depth - 1
+        level = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
+    return depth
 
 
 def _refusal(validator: Validator, value: Any, name: str) -> Refusal:
