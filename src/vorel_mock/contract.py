@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -278,11 +279,23 @@ class Contract:
 
     @cached_property
     def error_codes(self) -> Mapping[int, str]:
-        """Status to error code: the document names its error responses (`RateLimited`) as it names its codes."""
+        """Status to error code: the document names its error responses (`RateLimited`) as it names its codes.
+
+        A response that has no name, or another one, goes by the phrase of its status.
+        """
+        try:
+            known = self.at("#/components/schemas/ErrorEnvelope/properties/error/properties/code/enum")
+        except ContractError:
+            known = ["bad_request", "unauthorized", "forbidden", "not_found", "conflict"]
+        phrases = {status.value: status.phrase.title().replace(" ", "") for status in HTTPStatus if status >= 400}
         names = {status: pointer.rsplit("/", 1)[-1] for status, (pointer, _) in self.error_responses.items()}
-        codes = {status: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for status, name in names.items()}
+        codes = {
+            status: code
+            for status, name in [*phrases.items(), *names.items()]
+            if (code := re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()) in known
+        }
         # 405 and 500 are declared for no operation; which of the document's codes they carry is our decision.
-        return {405: "bad_request", 500: "internal_error", **codes}
+        return {405: "bad_request", 429: "rate_limited", 500: "internal_error", **codes}
 
     @cached_property
     def rate_limit_headers(self) -> RateLimitHeaders:
