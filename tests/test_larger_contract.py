@@ -26,3 +26,23 @@ def _message(answer: httpx.Response) -> str:
 def test_an_error_response_without_a_name_has_the_code_of_its_status(api: httpx.Client) -> None:
     answer = api.post(f"/base/api/v1/leads/{demo.lead_id(2, 1)}/handoff")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", "+5", "%205", "5%20", "%D9%A3", "--5", "nan", "inf", "1e400", "", "0x5", "9" * 5000]
+)
+def test_a_number_in_a_query_is_written_as_json_has_it(api: httpx.Client, text: str) -> None:
+    for name in ("limit", "min_score"):
+        assert _message(api.get(f"/base/api/v1/leads?{name}={text}")).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(("text", "status"), [("5", 200), ("-5", 200), ("x", 400), ("5.5", 400)])
+def test_a_composed_schema_admits_its_types_in_a_query(api: httpx.Client, text: str, status: int) -> None:
+    assert api.get(f"/base/api/v1/leads?cursor={text}").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("status=new&status=x", "status.1"), ("ids=1,x", "ids.1"), ("ids=1,2,3,4", "ids")]
+)
+def test_an_item_of_a_list_in_a_query_is_named_with_the_parameter(api: httpx.Client, query: str, field: str) -> None:
+    assert _message(api.get(f"/base/api/v1/leads?{query}")).startswith(f"{field}: ")

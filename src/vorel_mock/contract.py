@@ -20,6 +20,8 @@ import yaml
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _URI = "urn:vorel:contract"
 _PROBLEMS_SHOWN = 3
+#: A schema may be composed of itself.
+_MAX_COMPOSITION = 8
 
 
 class ContractError(Exception):
@@ -214,10 +216,21 @@ class Contract:
             location=node["in"],
             required=bool(node.get("required")),
             explode=bool(node.get("explode", not simple)),
-            types=_types(schema),
-            item_types=_types(self.resolve(schema.get("items", {}))) if isinstance(schema, dict) else frozenset(),
+            types=self._types(schema),
+            item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
             validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
         )
+
+    def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
+        """The types that a schema names, by itself or through composition."""
+        schema = self.resolve(schema)
+        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
+            return frozenset()
+        declared = schema.get("type", ())
+        names = {declared} if isinstance(declared, str) else set(declared)
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            names.update(*(self._types(part, depth + 1) for part in schema.get(keyword, ())))
+        return frozenset(names)
 
     def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
         if "requestBody" not in node:
@@ -378,11 +391,6 @@ def _string_keys(node: Any) -> Any:
 def is_json(media_type: str) -> bool:
     """Whether a media type, without its parameters, is JSON."""
     return media_type == "application/json" or media_type.endswith("+json")
-
-
-def _types(schema: Any) -> frozenset[str]:
-    declared = schema.get("type", ()) if isinstance(schema, dict) else ()
-    return frozenset([declared] if isinstance(declared, str) else declared)
 
 
 def _escape(step: str) -> str:

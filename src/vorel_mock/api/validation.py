@@ -1,6 +1,7 @@
 """Step: is the request what the document says? Path and other parameters first, then the body; 400 names the field."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,6 +15,8 @@ from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json
 MAX_DEPTH = 128
 
 _decode = msgspec.json.decode
+#: A number as JSON writes it; Python reads a good deal more.
+_NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
     validator = parameter.validator
     value = _coerce(parameter, texts)
     if validator is not None and not validator.is_valid(value):
-        raise _refusal(validator, value, parameter.name)
+        raise _refusal(validator, value, parameter.name, within=f"{parameter.name}.")
     return value
 
 
@@ -73,10 +76,10 @@ def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
 
 
 def _scalar(text: str, types: frozenset[str]) -> Any:
-    if types & {"integer", "number"}:
+    if types & {"integer", "number"} and (number := _NUMBER.fullmatch(text)):
         try:
-            return int(text) if text.lstrip("-").isdecimal() else float(text)
-        except ValueError:
+            return int(text) if not number[1] else float(text)
+        except ValueError:  # more digits than Python reads
             return text
     if "boolean" in types and text in ("true", "false"):
         return text == "true"
@@ -143,9 +146,11 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _refusal(validator: Validator, value: Any, name: str) -> Refusal:
-    """A 400 that names every field at fault, the first one first."""
+def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> Refusal:
+    """A 400 that names every field at fault, the first one first; `name` is the value's own."""
     violations = list(validator.violations(value))
-    shown = [f"{violation.field or name}: {violation.message}" for violation in violations[:5]]
+    shown = [
+        f"{within + violation.field if violation.field else name}: {violation.message}" for violation in violations[:5]
+    ]
     pointer = violations[0].pointer if violations else None
     return Refusal(400, "; ".join(dict.fromkeys(shown)), pointer=pointer)
