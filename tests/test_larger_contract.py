@@ -46,3 +46,25 @@ def test_a_composed_schema_admits_its_types_in_a_query(api: httpx.Client, text: 
 )
 def test_an_item_of_a_list_in_a_query_is_named_with_the_parameter(api: httpx.Client, query: str, field: str) -> None:
     assert _message(api.get(f"/base/api/v1/leads?{query}")).startswith(f"{field}: ")
+
+
+PHOTO = "/base/api/v1/leads/7/photo"
+
+
+def test_a_body_that_is_not_json_is_taken_as_the_document_says(api: httpx.Client) -> None:
+    png = {"Content-Type": "image/png"}
+    assert api.put(PHOTO, content=b"\x89PNG", headers=png).status_code == 204
+    assert _message(api.put(PHOTO, headers=png)) == "body: is required"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}, {"Content-Type": "image/jpeg"}])
+def test_a_body_of_another_media_type_than_the_document_says_is_a_400(
+    api: httpx.Client, headers: dict[str, str]
+) -> None:
+    assert _message(api.put(PHOTO, content=b"{}", headers=headers)) == "Content-Type: must be image/png"
+
+
+def test_a_json_media_type_with_a_parameter_is_json(api: httpx.Client) -> None:
+    answer = api.get(f"/base/api/v1/leads/{LEAD}")
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert answer.json()["channel"] in ("slack", "email")

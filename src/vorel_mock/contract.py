@@ -95,6 +95,8 @@ class Body:
 
     required: bool
     media_types: tuple[str, ...]
+    """In lower case, without parameters; none stands for JSON."""
+    takes_json: bool
     json_validator: Validator | None
     pointer: str
 
@@ -241,7 +243,8 @@ class Contract:
         media = next((m for m in content if is_json(m) and "schema" in content[m]), None)
         return Body(
             required=bool(body.get("required")),
-            media_types=tuple(content),
+            media_types=tuple(map(media_type, content)),
+            takes_json=not content or any(map(is_json, content)),
             json_validator=self.validator(f"{pointer}/content/{_escape(media)}/schema") if media else None,
             pointer=pointer,
         )
@@ -388,9 +391,15 @@ def _string_keys(node: Any) -> Any:
     return [_string_keys(value) for value in node] if isinstance(node, list) else node
 
 
-def is_json(media_type: str) -> bool:
-    """Whether a media type, without its parameters, is JSON."""
-    return media_type == "application/json" or media_type.endswith("+json")
+def media_type(content_type: str) -> str:
+    """What a Content-Type says, in lower case and without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type says JSON."""
+    name = media_type(content_type)
+    return name == "application/json" or name.endswith("+json")
 
 
 def _escape(step: str) -> str:

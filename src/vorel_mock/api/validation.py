@@ -9,12 +9,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from vorel_mock.api.exchange import Exchange, Refusal
-from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json
+from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json, media_type
 
 #: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
 MAX_DEPTH = 128
 
 _decode = msgspec.json.decode
+_JSON = b"application/json"
 #: A number as JSON writes it; Python reads a good deal more.
 _NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
@@ -94,12 +95,11 @@ def _body(exchange: Exchange, body: Body) -> Any:
             raise Refusal(400, "body: is required", pointer=body.pointer)
         return None
     content_type = exchange.header(b"content-type")
-    if content_type is not None and content_type != b"application/json":
-        media_type = content_type.decode("latin-1").partition(";")[0].strip().lower()
-        if not is_json(media_type):
-            if media_type in body.media_types:
-                return None  # declared by a document that knows more than JSON: taken, not looked into
-            raise Refusal(400, "Content-Type: must be application/json", pointer=body.pointer)
+    if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
+        if media_type((content_type or b"").decode("latin-1")) in body.media_types:
+            return None  # declared by a document that knows more than JSON: taken, not looked into
+        wanted = " or ".join(body.media_types or ["application/json"])
+        raise Refusal(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
     value = _parse(exchange, body)
     validator = body.json_validator
     if validator is not None and not validator.is_valid(value):
