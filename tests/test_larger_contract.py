@@ -68,3 +68,9 @@ def test_a_json_media_type_with_a_parameter_is_json(api: httpx.Client) -> None:
     answer = api.get(f"/base/api/v1/leads/{LEAD}")
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
     assert answer.json()["channel"] in ("slack", "email")
+
+
+def test_an_answer_without_content_has_no_length(api: httpx.Client) -> None:
+    answer = api.delete(f"/base/api/v1/leads/{LEAD}?verbose=true")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "Content-Length" not in answer.headers  # RFC 9110, 8.6

@@ -114,8 +114,9 @@ class Envelope:
         clock = exchange.tenant.clock if exchange.tenant is not None else self._clock
         if self._always and exchange.quota is not None and answer.status != 429:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
+        if answer.status != 204:  # RFC 9110, 8.6
+            answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         answer.headers += [
-            (b"content-length", b"%d" % len(answer.body)),
             (b"date", http_date(int(clock.now()))),
             (REQUEST_ID, exchange.id.encode()),
         ]
