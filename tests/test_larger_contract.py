@@ -74,3 +74,24 @@ def test_an_answer_without_content_has_no_length(api: httpx.Client) -> None:
     answer = api.delete(f"/base/api/v1/leads/{LEAD}?verbose=true")
     assert (answer.status_code, answer.content) == (204, b"")
     assert "Content-Length" not in answer.headers  # RFC 9110, 8.6
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/base/api/v1/leads", "GET, HEAD, POST"),
+        ("POST", f"/base/api/v1/leads/{LEAD}", "DELETE, GET, HEAD, PATCH"),
+        ("HEAD", f"/base/api/v1/leads/{LEAD}/handoff", "POST"),
+        ("GET", "/base/api/v1/leads/7/photo", "PUT"),
+        ("OPTIONS", "/base/status", "GET, HEAD"),
+    ],
+)
+def test_another_method_is_told_all_that_are_allowed(api: httpx.Client, method: str, path: str, allow: str) -> None:
+    answer = api.request(method, path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allow)
+
+
+def test_head_is_get_without_its_content(api: httpx.Client) -> None:
+    head, get = api.head("/base/status"), api.get("/base/status")
+    assert head.status_code == 200
+    assert head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.content))
