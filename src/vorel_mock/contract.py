@@ -349,11 +349,13 @@ def read_document(path: Path) -> dict[str, Any]:
         raise ContractError("is not UTF-8 text") from None
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
-    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
+        if not isinstance(document, dict):
+            raise ContractError("is not an OpenAPI document: its top level is not an object")
+        return dict(_string_keys(document))
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
-    if not isinstance(document, dict):
-        raise ContractError("is not an OpenAPI document: its top level is not an object")
-    return dict(_string_keys(document))
+    except RecursionError:
+        raise ContractError("is nested too deeply, or holds itself") from None
 
 
 def _check(document: dict[str, Any]) -> None:
