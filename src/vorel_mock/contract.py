@@ -174,25 +174,32 @@ class Contract:
     def base_path(self) -> str:
         """The path of the first server's URL, under which every path of the document lies; mostly empty."""
         servers = self.document.get("servers") or [{"url": "/"}]
-        return urlsplit(str(servers[0]["url"])).path.rstrip("/")
+        url = str(servers[0]["url"])
+        for name, variable in (servers[0].get("variables") or {}).items():
+            url = url.replace(f"{{{name}}}", str(variable["default"]))
+        try:
+            return urlsplit(url).path.rstrip("/")
+        except ValueError:
+            raise ContractError(f"the URL of its first server cannot be read: {url!r}") from None
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in the document's order."""
         found = []
         for path, item in (self.document.get("paths") or {}).items():
+            where = item.get("$ref", f"#/paths/{_escape(path)}")
             item = self.resolve(item)
-            found += [self._operation(path, method, item) for method in METHODS if method in item]
+            found += [self._operation(path, method, item, where) for method in METHODS if method in item]
         ids = [operation.id for operation in found]
         for operation_id in ids:
             if ids.count(operation_id) > 1:
                 raise ContractError(f"operationId {operation_id!r} stands twice")
         return tuple(found)
 
-    def _operation(self, path: str, method: str, item: dict[str, Any]) -> Operation:
+    def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
         node = item[method]
-        pointer = f"#/paths/{_escape(path)}/{method}"
-        shared = [(p, f"#/paths/{_escape(path)}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
+        pointer = f"{where}/{method}"
+        shared = [(p, f"{where}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
         own = [(p, f"{pointer}/parameters/{i}") for i, p in enumerate(node.get("parameters", []))]
         # An operation's parameter takes the place of the path's of the same name and location.
         parameters = {(p.name, p.location): p for p in (self._parameter(*entry) for entry in shared + own)}
@@ -274,7 +281,7 @@ class Contract:
         """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
         for scheme in map(self.resolve, schemes.values()):
-            if "bearerFormat" in scheme:
+            if "<" in scheme.get("bearerFormat", ""):  # else a word that tells nothing of the shape: JWT, say
                 pattern = re.escape(scheme["bearerFormat"])
                 pattern = re.sub(r"<(\d+)\\?-hex>", r"[0-9a-f]{\1}", pattern)
                 return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
@@ -288,7 +295,7 @@ class Contract:
             for method in METHODS:
                 for status, response in (self.resolve(item).get(method, {}).get("responses") or {}).items():
                     if status.isdigit() and int(status) >= 400:
-                        pointer = f"#/paths/{_escape(path)}/{method}/responses/{status}"
+                        pointer = f"{item.get('$ref', f'#/paths/{_escape(path)}')}/{method}/responses/{status}"
                         entry = response.get("$ref", pointer), self.resolve(response).get("description", "")
                         found.setdefault(int(status), entry)
         return found
@@ -329,9 +336,10 @@ def load(path: Path | None = None) -> Contract:
     checked by a test.
     """
     document = read_document(path or default_path())
-    if path is not None:
-        _check(document)
     contract = Contract(document)
+    if path is not None:
+        _check_references(contract, document)
+        _check(document)
     if not contract.operations:
         raise ContractError("the document declares no operation")
     return contract
@@ -356,6 +364,19 @@ def read_document(path: Path) -> dict[str, Any]:
         raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
     except RecursionError:
         raise ContractError("is nested too deeply, or holds itself") from None
+
+
+def _check_references(contract: Contract, node: Any) -> None:
+    """Refuse a reference that leads nowhere; and one to another file or host, which nobody asked to have read."""
+    if isinstance(node, list):
+        for value in node:
+            _check_references(contract, value)
+    elif isinstance(node, dict):
+        for value in node.values():
+            _check_references(contract, value)
+        reference = node.get("$ref")
+        if isinstance(reference, str) and (reference.startswith("#/") or not reference.startswith("#")):
+            contract.resolve(node)
 
 
 def _check(document: dict[str, Any]) -> None:
