@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MARK = "[redacted]"
 
 # Whatever the document says of keys: the shape in any letter case, and what is left of it when somebody cut it.
 _KEY = re.compile(r"(vapk(?:_|%5f)[a-z]{0,20}(?:_|%5f))[0-9a-f]{12,}", re.IGNORECASE)
+# How JSON may write the characters of a key.
+_ESCAPED = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -16,7 +18,12 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, MARK).replace(quote(secret, safe=""), MARK)
-    return _KEY.sub(lambda match: match[1] + MARK, text)
+    redacted = _KEY.sub(lambda match: match[1] + MARK, text)
+    plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), unquote(redacted))
+    # Written with escapes, a key is a key all the same; what has none keeps its escapes.
+    if plain != redacted and (readable := redact(plain)) != plain:
+        return readable
+    return redacted
 
 
 def redact_deep(value: Any, secrets: Iterable[str] = ()) -> Any:
