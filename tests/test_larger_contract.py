@@ -10,6 +10,8 @@ from vorel_mock.settings import Settings
 
 LARGER = Path(__file__).parent / "data" / "larger.yaml"
 LEAD = demo.lead_id(1, 1)
+#: A demo key that may do this and nothing else, by this document.
+KEYS = {"read": demo.token(1, 3, 1), "conversations:write": demo.token(1, 4, 1), "crm:write": demo.token(1, 5, 1)}
 
 
 @pytest.fixture
@@ -95,3 +97,19 @@ def test_head_is_get_without_its_content(api: httpx.Client) -> None:
     head, get = api.head("/base/status"), api.get("/base/status")
     assert head.status_code == 200
     assert head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.content))
+
+
+def _explained(client: httpx.Client, answer: httpx.Response) -> dict[str, str]:
+    """What each step that was passed or that decided says of itself."""
+    told = client.get(f"http://127.0.0.1:3000/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
+    return {step["step"]: step.get("detail", "") for step in told["explanation"]["steps"]}
+
+
+def test_the_alternative_that_let_a_key_in_is_told(http: httpx.Client) -> None:
+    answer = http.post(
+        "/base/api/v1/leads",
+        json={"name": "Ann", "channel": "slack"},
+        headers={"Authorization": f"Bearer {KEYS['crm:write']}"},
+    )
+    assert answer.status_code == 201
+    assert _explained(http, answer)["scope"] == "the key has crm:write"
