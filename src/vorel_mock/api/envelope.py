@@ -150,8 +150,9 @@ class Envelope:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
         if exchange.preference is not None:
             answer.headers.append((b"preference-applied", exchange.preference.encode()))
+        if answer.status != 204:  # RFC 9110, 8.6
+            answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         answer.headers += [
-            (b"content-length", b"%d" % len(answer.body)),
             (b"date", http_date(int(exchange.at))),
             (REQUEST_ID, exchange.id.encode()),
         ]

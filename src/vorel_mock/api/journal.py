@@ -33,7 +33,10 @@ class Journal:
             history = History(MAX_EXCHANGES, MAX_BYTES, on_forget=lambda old: self._by_id.pop(old.id, None))
             self._by_tenant[tenant_id] = history
         self._by_id[exchange.id] = exchange
-        history.append(exchange, len(exchange.body))
+        head = (
+            len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in exchange.headers)
+        )
+        history.append(exchange, head + len(exchange.body))
         self.changed.notify_all()
 
     def clear(self) -> None:
@@ -142,8 +145,8 @@ def _passed(exchange: Exchange, step: str) -> str:
                 )
             ]
             return f"{', '.join(limits)}; the window ends at {iso(quota.reset_at)}"
-        case "scope" if operation is not None:
-            wanted = sorted(operation.security[0].scopes)
+        case "scope" if operation is not None and key is not None:
+            wanted = sorted(next(need.scopes for need in operation.security if need.scopes <= key.scopes))
             return f"the key has {', '.join(wanted)}" if wanted else "no scope is asked for"
         case _:
             return "in order"

@@ -41,7 +41,7 @@ def build(mock: Mock) -> ASGIApp:
         validator_map={"parameter": _Parameters},
     )
     app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
-    app.add_error_handler(HTTPException, lambda request, error: _error(mock, error.status_code, _text(error)))
+    app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
     app.app.register_blueprint(
         get_swaggerui_blueprint(
@@ -83,6 +83,12 @@ def _text(error: Any) -> str:
     text = str(error.detail or getattr(error, "title", "") or "")
     message, dash, field = text.rpartition(" - '")
     return f"{field.rstrip(chr(39))}: {message}" if dash else text
+
+
+def _http_error(mock: Mock, error: HTTPException) -> ConnexionResponse:
+    if error.status_code < 400:  # what Flask says of `/docs`; its detail is where to go
+        return ConnexionResponse(status_code=error.status_code, headers={"Location": _text(error)})
+    return _error(mock, error.status_code, _text(error))
 
 
 def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
