@@ -60,6 +60,15 @@ class Running:
         done = subprocess.run(["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True, text=True, check=True)
         return int(done.stdout) / 1024
 
+    def cpu(self) -> float | None:
+        """Seconds of processor time that it has used; None where the system has no /proc."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text("utf-8")
+        except OSError:
+            return None
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
 
 def ours(tree: Path, name: str = "ours", title: str = "vorel-mock") -> Program:
     """The mock of a checkout, everything on, its limits raised beyond what is ever reached."""

@@ -95,7 +95,9 @@ def _table(*columns: str) -> Table:
 
 
 def _speed(results: list[Result], operations: list[Operation]) -> Table:
-    table = _table("operation, server", "requests/s", f"{results[0].program.title} is", "p50 ms", "p99 ms", "errors")
+    table = _table(
+        "operation, server", "requests/s", f"{results[0].program.title} is", "CPU µs", "p50 ms", "p99 ms", "errors"
+    )
     for operation in operations:
         for result in results:
             table.add_row(*_speed_row(results[0], result, operation.id))
@@ -105,13 +107,15 @@ def _speed(results: list[Result], operations: list[Operation]) -> Table:
 def _speed_row(first: Result, result: Result, operation: str) -> list[str]:
     name = f"{operation}, {result.program.title}"
     if not result.turns:
-        return [name, "-", "-", "-", "-", "failed"]
+        return [name, "-", "-", "-", "-", "-", "failed"]
     found = None if result is first else ratio(first, result, operation)
     errors = result.errors(operation)
+    cpu = [turn.cpu_us[operation] for turn in result.turns if operation in turn.cpu_us]
     return [
         name,
         f"{_rate(result, operation):.0f}",
         "" if found is None else _words(found),
+        f"{median(cpu):.0f}" if cpu else "-",
         f"{result.middle(lambda turn: turn.loads[operation].p50_ms):.2f}",
         f"{result.middle(lambda turn: turn.loads[operation].p99_ms):.2f}",
         str(errors) if result.valid else f"{errors}, INVALID",

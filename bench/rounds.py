@@ -25,6 +25,11 @@ class Turn:
     rss_end: float
     loads: dict[str, Load]
     """By operationId."""
+    cpu_us: dict[str, float]
+    """Processor time of a request, microseconds, by operationId; empty where the system does not tell.
+
+    What else the machine does moves it far less than it moves requests per second.
+    """
 
 
 @dataclass(slots=True)
@@ -93,14 +98,17 @@ def _turn(server: Running, operations: list[Operation], seconds: int, connection
         wrk.run(
             server.port, operation, seconds=min(seconds, WARM_UP), connections=connections, name=secrets.token_hex(4)
         )
-    loads = {}
+    loads, cpu_us = {}, {}
     for operation in operations:
         probe(server.port, operation, secrets.token_hex(4))
-        loads[operation.id] = wrk.run(
-            server.port, operation, seconds=seconds, connections=connections, name=secrets.token_hex(4)
-        )
+        before = server.cpu()
+        load = wrk.run(server.port, operation, seconds=seconds, connections=connections, name=secrets.token_hex(4))
+        after = server.cpu()
+        loads[operation.id] = load
+        if before is not None and after is not None and load.requests:
+            cpu_us[operation.id] = (after - before) / load.requests * 1e6
         probe(server.port, operation, secrets.token_hex(4))
-    return Turn(server.first_answer, server.said, rss_start, server.rss(), loads)
+    return Turn(server.first_answer, server.said, rss_start, server.rss(), loads, cpu_us)
 
 
 def ratio(one: Result, other: Result, operation: str) -> Ratio | None:

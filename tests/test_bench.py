@@ -36,6 +36,7 @@ def test_ours_alone(tmp_path: Path) -> None:
     assert turn["first_answer"] > 0
     assert turn["rss_start"] > 1
     assert turn["rss_end"] > 1
+    assert all(microseconds > 0 for microseconds in turn["cpu_us"].values())
     assert set(turn["loads"]) == {"handoffLead", "createCrmRecord"}
     for operation, load in turn["loads"].items():
         assert load["errors"] == 0
