@@ -61,7 +61,7 @@ class Tenant:
 
     faults: list[ArmedFault] = field(default_factory=list)
     """What shall go wrong, in the order in which it was armed."""
-    initial: bytes = b""
+    initial: bytes = field(default=b"", repr=False)
     """The snapshot of the tenant as it was made; what a reset goes back to."""
 
     def __post_init__(self) -> None:
