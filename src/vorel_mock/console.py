@@ -1,5 +1,6 @@
 """What the user sees while the mock runs: a line for each request, as text or as JSON."""
 
+import contextlib
 import os
 import queue
 import sys
@@ -141,8 +142,19 @@ def json_line(exchange: Exchange) -> str:
 
 
 def _code(exchange: Exchange) -> str:
+    """The error code of the answer; a fault may have left no such thing in it."""
     assert exchange.answer is not None
-    return str(msgspec.json.decode(exchange.answer.body)["error"]["code"])
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(exchange.answer.body, type=_Envelope).error.code
+    return "no envelope"
+
+
+class _Error(msgspec.Struct):
+    code: str
+
+
+class _Envelope(msgspec.Struct):
+    error: _Error
 
 
 def _redacted(exchange: Exchange, text: str) -> str:

@@ -33,7 +33,9 @@ LINGER = 2.0
 #: Seconds that a request under way is given when the mock is told to end.
 GRACE = 1
 
-_HEAD_TOO_LARGE = f"The request's headers are more than {MAX_HEADERS}, or longer than {MAX_HEAD // 1024} KiB."
+_HEAD_TOO_LARGE = (
+    f"The request has more than {MAX_HEADERS} headers, or target and headers of over {MAX_HEAD // 1024} KiB."
+)
 _NO_PATH = re.compile(rb"^[a-z][a-z0-9+.-]*://[^/?#]*(?=[?#]|$)", re.IGNORECASE)
 _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 
@@ -119,7 +121,8 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is whole."""
         headers = self.headers
-        if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEAD:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in headers)
+        if len(headers) > MAX_HEADERS or size > MAX_HEAD:
             raise Unacceptable(_HEAD_TOO_LARGE)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
