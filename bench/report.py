@@ -59,10 +59,11 @@ def as_json(results: list[Result], operations: list[Operation], notes: list[str]
 
 
 def machine() -> dict[str, str]:
-    """What the numbers were measured on."""
+    """What the numbers were measured on; the load average of the last minute holds the benchmark itself, 1 to 3."""
     return {
         "cores": str(os.cpu_count()),
         "cpu": _cpu(),
+        "load average": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "vorel-mock": _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
