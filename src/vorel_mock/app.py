@@ -1,11 +1,12 @@
 """The ASGI application: the API, and beside it the control plane."""
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vorel_mock.api import body
 from vorel_mock.api.envelope import http_date
 from vorel_mock.control.app import PREFIX
 from vorel_mock.control.app import build as build_control
+from vorel_mock.control.guard import Guard
 from vorel_mock.mock import Mock
 
 
@@ -14,42 +15,25 @@ class App:
 
     def __init__(self, mock: Mock) -> None:
         self.mock = mock
-        self._api = mock.api
-        self._control = build_control(mock)
+        self._api: ASGIApp = mock.api
+        if mock.settings.cors_origins:
+            self._api = _with_cors(mock.api, mock.settings.cors_origins)
+        self._control = Guard(build_control(mock), mock.contract, mock.control_token)
 
     async def start(self) -> None:
         """Do what would otherwise make the first request wait."""
-        await self._api.start()
+        await self.mock.api.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
             path = scope["path"]
             if path.startswith(PREFIX) and (path == PREFIX or path[len(PREFIX)] == "/"):
-                await self._control_plane(scope, receive, send)
+                await self._control(scope, receive, self._dated(send))
             else:
                 await self._api(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-
-    async def _control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Flask reads a body without a bound and waits for it in a thread; it gets one that is there."""
-        try:
-            raw, unreadable = await body.read(scope, receive)
-        except body.ClientGone:
-            return
-        if unreadable is not None:
-            answer = self._api.refuse_unparsed(f"body: {unreadable}")
-            headers = [*answer.headers, (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            return
-        messages: list[Message] = [{"type": "http.request", "body": raw}]
-
-        async def replay() -> Message:
-            return messages.pop() if messages else await receive()
-
-        await self._control(scope, replay, self._dated(send))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -58,6 +42,7 @@ class App:
                 await self.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                self.mock.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -72,3 +57,10 @@ class App:
             await send(message)
 
         return dated
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Let pages of `origins` call the API; a browser then shows them every header of an answer."""
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"], max_age=600
+    )

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 import vorel_mock
 from vorel_mock.clock import parse_iso
+from vorel_mock.webhooks.commands import trigger, webhooks
 
 CONFIG_FILE = "vorel-mock.toml"
 
@@ -91,7 +92,8 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
         raise click.UsageError(f"{path}: is not UTF-8 text: byte {error.start}", ctx) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise click.UsageError(f"{path}: is not TOML: {error}", ctx) from None
-    options = {p.name: p for p in ctx.command.params if isinstance(p, Setting) and p.name != param.name}
+    settings = (p for p in ctx.command.params if isinstance(p, Setting) and p.name != param.name)
+    options = {setting.opts[0].strip("-"): setting for setting in settings}
     defaults: dict[str, Any] = {}
     for name, member in members.items():
         try:
@@ -109,17 +111,19 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     """The option that a member of the TOML file stands for, and its value. ValueError says what is wrong with it."""
     if isinstance(member, dict):
         raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
-    known = name.replace("-", "_")
-    if known not in options:
-        near = difflib.get_close_matches(known, list(options))
-        raise ValueError(
-            f"{name!r} is not an option" + (f"; did you mean {near[0].replace('_', '-')}?" if near else "")
-        )
-    option = options[known]
+    if name.replace("_", "-") not in options:
+        near = difflib.get_close_matches(name.replace("_", "-"), list(options))
+        raise ValueError(f"{name!r} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+    option = options[name.replace("_", "-")]
+    known = str(option.name)
     if hasattr(member, "isoformat"):  # TOML has dates; an option takes their text
         member = member.isoformat()
     wanted: type = str
     words = "text"
+    if option.multiple:
+        if not isinstance(member, list) or not all(isinstance(item, str) for item in member):
+            raise ValueError(f"{name!r} must be a list of texts")
+        return known, member
     if option.is_flag:
         wanted, words = bool, "true or false"
     elif isinstance(option.type, (WholeNumber, click.types.IntParamType)):
@@ -198,6 +202,28 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     type=click.Choice(["429", "always"]),
     help="Which answers carry X-RateLimit-*.",
 )
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    cls=Setting,
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A host beyond this machine that webhooks may go to. May be repeated.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    cls=Setting,
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose pages may call the API. May be repeated.",
+)
+@click.option(
+    "--control-token",
+    cls=Setting,
+    metavar="TOKEN",
+    help="What /_mock asks for.  [default: nothing on loopback, a fresh one beyond it]",
+)
 @click.option("--json-logs", cls=Setting, is_flag=True, help="One JSON object a line instead of text.")
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
@@ -215,6 +241,8 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     log = RequestLog(as_json=settings.json_logs)
     try:
         mock = Mock(settings, log)
+    except ValueError as error:  # an entry of --webhook-host
+        raise click.UsageError(f"--webhook-host: {error}", ctx) from None
     except ContractError as error:
         contract = next(parameter for parameter in ctx.command.params if parameter.name == "contract")
         raise click.BadParameter(f"{settings.contract}: {error}", ctx, contract) from None
@@ -251,6 +279,8 @@ def _greet(log: Any, mock: Any, url: str) -> None:
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
+    if mock.control_token is not None:
+        log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
     log.say("Ready.", event="ready", base_url=url)
 
 
@@ -272,6 +302,9 @@ def json_example() -> str:
     """The body of the line that the mock prints."""
     return '{"reason": "no-response-7d"}'
 
+
+main.add_command(webhooks)
+main.add_command(trigger)
 
 if __name__ == "__main__":
     main()

@@ -16,13 +16,15 @@ stopwatch = time.perf_counter
 class Clock:
     """A clock that can be held and moved.
 
-    `source` is where its time comes from while it runs; with `at` (seconds since the epoch) it stands still there.
+    While it runs, its time is that of the clock it `follows`, or the machine's. With `at` (seconds since the epoch) it
+    stands still there.
     """
 
-    __slots__ = ("_frozen_at", "_offset", "_source")
+    __slots__ = ("_follows", "_frozen_at", "_offset", "_source")
 
-    def __init__(self, source: Callable[[], float] = time.time, at: float | None = None) -> None:
-        self._source = source
+    def __init__(self, follows: "Clock | None" = None, at: float | None = None) -> None:
+        self._follows = follows
+        self._source: Callable[[], float] = time.time if follows is None else follows.now
         self._offset = 0.0
         self._frozen_at = at
 
@@ -34,7 +36,12 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still."""
+        """Whether it stands still, by itself or because the clock that it follows does."""
+        return self.held or (self._follows is not None and self._follows.frozen)
+
+    @property
+    def held(self) -> bool:
+        """Whether it stands still by itself."""
         return self._frozen_at is not None
 
     def freeze(self) -> None:

@@ -5,6 +5,8 @@ import os
 import queue
 import sys
 import threading
+from functools import lru_cache
+from time import sleep
 from typing import Any
 
 import click
@@ -17,6 +19,8 @@ from vorel_mock.redaction import redact
 
 #: Lines that may wait for a slow terminal; beyond that they are counted, not kept.
 _MAX_WAITING = 20_000
+#: Seconds for which lines are gathered: under load, each wake-up of the thread is taken from an answer.
+_PAUSE = 0.02
 
 
 class RequestLog:
@@ -68,6 +72,8 @@ class RequestLog:
             ended = False
             while not ended:
                 entries = [self._waiting.get()]
+                if isinstance(entries[0], Exchange):
+                    sleep(_PAUSE)
                 # Whatever has come meanwhile goes out in one write.
                 while len(entries) < 1000 and not self._waiting.empty():
                     entries.append(self._waiting.get())
@@ -102,7 +108,7 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     """`06:51:00 POST /api/v1/… 404 0.4 ms  not_found: No lead with this id … (req_00000001)`."""
     answer = exchange.answer
     assert answer is not None
-    time = iso(exchange.at)[11:19]
+    time = _time_of_day(int(exchange.at))
     status = str(answer.status)
     if colour:
         time = click.style(time, dim=True)
@@ -116,6 +122,11 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     elif exchange.reason.startswith("soft failure"):
         line += f"  {exchange.reason}"
     return line
+
+
+@lru_cache(maxsize=4)
+def _time_of_day(second: int) -> str:
+    return iso(second)[11:19]
 
 
 def json_line(exchange: Exchange) -> str:
@@ -161,4 +172,6 @@ def _redacted(exchange: Exchange, text: str) -> str:
 
 def _printable(path: str) -> str:
     """A path may hold anything once decoded; a terminal must not be told to do things by it."""
+    if path.isprintable():
+        return path
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)

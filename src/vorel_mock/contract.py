@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ _PROBLEMS_SHOWN = 3
 #: Bytes of a document, and values in it: many times what any API has, and what can be read in a while.
 _MAX_DOCUMENT = 32 * 1024 * 1024
 _MAX_VALUES = 1_000_000
+#: A schema may be composed of itself.
+_MAX_COMPOSITION = 8
 
 
 class ContractError(Exception):
@@ -96,6 +99,8 @@ class Body:
 
     required: bool
     media_types: tuple[str, ...]
+    """In lower case, without parameters; none stands for JSON."""
+    takes_json: bool
     json_validator: Validator | None
     pointer: str
 
@@ -173,25 +178,32 @@ class Contract:
     def base_path(self) -> str:
         """The path of the first server's URL, under which every path of the document lies; mostly empty."""
         servers = self.document.get("servers") or [{"url": "/"}]
-        return urlsplit(str(servers[0]["url"])).path.rstrip("/")
+        url = str(servers[0]["url"])
+        for name, variable in (servers[0].get("variables") or {}).items():
+            url = url.replace(f"{{{name}}}", str(variable["default"]))
+        try:
+            return urlsplit(url).path.rstrip("/")
+        except ValueError:
+            raise ContractError(f"the URL of its first server cannot be read: {url!r}") from None
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in the document's order."""
         found = []
         for path, item in (self.document.get("paths") or {}).items():
+            where = item.get("$ref", f"#/paths/{_escape(path)}")
             item = self.resolve(item)
-            found += [self._operation(path, method, item) for method in METHODS if method in item]
+            found += [self._operation(path, method, item, where) for method in METHODS if method in item]
         ids = [operation.id for operation in found]
         for operation_id in ids:
             if ids.count(operation_id) > 1:
                 raise ContractError(f"operationId {operation_id!r} stands twice")
         return tuple(found)
 
-    def _operation(self, path: str, method: str, item: dict[str, Any]) -> Operation:
+    def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
         node = item[method]
-        pointer = f"#/paths/{_escape(path)}/{method}"
-        shared = [(p, f"#/paths/{_escape(path)}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
+        pointer = f"{where}/{method}"
+        shared = [(p, f"{where}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
         own = [(p, f"{pointer}/parameters/{i}") for i, p in enumerate(node.get("parameters", []))]
         # An operation's parameter takes the place of the path's of the same name and location.
         parameters = {(p.name, p.location): p for p in (self._parameter(*entry) for entry in shared + own)}
@@ -217,10 +229,21 @@ class Contract:
             location=node["in"],
             required=bool(node.get("required")),
             explode=bool(node.get("explode", not simple)),
-            types=_types(schema),
-            item_types=_types(self.resolve(schema.get("items", {}))) if isinstance(schema, dict) else frozenset(),
+            types=self._types(schema),
+            item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
             validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
         )
+
+    def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
+        """The types that a schema names, by itself or through composition."""
+        schema = self.resolve(schema)
+        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
+            return frozenset()
+        declared = schema.get("type", ())
+        names = {declared} if isinstance(declared, str) else set(declared)
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            names.update(*(self._types(part, depth + 1) for part in schema.get(keyword, ())))
+        return frozenset(names)
 
     def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
         if "requestBody" not in node:
@@ -231,7 +254,8 @@ class Contract:
         media = next((m for m in content if is_json(m) and "schema" in content[m]), None)
         return Body(
             required=bool(body.get("required")),
-            media_types=tuple(content),
+            media_types=tuple(map(media_type, content)),
+            takes_json=not content or any(map(is_json, content)),
             json_validator=self.validator(f"{pointer}/content/{_escape(media)}/schema") if media else None,
             pointer=pointer,
         )
@@ -257,11 +281,21 @@ class Contract:
         return next(found, frozenset())
 
     @cached_property
+    def notified_channels(self) -> tuple[str, ...]:
+        """How a handoff may have been told of: the enum of `notified_channel`; empty when the document has none."""
+        for operation in self.operations:
+            for media in (operation.responses.get("200", {}).get("content") or {}).values():
+                members = self.resolve(media.get("schema", {})).get("properties", {})
+                if "notified_channel" in members:
+                    return tuple(self.resolve(members["notified_channel"]).get("enum", ()))
+        return ()
+
+    @cached_property
     def token_pattern(self) -> re.Pattern[str]:
         """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
         for scheme in map(self.resolve, schemes.values()):
-            if "bearerFormat" in scheme:
+            if "<" in scheme.get("bearerFormat", ""):  # else a word that tells nothing of the shape: JWT, say
                 pattern = re.escape(scheme["bearerFormat"])
                 pattern = re.sub(r"<(\d+)\\?-hex>", r"[0-9a-f]{\1}", pattern)
                 return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
@@ -275,18 +309,30 @@ class Contract:
             for method in METHODS:
                 for status, response in (self.resolve(item).get(method, {}).get("responses") or {}).items():
                     if status.isdigit() and int(status) >= 400:
-                        pointer = f"#/paths/{_escape(path)}/{method}/responses/{status}"
+                        pointer = f"{item.get('$ref', f'#/paths/{_escape(path)}')}/{method}/responses/{status}"
                         entry = response.get("$ref", pointer), self.resolve(response).get("description", "")
                         found.setdefault(int(status), entry)
         return found
 
     @cached_property
     def error_codes(self) -> Mapping[int, str]:
-        """Status to error code: the document names its error responses (`RateLimited`) as it names its codes."""
+        """Status to error code: the document names its error responses (`RateLimited`) as it names its codes.
+
+        A response that has no name, or another one, goes by the phrase of its status.
+        """
+        try:
+            known = self.at("#/components/schemas/ErrorEnvelope/properties/error/properties/code/enum")
+        except ContractError:
+            known = ["bad_request", "unauthorized", "forbidden", "not_found", "conflict"]
+        phrases = {status.value: status.phrase.title().replace(" ", "") for status in HTTPStatus if status >= 400}
         names = {status: pointer.rsplit("/", 1)[-1] for status, (pointer, _) in self.error_responses.items()}
-        codes = {status: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for status, name in names.items()}
+        codes = {
+            status: code
+            for status, name in [*phrases.items(), *names.items()]
+            if (code := re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()) in known
+        }
         # 405 and 500 are declared for no operation; which of the document's codes they carry is our decision.
-        return {405: "bad_request", 500: "internal_error", **codes}
+        return {405: "bad_request", 429: "rate_limited", 500: "internal_error", **codes}
 
     @cached_property
     def rate_limit_headers(self) -> RateLimitHeaders:
@@ -304,9 +350,10 @@ def load(path: Path | None = None) -> Contract:
     checked by a test.
     """
     document = read_document(path or default_path())
-    if path is not None:
-        _check(document)
     contract = Contract(document)
+    if path is not None:
+        _check_references(contract, document)
+        _check(document)
     if not contract.operations:
         raise ContractError("the document declares no operation")
     return contract
@@ -336,6 +383,19 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ContractError("is not an OpenAPI document: its top level is not an object")
     return document
+
+
+def _check_references(contract: Contract, node: Any) -> None:
+    """Refuse a reference that leads nowhere; and one to another file or host, which nobody asked to have read."""
+    if isinstance(node, list):
+        for value in node:
+            _check_references(contract, value)
+    elif isinstance(node, dict):
+        for value in node.values():
+            _check_references(contract, value)
+        reference = node.get("$ref")
+        if isinstance(reference, str) and (reference.startswith("#/") or not reference.startswith("#")):
+            contract.resolve(node)
 
 
 def _check(document: dict[str, Any]) -> None:
@@ -376,14 +436,15 @@ def _string_keys(node: Any, numbers: Iterator[int]) -> Any:
     return [_string_keys(value, numbers) for value in node] if isinstance(node, list) else node
 
 
-def is_json(media_type: str) -> bool:
-    """Whether a media type, without its parameters, is JSON."""
-    return media_type == "application/json" or media_type.endswith("+json")
+def media_type(content_type: str) -> str:
+    """What a Content-Type says, in lower case and without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
 
 
-def _types(schema: Any) -> frozenset[str]:
-    declared = schema.get("type", ()) if isinstance(schema, dict) else ()
-    return frozenset([declared] if isinstance(declared, str) else declared)
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type says JSON."""
+    name = media_type(content_type)
+    return name == "application/json" or name.endswith("+json")
 
 
 def _escape(step: str) -> str:

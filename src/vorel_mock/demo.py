@@ -68,7 +68,7 @@ def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract, s
     tenant = Tenant(
         id=tenant_id,
         name=f"demo-{situation.slug}",
-        clock=Clock(clock.now),
+        clock=Clock(clock),
         ids=Ids(seed, tenant_id),
         notified_channel=situation.notified_channel,
         rate_limit=settings.rate_limit,

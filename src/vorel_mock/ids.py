@@ -3,7 +3,7 @@
 import secrets
 from hashlib import blake2b
 
-_BITS = 512
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Ids:
@@ -20,10 +20,10 @@ class Ids:
         self.drawn = drawn
         self._key = blake2b(f"{seed}/{stream}".encode()).digest()
 
-    def _draw(self) -> int:
-        """A number of 512 bits."""
-        self.drawn += 1
-        return int.from_bytes(blake2b(self.drawn.to_bytes(8, "big"), key=self._key).digest(), "big")
+    def _draw(self) -> str:
+        """The next draw: 128 hexadecimal digits."""
+        self.drawn = drawn = self.drawn + 1
+        return blake2b(b"%d" % drawn, key=self._key).hexdigest()
 
     def copy(self) -> "Ids":
         """A stream that goes on as this one would, and leaves this one where it is."""
@@ -31,21 +31,21 @@ class Ids:
 
     def uuid(self) -> str:
         """A UUID, version 4, in canonical lower case."""
-        h = f"{self._draw():0128x}"
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:32]}"
+        h = self._draw()
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
     def hex(self, length: int) -> str:
         """`length` (128 at most) lower-case hexadecimal digits."""
-        return f"{self._draw():0128x}"[:length]
+        return self._draw()[:length]
 
     def digits(self, length: int) -> str:
         """`length` decimal digits, the first not zero."""
         lowest = int(10 ** (length - 1))
-        return str(lowest + self._draw() % (9 * lowest))
+        return str(lowest + int(self._draw(), 16) % (9 * lowest))
 
     def letters(self, length: int, alphabet: str) -> str:
         """`length` (64 at most) characters of `alphabet`."""
-        number, made = self._draw(), []
+        number, made = int(self._draw(), 16), []
         for _ in range(length):
             number, index = divmod(number, len(alphabet))
             made.append(alphabet[index])
@@ -53,9 +53,14 @@ class Ids:
 
     def chance(self) -> float:
         """A number in [0, 1)."""
-        return self._draw() / (1 << _BITS)
+        return int(self._draw()[:13], 16) / (1 << 52)
 
 
 def fresh_seed() -> int:
     """A seed nobody chose, small enough to be typed again."""
     return secrets.randbelow(2**32)
+
+
+def fresh_token() -> str:
+    """A token nobody can guess."""
+    return secrets.token_urlsafe(24)

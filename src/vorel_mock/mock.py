@@ -11,12 +11,16 @@ from vorel_mock.api.journal import Journal
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.routing import Router
 from vorel_mock.console import RequestLog
-from vorel_mock.ids import Ids, fresh_seed
-from vorel_mock.model.handoffs import Event
+from vorel_mock.ids import Ids, fresh_seed, fresh_token
 from vorel_mock.model.tenant import Tenant
-from vorel_mock.settings import Settings, make_clock
+from vorel_mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.snapshot import Snapshot
 from vorel_mock.store.memory import MemoryStore
+from vorel_mock.webhooks.dispatcher import Dispatcher
+from vorel_mock.webhooks.targets import Targets
+
+#: Seconds that moving a clock may take because receivers of webhooks are slow.
+SETTLE_TIMEOUT = 90.0
 
 
 class Mock:
@@ -27,18 +31,27 @@ class Mock:
         self.contract = contract_module.load(settings.contract)
         self.clock = make_clock(settings.clock)
         self.seed = fresh_seed() if settings.seed is None else settings.seed
-        self.store = MemoryStore()
-        self.journal = Journal()
-        self.log = log or RequestLog(quiet=True)
         self.lock = RLock()
+        self.store = MemoryStore()
+        self.journal = Journal(self.lock)
+        self.log = log or RequestLog(quiet=True)
+        self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
-        self.pipeline = Pipeline(self.contract, self.store, self._publish)
+        self.control_token = settings.control_token
+        if self.control_token is None and not is_loopback(settings.host):
+            self.control_token = fresh_token()
+        self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
         router = Router(self.contract, self.pipeline)
-        self.api = Envelope(self.contract, settings, self.clock, router, self.journal, self.log, self.lock)
+        self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
         demo.build(self.store, self.clock, self.seed, self.contract, settings)
 
-    def _publish(self, tenant: Tenant, event: Event, **mishaps: Any) -> None:
-        """Hand an event to the webhooks."""
+    def settle(self, moved: list[Tenant] | None) -> None:
+        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants."""
+        self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
+
+    def stop(self) -> None:
+        """End what runs beside the requests."""
+        self.webhooks.stop()
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
         """A new tenant; ValueError names what cannot be had."""
@@ -53,6 +66,7 @@ class Mock:
 
     def remove_tenant(self, tenant: Tenant) -> None:
         """Forget a tenant and all that it owns."""
+        self.webhooks.forget(tenant)
         self.store.remove(tenant)
         self.journal.forget(tenant.id)
 
@@ -67,11 +81,13 @@ class Mock:
             owner = self.store.by_token(key.token)
             if owner is not None and owner[0] is not tenant:
                 raise ValueError(f"snapshot: the token of key {key.id} belongs to another tenant")
+        self.webhooks.forget(tenant)
         self.store.remove(tenant)
         try:
             snapshot.load(tenant, world, clock=clock)
         finally:
             self.store.add(tenant)
+        self.webhooks.requeue(tenant)
 
     def reset(self, *, everything: bool = False) -> None:
         """The demo world back to its start. `everything`: other tenants go as well.

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MARK = "[redacted]"
 
 # Whatever the document says of keys: the shape in any letter case, and what is left of it when somebody cut it.
 _KEY = re.compile(r"(vapk(?:_|%5f)[a-z]{0,20}(?:_|%5f))[0-9a-f]{12,}", re.IGNORECASE)
+#: How often escapes may be escaped again.
+_LAYERS = 3
+# How JSON may write the characters of a key.
+_ESCAPED = re.compile(r"\\u00([2-7][0-9a-f])", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
@@ -16,6 +20,19 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, MARK).replace(quote(secret, safe=""), MARK)
+    redacted = plain = _without_keys(text)
+    # Written with escapes, a key is a key all the same; what holds none keeps its escapes.
+    for _ in range(_LAYERS):
+        if "%" not in plain and "\\u00" not in plain:
+            break
+        plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), unquote(plain))
+        readable = _without_keys(plain)
+        if readable != plain:
+            redacted = plain = readable
+    return redacted
+
+
+def _without_keys(text: str) -> str:
     return _KEY.sub(lambda match: match[1] + MARK, text)
 
 

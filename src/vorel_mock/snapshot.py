@@ -16,6 +16,7 @@ from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.quota import Window
 from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.model.webhooks import Delivery, Webhook
 
 Row = TypeVar("Row")
 
@@ -55,6 +56,9 @@ class Snapshot:
     audit_log: list[AuditRow] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     crm_records: list[CrmRecord] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    webhook_timeout: float = 10.0
     faults: list[ArmedFault] = field(default_factory=list)
     window: Window = field(default_factory=Window)
 
@@ -80,10 +84,13 @@ def _state(tenant: Tenant, *, history: bool) -> Snapshot:
         keys=list(tenant.keys.values()),
         leads=list(tenant.leads.values()),
         conversations=list(tenant.conversations.values()),
+        webhooks=list(tenant.webhooks.values()),
+        webhook_timeout=tenant.webhook_timeout,
         faults=tenant.faults,
         window=tenant.window,
     )
     if history:
+        state.deliveries = list(tenant.deliveries)
         state.handoffs = list(tenant.handoffs)
         state.audit_log = list(tenant.audit_log)
         state.events = list(tenant.events)
@@ -122,6 +129,9 @@ def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
     _refill(tenant.audit_log, world.audit_log)
     _refill(tenant.events, world.events)
     _refill(tenant.crm_records, world.crm_records)
+    _refill(tenant.deliveries, world.deliveries)
+    tenant.webhooks = {webhook.id: webhook for webhook in world.webhooks}
+    tenant.webhook_timeout = world.webhook_timeout
     tenant.idempotency = {record.idempotency_key: record for record in world.crm_records}
     tenant.faults = world.faults
     tenant.window = world.window

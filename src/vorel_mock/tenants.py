@@ -76,7 +76,7 @@ def create(
     tenant = Tenant(
         id=tenant_id,
         name=wanted.get("name", f"tenant-{tenant_id[:8]}"),
-        clock=Clock(clock.now),
+        clock=Clock(clock),
         ids=own,
         notified_channel=wanted.get("notified_channel", DEFAULTS["notified_channel"]),
         crm=crm,

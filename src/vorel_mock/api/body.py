@@ -11,8 +11,6 @@ MAX_BYTES = 1024 * 1024
 #: What is read and thrown away beyond that, so that a client can finish sending and read why it was refused.
 _MAX_DRAINED = 16 * 1024 * 1024
 
-TOO_LARGE = "is longer than 1 MiB"
-
 #: Where in the ASGI scope the server says why a body cannot be had whole: its framing is broken, or it is too slow.
 UNREADABLE = "vorel_mock.unreadable"
 
@@ -21,22 +19,25 @@ class ClientGone(Exception):
     """The client hung up before its request was whole."""
 
 
-async def read(scope: Scope, receive: Receive) -> tuple[bytes, str | None]:
-    """The body, and why it could not be had whole if so. ClientGone when there is nobody left to answer."""
+async def read(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> tuple[bytes, str | None]:
+    """The body, and why it could not be had whole if so: it is longer than `limit` bytes, or the server says.
+
+    ClientGone when there is nobody left to answer.
+    """
     chunks: list[bytes] = []
     size, more = 0, True
-    while more and size <= _MAX_DRAINED:
+    while more and size <= limit + _MAX_DRAINED:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         more = message.get("more_body", False)
-        if size <= MAX_BYTES:
+        if size <= limit:
             chunks.append(chunk)
         else:
             chunks.clear()
-    if size > MAX_BYTES:
-        return b"", TOO_LARGE
+    if size > limit:
+        return b"", f"is longer than {limit >> 20} MiB"
     unreadable = scope.get(UNREADABLE)
     return (b"", unreadable) if unreadable else (b"".join(chunks), None)

@@ -92,13 +92,24 @@ def _of_type(contract: Contract, schema: dict[str, Any], kind: str | None, depth
 
 
 def _number(schema: dict[str, Any]) -> Any:
-    if "exclusiveMinimum" in schema:
-        return schema["exclusiveMinimum"] + 1
-    least = schema.get("minimum", 0)
-    step = schema.get("multipleOf")
-    number = -(-least // step) * step if step else least
-    highest = schema.get("maximum")
-    return highest if highest is not None and number > highest else number
+    """Zero, or what lies next to a bound, or half-way between two."""
+    step = schema.get("multipleOf", 1)
+    lower = [schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema]
+    upper = [schema[name] for name in ("maximum", "exclusiveMaximum") if name in schema]
+    candidates = [0, *(step * (bound // step + up) for bound in lower for up in (0, 1))]
+    candidates += [step * (-(-bound // step) - down) for bound in upper for down in (0, 1)]
+    if lower and upper:
+        candidates.append((max(lower) + min(upper)) / 2)
+    return next((number for number in candidates if _admits(schema, number)), 0)
+
+
+def _admits(schema: dict[str, Any], number: float) -> bool:
+    infinity = float("inf")
+    return (
+        schema.get("minimum", -infinity) <= number <= schema.get("maximum", infinity)
+        and schema.get("exclusiveMinimum", -infinity) < number < schema.get("exclusiveMaximum", infinity)
+        and ("multipleOf" not in schema or number % schema["multipleOf"] == 0)
+    )
 
 
 def _type(schema: dict[str, Any]) -> str | None:

@@ -74,7 +74,7 @@ class Exchange:
 
     id: str
     at: float
-    """Seconds since the epoch, on the mock's clock."""
+    """Seconds since the epoch, on the clock of its tenant; on the mock's as long as that is not known."""
     method: str
     path: str
     query: bytes

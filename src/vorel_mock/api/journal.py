@@ -1,10 +1,10 @@
 """Step: every exchange is kept for a while, and can be asked how its answer came about."""
 
+from threading import Condition, RLock
 from typing import Any
 
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.clock import iso
-from vorel_mock.contract import Contract
 from vorel_mock.model.history import History
 from vorel_mock.redaction import MARK, redact_deep
 
@@ -19,7 +19,9 @@ STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validati
 class Journal:
     """The latest exchanges of each tenant, found by their id."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: RLock) -> None:
+        self.changed = Condition(lock)
+        """Told of every exchange that is added; its lock is the mock's."""
         self._by_id: dict[str, Exchange] = {}
         self._by_tenant: dict[str | None, History[Exchange]] = {}
 
@@ -31,7 +33,11 @@ class Journal:
             history = History(MAX_EXCHANGES, MAX_BYTES, on_forget=lambda old: self._by_id.pop(old.id, None))
             self._by_tenant[tenant_id] = history
         self._by_id[exchange.id] = exchange
-        history.append(exchange, len(exchange.body))
+        head = (
+            len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in exchange.headers)
+        )
+        history.append(exchange, head + len(exchange.body))
+        self.changed.notify_all()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -54,7 +60,7 @@ class Journal:
         return self._by_id.get(exchange_id)
 
 
-def explain(exchange: Exchange, contract: Contract) -> dict[str, Any]:
+def explain(exchange: Exchange) -> dict[str, Any]:
     """The exchange as JSON, redacted: request, answer, and the steps that led from one to the other."""
     answer, operation = exchange.answer, exchange.operation
     assert answer is not None
@@ -139,8 +145,8 @@ def _passed(exchange: Exchange, step: str) -> str:
                 )
             ]
             return f"{', '.join(limits)}; the window ends at {iso(quota.reset_at)}"
-        case "scope" if operation is not None:
-            wanted = sorted(operation.security[0].scopes)
+        case "scope" if operation is not None and key is not None:
+            wanted = sorted(next(need.scopes for need in operation.security if need.scopes <= key.scopes))
             return f"the key has {', '.join(wanted)}" if wanted else "no scope is asked for"
         case _:
             return "in order"

@@ -98,7 +98,7 @@ class Pipeline:
         """Publish an event that this exchange caused, unless a fault loses it."""
         tenant = exchange.tenant
         assert tenant is not None
-        if not exchange.rehearsed:
+        if tenant.webhooks and not exchange.rehearsed:
             mishap = faults.webhook(exchange)
             if mishap is None or mishap.fault != "webhook_lost":
                 self._publish(tenant, event, **_MISHAPS[mishap.fault](mishap) if mishap is not None else {})

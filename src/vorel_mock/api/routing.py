@@ -87,7 +87,8 @@ class Router:
             ) from None
 
     def _allowed(self, path: str) -> set[str]:
-        return {operation.method.upper() for regex, operation in self._paths if regex.match(path)}
+        methods = {operation.method.upper() for regex, operation in self._paths if regex.match(path)}
+        return methods | {"HEAD"} if "GET" in methods else methods  # Starlette answers HEAD wherever it answers GET
 
 
 class _Routing(RoutingMiddleware):

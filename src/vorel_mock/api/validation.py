@@ -1,6 +1,7 @@
 """Step: is the request what the document says? Path and other parameters first, then the body; 400 names the field."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -8,12 +9,16 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from vorel_mock.api.exchange import Exchange, Refusal
-from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json
+from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json, media_type
 
 #: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
 MAX_DEPTH = 128
+_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 
 _decode = msgspec.json.decode
+_JSON = b"application/json"
+#: A number as JSON writes it; Python reads a good deal more.
+_NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
     validator = parameter.validator
     value = _coerce(parameter, texts)
     if validator is not None and not validator.is_valid(value):
-        raise _refusal(validator, value, parameter.name)
+        raise _refusal(validator, value, parameter.name, within=f"{parameter.name}.")
     return value
 
 
@@ -73,10 +78,10 @@ def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
 
 
 def _scalar(text: str, types: frozenset[str]) -> Any:
-    if types & {"integer", "number"}:
+    if types & {"integer", "number"} and (number := _NUMBER.fullmatch(text)):
         try:
-            return int(text) if text.lstrip("-").isdecimal() else float(text)
-        except ValueError:
+            return int(text) if not number[1] else float(text)
+        except ValueError:  # more digits than Python reads
             return text
     if "boolean" in types and text in ("true", "false"):
         return text == "true"
@@ -91,32 +96,36 @@ def _body(exchange: Exchange, body: Body) -> Any:
             raise Refusal(400, "body: is required", pointer=body.pointer)
         return None
     content_type = exchange.header(b"content-type")
-    if content_type is not None and content_type != b"application/json":
-        media_type = content_type.decode("latin-1").partition(";")[0].strip().lower()
-        if not is_json(media_type):
-            if media_type in body.media_types:
-                return None  # declared by a document that knows more than JSON: taken, not looked into
-            raise Refusal(400, "Content-Type: must be application/json", pointer=body.pointer)
-    value = _parse(exchange, body)
+    if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
+        if media_type((content_type or b"").decode("latin-1")) in body.media_types:
+            return None  # declared by a document that knows more than JSON: taken, not looked into
+        wanted = " or ".join(body.media_types or ["application/json"])
+        raise Refusal(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
+    try:
+        value = parse(exchange.body)
+    except ValueError as error:
+        encoded = exchange.header(b"content-encoding") is not None
+        why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
+        raise Refusal(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator
     if validator is not None and not validator.is_valid(value):
         raise _refusal(validator, value, "body")
     return value
 
 
-def _parse(exchange: Exchange, body: Body) -> Any:
-    raw = exchange.body
+def parse(raw: bytes) -> Any:
+    """The JSON value of `raw`; ValueError says what is wrong with it, and never quotes it.
+
+    Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, deep nesting; keeps integers of any size.
+    """
     try:
-        # Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8; keeps integers of any size.
         value = _decode(raw)
     except RecursionError:
-        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer) from None
+        raise ValueError(_TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        if exchange.header(b"content-encoding") is not None:
-            raise Refusal(400, "body: a Content-Encoding is not supported; send plain JSON") from None
-        raise Refusal(400, f"body: is not valid JSON in UTF-8 ({_why(raw)})", pointer=body.pointer) from None
+        raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer)
+        raise ValueError(_TOO_DEEP)
     return value
 
 
@@ -128,28 +137,26 @@ def _why(raw: bytes) -> str:
         return f"byte {problem.start} is not UTF-8"
     except json.JSONDecodeError as problem:
         return f"{problem.msg[0].lower()}{problem.msg[1:]}: line {problem.lineno} column {problem.colno}"
-    except RecursionError:
+    except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads
         pass
     # The standard library takes what the contract's JSON does not have; it alone is left.
-    return "NaN, Infinity, numbers beyond a double and lone surrogates are not JSON"
+    return "NaN, Infinity, lone surrogates and numbers too large to be read are not taken"
 
 
 def _depth(value: Any) -> int:
+    """How many objects and lists lie within one another."""
     depth, level = 0, [value]
-    while level:
+    while containers := [node for node in level if isinstance(node, (dict, list))]:
         depth += 1
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    return depth - 1
+        level = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
+    return depth
 
 
-def _refusal(validator: Validator, value: Any, name: str) -> Refusal:
-    """A 400 that names every field at fault, the first one first."""
+def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> Refusal:
+    """A 400 that names every field at fault, the first one first; `name` is the value's own."""
     violations = list(validator.violations(value))
-    shown = [f"{violation.field or name}: {violation.message}" for violation in violations[:5]]
+    shown = [
+        f"{within + violation.field if violation.field else name}: {violation.message}" for violation in violations[:5]
+    ]
     pointer = violations[0].pointer if violations else None
     return Refusal(400, "; ".join(dict.fromkeys(shown)), pointer=pointer)

@@ -12,6 +12,7 @@ from vorel_mock.model.history import History
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.quota import Window
+from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
 
 
 @dataclass(slots=True)
@@ -53,10 +54,14 @@ class Tenant:
     """The record that each idempotency_key made, as long as the record is kept."""
     window: Window = field(default_factory=Window)
     """The quota over all keys of the tenant."""
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    deliveries: History[Delivery] = field(default_factory=lambda: History(MAX_DELIVERIES, on_forget=Delivery.forget))
+    webhook_timeout: float = 10.0
+    """Seconds of real time that a receiver has for its whole answer."""
 
     faults: list[ArmedFault] = field(default_factory=list)
     """What shall go wrong, in the order in which it was armed."""
-    initial: bytes = b""
+    initial: bytes = field(default=b"", repr=False)
     """The snapshot of the tenant as it was made; what a reset goes back to."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,99 @@
+"""A key never appears again: not in the journal, not in a log line, not in an answer, however it was written."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from vorel_mock import demo
+from vorel_mock.console import json_line, text_line
+from vorel_mock.mock import Mock
+from vorel_mock.redaction import redact
+
+#: A key of another tenant than the client's, so that it is nowhere expected.
+KEY = demo.token(2, 1, 1)
+HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
+CREATE = "/api/v1/crm/create-record"
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{ord(c):02X}" for c in text)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\u{ord(c):04x}" for c in text)
+
+
+WRITTEN = {
+    "plain": KEY,
+    "upper case": KEY.upper(),
+    "percent": _percent(KEY),
+    "percent twice": _percent(_percent(KEY)),
+    "partly percent": KEY.replace("_", "%5f"),
+    "escaped": _escaped(KEY),
+}
+PLACES: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
+    "path": lambda c, k: c.post(f"/api/v1/leads/{k}/handoff"),
+    "undeclared path": lambda c, k: c.post(f"/{k}"),
+    "query": lambda c, k: c.post(f"{HANDOFF}?key={k}&b=100%25"),
+    "header": lambda c, k: c.post(HANDOFF, headers={"X-Api-Key": k, "Cookie": f"key={k}"}),
+    "Authorization": lambda c, k: c.post(HANDOFF, headers={"Authorization": f"Bearer {k}x"}),
+    "Authorization alone": lambda c, k: c.post(HANDOFF, headers={"Authorization": k}),
+    "Basic": lambda c, k: c.post(HANDOFF, auth=("user", k)),
+    "body": lambda c, k: c.post(HANDOFF, content=f'{{"reason": "{k}"}}'),
+    "name in a body": lambda c, k: c.post(CREATE, content=f'{{"object": "{k}", "fields": {{"{k}": []}}, "{k}": 1}}'),
+    "soft failure": lambda c, k: c.post(
+        CREATE, content=f'{{"object": "contact", "idempotency_key": "k", "fields": {{"{k}": 1, "email": "{k}"}}}}'
+    ),
+    "broken body": lambda c, k: c.post(HANDOFF, content=f'{{"{k}": '),
+}
+
+
+def _shows(text: str) -> bool:
+    """Whether a reader of `text` can tell the key, in one of the ways in which it was written."""
+    basic = base64.b64encode(f"user:{KEY}".encode()).decode()
+    forms = [*WRITTEN.values(), basic, KEY[-24:], KEY[-24:].upper()]
+    return any(form in text or json.dumps(form)[1:-1] in text for form in forms)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_never_appears_again(api: httpx.Client, mock: Mock, place: str, written: str) -> None:
+    answer = PLACES[place](api, WRITTEN[written])
+    number = answer.headers["X-Mock-Request-Id"]
+    exchange = mock.journal.get(number)
+    assert exchange is not None
+    told = api.get(f"/_mock/requests/{number}")
+    assert told.status_code == 200
+    shown = [
+        answer.text,
+        told.text,
+        text_line(exchange),
+        json_line(exchange),
+        repr(exchange.key),
+        repr(exchange.tenant),
+    ]
+    assert [text for text in shown if _shows(text)] == []
+    assert api.headers["Authorization"].split()[1] not in told.text
+
+
+def test_a_credential_of_no_known_shape_is_redacted_by_value(http: httpx.Client) -> None:
+    secret = "hunter2-is-long-enough"
+    answer = http.post(
+        f"{HANDOFF}?token={secret}", headers={"Authorization": f"Bearer {secret}"}, json={"reason": f"I am {secret}!"}
+    )
+    told = http.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}")
+    assert told.json()["request"]["body"] == '{"reason":"I am [redacted]!"}'
+    assert secret not in told.text
+
+
+@pytest.mark.parametrize("text", ["", "100%", "%zz%41", "a\\u0041b", "vapk_live_", "vapk_live_<48 hex>", "%76apk"])
+def test_what_holds_no_key_is_left_as_it_is(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_escapes_without_end_are_not_followed_to_it() -> None:
+    endless = f"%{'25' * 100_000}41"
+    assert redact(endless) == endless
