@@ -145,7 +145,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     expose_value=False,
     callback=_read_config,
     metavar="FILE",
-    help=f"TOML file of these options.  [default: {CONFIG_FILE}, if it is there]",
+    help=f"Options in TOML.  [default: {CONFIG_FILE}]",
 )
 @click.option("--host", cls=Setting, default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

@@ -27,24 +27,22 @@ class RequestLog:
     """Writes a line for each exchange, from a thread of its own: a reader that stops reading never stops the mock."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
-        stream = sys.stdout
         self._as_json = as_json
-        # There is no stream at all when the mock was started with its standard output closed.
-        self._quiet = quiet or stream is None
-        self._colour = False
-        if not self._quiet:
-            self._descriptor = stream.fileno()
-            self._encoding = stream.encoding
-            self._colour = not as_json and stream.isatty() and not os.environ.get("NO_COLOR")
+        self._quiet = quiet
         self._waiting: queue.SimpleQueue[Exchange | str | None] = queue.SimpleQueue()
         self._dropped = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to write."""
-        if not self._quiet and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
-            self._thread.start()
+        """Begin to write to the standard output, which may be closed from the start: then Python has none."""
+        stream = sys.stdout
+        if self._quiet or stream is None or self._thread is not None:
+            return
+        self._descriptor = stream.fileno()
+        self._encoding = stream.encoding
+        self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Write what waits, for at most a second, and end."""
