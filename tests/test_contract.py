@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 def _changed(change: Callable[[Json], object]) -> Json:
     """The vendored document after `change`."""
-    document = copy.deepcopy(VENDORED)
+    document: Json = copy.deepcopy(VENDORED)
     change(document)
     return document
 
