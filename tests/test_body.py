@@ -1,21 +1,37 @@
 """The body of a request: what is read as JSON, and what is a 400 that says why."""
 
 import json
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
 
 from vorel_mock import demo
+from vorel_mock.app import App
 from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
 
 CREATE = "/api/v1/crm/create-record"
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def mock() -> Mock:
+    return Mock(Settings(seed=1, clock="frozen", rate_limit=0, tenant_rate_limit=0))
+
+
+@pytest.fixture(scope="module")
+def app(mock: Mock) -> App:
+    return App(mock)
 
 
 def _contact(value: str) -> bytes:
     """A record with `value`, as it is written, in one of its fields."""
-    return b'{"object":"contact","idempotency_key":"k","fields":{"email":"a@example.com","x":%s}}' % value.encode()
+    key = next(_numbers)
+    fields = b'{"email":"a@example.com","x":%s}' % value.encode()
+    return b'{"object":"contact","idempotency_key":"%06d","fields":%s}' % (key, fields)
 
 
 @pytest.mark.parametrize("digits", [4_301, 100_000])
@@ -105,7 +121,7 @@ def test_where_it_breaks_is_told(api: httpx.Client, body: bytes, where: str) -> 
 def _stored(api: httpx.Client, mock: Mock, value: str) -> Any:
     """What became of `value`, as it was written, in the record that was stored."""
     assert api.post(CREATE, content=_contact(value)).json()["ok"] is True
-    (record,) = next(mock.store.tenants()).crm_records
+    *_, record = next(mock.store.tenants()).crm_records
     return record.fields["x"]
 
 
@@ -137,7 +153,7 @@ def test_what_is_json_is_kept_exactly(api: httpx.Client, mock: Mock, value: str)
 
 def test_of_two_members_of_one_name_the_last_one_counts(api: httpx.Client, mock: Mock) -> None:
     assert api.post(HANDOFF, content=b'{"reason": 7, "reason": "b", "reason": "c"}').status_code == 200
-    (row,) = next(mock.store.tenants()).audit_log
+    *_, row = next(mock.store.tenants()).audit_log
     assert row.reason == "c"
     assert api.post(HANDOFF, content=b'{"reason": "a", "reason": 7}').status_code == 400
 
