@@ -1,6 +1,8 @@
 """What the tests share: a mock in process, on a clock that stands still, and a client for it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
-from vorel_mock import demo
+from vorel_mock import demo, server
 from vorel_mock.app import App
 from vorel_mock.contract import is_json
 from vorel_mock.mock import Mock
@@ -59,6 +61,27 @@ def api(http: httpx.Client, key: str) -> httpx.Client:
     """A client that authenticates with `key`."""
     http.headers["Authorization"] = f"Bearer {key}"
     return http
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[App], str]]:
+    """Serves an application on a port of its own until the test ends; gives the base URL."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(_serving(app))
+
+
+@contextmanager
+def _serving(app: App) -> Iterator[str]:
+    sock, ready = server.listen("127.0.0.1", 0), Event()
+    running = server.make(app, ready.set)
+    thread = Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield server.base_url(sock)
+    finally:
+        running.should_exit = True
+        thread.join(30)
 
 
 #: What is wrong with an answer, by the document that the mock serves; nothing if it is right.
