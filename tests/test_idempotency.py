@@ -135,7 +135,7 @@ class Worlds(RuleBasedStateMachine):
 def test_reposting_and_idempotency_do_as_their_model() -> None:
     mock = Mock(Settings(seed=1, clock="frozen", rate_limit=0, tenant_rate_limit=0))
     with httpx.Client(transport=MockTransport(App(mock)), base_url="http://127.0.0.1:3000") as client:
-        few = budget(max_examples=60, stateful_step_count=30, deadline=None)
+        few = budget(max_examples=30, stateful_step_count=25, deadline=None)
         run_state_machine_as_test(lambda: Worlds(mock, client), settings=few)  # type: ignore[arg-type]  # it calls it
 
 

@@ -109,7 +109,7 @@ def test_the_limiter_does_as_its_model() -> None:
     )
     mock = Mock(settings)
     with _client(mock) as client:
-        few = budget(max_examples=60, stateful_step_count=30, deadline=None)
+        few = budget(max_examples=40, stateful_step_count=25, deadline=None)
         run_state_machine_as_test(lambda: Limiter(mock, client), settings=few)  # type: ignore[arg-type]  # it calls it
 
 
