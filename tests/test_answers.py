@@ -1,7 +1,7 @@
 """Whatever is asked, the document declares the answer. Two validators that know nothing of the mock judge."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -128,11 +128,12 @@ def mock() -> Mock:
 
 
 @pytest.fixture(scope="module")
-def client(mock: Mock) -> httpx.Client:
-    return httpx.Client(transport=MockTransport(App(mock)))
+def client(mock: Mock) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=MockTransport(App(mock))) as client:
+        yield client
 
 
-@budget(max_examples=150, deadline=None)
+@budget(max_examples=100, deadline=None)
 @given(run=st.lists(requests(), min_size=1, max_size=12), seconds=st.sampled_from([0, 0.5, 20, 60]))
 def test_every_answer_is_declared_and_valid(
     mock: Mock, client: httpx.Client, judge: Judge, run: list[httpx.Request], seconds: float

@@ -15,7 +15,9 @@ CREATE = "/api/v1/crm/create-record"
 PERSON = {"first_name": "Ann", "last_name": "Lee", "email": "ann@example.com", "shoe_size": 38}
 
 
-def _create(http: httpx.Client, tenant: int, object_: str = "contact", key: str = "k", **fields: Any) -> dict[str, Any]:
+def _create(
+    http: httpx.Client, tenant: int, fields: dict[str, Any], object_: str = "contact", key: str = "k"
+) -> dict[str, Any]:
     answer = http.post(
         CREATE,
         json={"object": object_, "fields": fields, "idempotency_key": key},
@@ -42,7 +44,7 @@ def _tenant(mock: Mock, number: int) -> Tenant:
         (
             2,
             r"003[0-9A-Za-z]{15}",
-            "https://vorel-demo.lightning.force.com/lightning/r/Contact/{id}/view",
+            "https://vorel-demo.my.salesforce.com/lightning/r/Contact/{id}/view",
             "Contact",
             {"FirstName": "Ann", "LastName": "Lee", "Email": "ann@example.com", "shoe_size": 38},
         ),
@@ -65,7 +67,7 @@ def test_a_record_goes_into_the_tenant_s_crm(
     vendor_object: str,
     vendor_fields: dict[str, Any],
 ) -> None:
-    answer = _create(http, tenant, **PERSON)
+    answer = _create(http, tenant, PERSON)
     assert answer["ok"] is True
     assert re.fullmatch(external_id, answer["external_id"])
     assert answer["record_url"] == record_url.replace("{id}", answer["external_id"])
@@ -79,8 +81,9 @@ def test_a_record_goes_into_the_tenant_s_crm(
     ("tenant", "error"), [(4, "no_crm_configured"), (5, "auth_failed"), (6, "rate_limited")], ids=lambda v: str(v)
 )
 def test_a_tenant_whose_crm_fails_fails_softly(http: httpx.Client, mock: Mock, tenant: int, error: str) -> None:
-    for fields in (PERSON, {}, {"email": "validation_error@crm-error.test"}):
-        answer = _create(http, tenant, **fields)
+    bodies: list[dict[str, Any]] = [PERSON, {}, {"email": "validation_error@crm-error.test"}]
+    for fields in bodies:
+        answer = _create(http, tenant, fields)
         assert (answer["ok"], answer["error"]) == (False, error)
         assert answer["detail"]
         assert set(answer) == {"ok", "error", "detail"}
@@ -93,7 +96,7 @@ def test_a_tenant_whose_crm_fails_fails_softly(http: httpx.Client, mock: Mock, t
 def test_a_reserved_value_makes_its_error(
     http: httpx.Client, mock: Mock, tenant: int, value: dict[str, str], field: str
 ) -> None:
-    answer = _create(http, tenant, **{**PERSON, field: value["value"]})
+    answer = _create(http, tenant, {**PERSON, field: value["value"]})
     assert answer == {"ok": False, "error": value["error"], "detail": value["detail"]}
     assert list(_tenant(mock, tenant).crm_records) == []
 
@@ -119,7 +122,7 @@ def test_there_is_a_reserved_value_for_each_error_that_the_document_names(mock: 
 def test_what_the_vendor_would_refuse_names_the_canonical_field(
     http: httpx.Client, tenant: int, object_: str, fields: dict[str, str], named: list[str]
 ) -> None:
-    answer = _create(http, tenant, object_, **fields)
+    answer = _create(http, tenant, fields, object_)
     assert (answer["ok"], answer["error"]) == (False, "validation_error")
     assert [name for name in named if name not in answer["detail"]] == []
 
@@ -128,7 +131,7 @@ def test_a_tenant_s_own_mapping_wins(http: httpx.Client, mock: Mock) -> None:
     crm = _tenant(mock, 1).crm
     assert crm is not None
     crm.mappings = {"contact": {"email": "work_email", "shoe_size": "shoe_size__c"}}
-    assert _create(http, 1, **PERSON)["ok"] is True
+    assert _create(http, 1, PERSON)["ok"] is True
     (record,) = _tenant(mock, 1).crm_records
     assert record.fields == PERSON
     assert record.vendor_fields == {
@@ -141,7 +144,7 @@ def test_a_tenant_s_own_mapping_wins(http: httpx.Client, mock: Mock) -> None:
 
 def test_each_object_of_the_document_can_be_pushed(http: httpx.Client, mock: Mock) -> None:
     when = "2026-11-23T09:00:00Z"
-    fields = {
+    fields: dict[str, dict[str, Any]] = {
         "contact": PERSON,
         "lead": {"name": "Ann Lee", "last_name": "Lee", "company": "Lee & Co"},
         "deal": {"name": "Roof", "stage": "appointmentscheduled", "close_date": "2026-12-01"},
@@ -150,7 +153,7 @@ def test_each_object_of_the_document_can_be_pushed(http: httpx.Client, mock: Moc
     }
     assert list(fields) == mock.contract.at("#/components/schemas/CrmCreateRecordBody/properties/object/enum")
     for tenant in (1, 2, 3):
-        answers = [_create(http, tenant, object_, key=object_, **sent) for object_, sent in fields.items()]
+        answers = [_create(http, tenant, sent, object_, key=object_) for object_, sent in fields.items()]
         assert [answer.get("detail") for answer in answers] == [None] * 5
         assert len({answer["external_id"] for answer in answers}) == 5
         assert len({answer["record_url"] for answer in answers}) == 5
