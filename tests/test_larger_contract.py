@@ -10,6 +10,7 @@ import pytest
 
 from vorel_mock import demo
 from vorel_mock.app import App
+from vorel_mock.console import json_line, text_line
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 from vorel_mock.testing.transport import MockTransport
@@ -348,3 +349,13 @@ def test_a_body_in_another_json_type(api: httpx.Client, body: Any, said: str) ->
 def test_a_composed_body(api: httpx.Client, body: dict[str, Any], fields: list[str]) -> None:
     message = _message(api.post("/base/api/v1/leads", json=body))
     assert [part.partition(":")[0] for part in message.split("; ")] == fields
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "\n00:00:00 FAKE LINE", "\x9b31m", "\u2028"])
+def test_the_name_of_a_member_does_nothing_to_a_terminal(api: httpx.Client, mock: Mock, name: str) -> None:
+    answer = api.patch(f"/base/api/v1/leads/{LEAD}?verbose=true", json={name: 1})
+    assert answer.status_code == 400
+    exchange = mock.journal.get(answer.headers["X-Mock-Request-Id"])
+    assert exchange is not None
+    assert text_line(exchange).isprintable()
+    assert json_line(exchange).isprintable()

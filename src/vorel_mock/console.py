@@ -1,5 +1,6 @@
 """What the user sees while the mock runs: a line for each request, as text or as JSON."""
 
+import json
 import queue
 import sys
 import threading
@@ -90,7 +91,7 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     path = redact(_printable(exchange.path))
     line = f"{time} {exchange.method or '?'} {path} {status} {exchange.duration * 1000:.1f} ms"
     if answer.status >= 400:
-        line += f"  {_code(exchange)}: {redact(exchange.reason)} ({exchange.id})"
+        line += f"  {_code(exchange)}: {_printable(redact(exchange.reason))} ({exchange.id})"
     elif exchange.reason.startswith("soft failure"):
         line += f"  {exchange.reason}"
     return line
@@ -114,7 +115,10 @@ def json_line(exchange: Exchange) -> str:
         "code": _code(exchange) if failed else None,
         "reason": redact(exchange.reason) if failed else None,
     }
-    return msgspec.json.encode({name: value for name, value in members.items() if value is not None}).decode()
+    told = {name: value for name, value in members.items() if value is not None}
+    line = msgspec.json.encode(told).decode()
+    # JSON has a line separator or a control character of Unicode stand as it is; a terminal and a reader of lines mind.
+    return line if line.isprintable() else json.dumps(told)
 
 
 def _code(exchange: Exchange) -> str:
@@ -122,6 +126,6 @@ def _code(exchange: Exchange) -> str:
     return str(msgspec.json.decode(exchange.answer.body)["error"]["code"])
 
 
-def _printable(path: str) -> str:
-    """A path may hold anything once decoded; a terminal must not be told to do things by it."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)
+def _printable(text: str) -> str:
+    """A path or the name of a member may hold anything; a terminal must not be told to do things by it."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
