@@ -1,12 +1,20 @@
 """What the tests share: a mock in process, on a clock that stands still, and a client for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
 
-from vorel_mock import demo
+from vorel_mock import demo, server
 from vorel_mock.app import App
+from vorel_mock.contract import is_json
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 from vorel_mock.testing.transport import MockTransport
@@ -24,9 +32,15 @@ def mock(settings: Settings) -> Mock:
 
 
 @pytest.fixture
-def http(mock: Mock) -> Iterator[httpx.Client]:
+def app(mock: Mock) -> App:
+    """Override it together with `mock`, with the scope of the module, where tests hold nothing against a shared one."""
+    return App(mock)
+
+
+@pytest.fixture
+def http(app: App) -> Iterator[httpx.Client]:
     """A client without credentials."""
-    with httpx.Client(transport=MockTransport(App(mock)), base_url="http://127.0.0.1:3000") as client:
+    with httpx.Client(transport=MockTransport(app), base_url="http://127.0.0.1:3000") as client:
         yield client
 
 
@@ -47,3 +61,64 @@ def api(http: httpx.Client, key: str) -> httpx.Client:
     """A client that authenticates with `key`."""
     http.headers["Authorization"] = f"Bearer {key}"
     return http
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[App], str]]:
+    """Serves an application on a port of its own until the test ends; gives the base URL."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(_serving(app))
+
+
+@contextmanager
+def _serving(app: App) -> Iterator[str]:
+    sock, ready = server.listen("127.0.0.1", 0), Event()
+    running = server.make(app, ready.set)
+    thread = Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield server.base_url(sock)
+    finally:
+        running.should_exit = True
+        thread.join(30)
+
+
+#: What is wrong with an answer, by the document that the mock serves; nothing if it is right.
+Judge = Callable[[Mock, httpx.Response], list[str]]
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    """Two validators that know nothing of the mock, and of one another: openapi-core and jsonschema."""
+    specs: dict[int, tuple[dict[str, Any], OpenAPI]] = {}
+
+    def problems(mock: Mock, answer: httpx.Response) -> list[str]:
+        exchange = mock.journal.get(answer.headers["X-Mock-Request-Id"])
+        assert exchange is not None
+        operation, document = exchange.operation, mock.contract.document
+        assert operation is not None
+        declared = operation.responses.get(str(answer.status_code)) or operation.responses.get("default")
+        if declared is None:
+            return [f"{operation.id} declares no {answer.status_code}"]
+        content = declared.get("content") or {}
+        if not content:
+            return [f"{operation.id} declares no content of {answer.status_code}"] if answer.content else []
+        media_type = answer.headers["Content-Type"]
+        if media_type not in content:
+            return [f"{operation.id} declares no {media_type} of {answer.status_code}"]
+        if id(document) not in specs:
+            specs[id(document)] = document, OpenAPI.from_dict(document)
+        server = urlsplit(document["servers"][0]["url"])
+        request = MockRequest(f"{server.scheme}://{server.netloc}", operation.method, answer.request.url.path)
+        response = MockResponse(
+            answer.content, status_code=answer.status_code, headers=dict(answer.headers), content_type=media_type
+        )
+        if not is_json(media_type):
+            return []  # nothing that either of them could read
+        found = [str(error) for error in specs[id(document)][1].unmarshal_response(request, response).errors]
+        schema = {**content[media_type]["schema"], "components": document["components"]}
+        validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        return found + [error.message for error in validator.iter_errors(answer.json())]
+
+    return problems

@@ -8,14 +8,26 @@ import httpx
 import pytest
 
 from vorel_mock import demo
+from vorel_mock.app import App
 from vorel_mock.console import json_line, text_line
 from vorel_mock.mock import Mock
 from vorel_mock.redaction import redact
+from vorel_mock.settings import Settings
 
 #: A key of another tenant than the client's, so that it is nowhere expected.
 KEY = demo.token(2, 1, 1)
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
 CREATE = "/api/v1/crm/create-record"
+
+
+@pytest.fixture(scope="module")
+def mock() -> Mock:
+    return Mock(Settings(seed=1, clock="frozen", rate_limit=0, tenant_rate_limit=0))
+
+
+@pytest.fixture(scope="module")
+def app(mock: Mock) -> App:
+    return App(mock)
 
 
 def _percent(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the user sees while the mock runs: a line for each request, as text or as JSON."""
 
 import contextlib
+import json
 import os
 import queue
 import sys
@@ -147,7 +148,10 @@ def json_line(exchange: Exchange) -> str:
         "code": _code(exchange) if failed else None,
         "reason": _redacted(exchange, exchange.reason) if failed else None,
     }
-    return msgspec.json.encode({name: value for name, value in members.items() if value is not None}).decode()
+    told = {name: value for name, value in members.items() if value is not None}
+    line = msgspec.json.encode(told).decode()
+    # JSON has a line separator or a control character of Unicode stand as it is; a terminal and a reader of lines mind.
+    return line if line.isprintable() else json.dumps(told)
 
 
 def _code(exchange: Exchange) -> str:
