@@ -361,4 +361,4 @@ def test_the_public_names_are_all_there() -> None:
         assert getattr(vorel_mock.testing, name).__doc__
     assert dir(vorel_mock.testing) == sorted(vorel_mock.testing.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = vorel_mock.testing.Nothing  # type: ignore[attr-defined]
+        _ = vorel_mock.testing.Nothing

@@ -52,23 +52,22 @@ def vorel_server(pytestconfig: pytest.Config) -> Iterator["Control"]:
         with MockServer() as mock:
             yield mock.control
     else:
-        yield from _running(url)
+        with _connected(url) as control:
+            yield control
 
 
-def _running(url: str) -> Iterator["Control"]:
+def _connected(url: str) -> "Control":
     from vorel_mock.testing.client import Control
     from vorel_mock.testing.connection import ControlError
 
+    problem = None
     try:
         control = Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN"))
-    except ValueError as error:
-        raise pytest.UsageError(f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}") from None
-    with control:
-        try:
-            control.health()
-        except ControlError as error:
-            pytest.fail(f"--vorel-mock-url: {error}", pytrace=False)
-        yield control
+        control.health()
+    except (ControlError, ValueError) as error:
+        problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"
+    _fail_if(problem)
+    return control
 
 
 @pytest.fixture
@@ -80,14 +79,22 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     """
     from vorel_mock.testing.connection import ControlError
 
+    problem = None
     try:
         tenant = vorel_server.new_tenant(**{"name": request.node.name[:200], **_settings(request.node)})
     except ControlError as error:
-        pytest.fail(f"@pytest.mark.vorel: {error.message}", pytrace=False)
+        problem = f"@pytest.mark.vorel: {error.message}"
+    _fail_if(problem)
     request.node.stash[_TENANT] = tenant
     request.node.stash[_CONTROL] = vorel_server
     with tenant:
         yield tenant
+
+
+def _fail_if(problem: str | None) -> None:
+    """Say what is wrong. Outside of any `except`, or the report would show the insides of the HTTP client as well."""
+    if problem is not None:
+        pytest.fail(problem, pytrace=False)
 
 
 def _settings(node: pytest.Item) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def _settings(node: pytest.Item) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers("vorel"))):
         if mark.args:
-            pytest.fail("@pytest.mark.vorel: takes settings by name only: @pytest.mark.vorel(rate_limit=2)", False)
+            _fail_if("@pytest.mark.vorel: takes settings by name only: @pytest.mark.vorel(rate_limit=2)")
         settings.update(mark.kwargs)
     return settings
 
