@@ -1,7 +1,9 @@
 """The pytest plugin, in test runs of its own."""
 
+import gc
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,15 @@ import pytest
 from vorel_mock.testing import MockServer, Tenant
 
 pytest_plugins = ("pytester",)
+
+
+# For every test, because a run in this process forgets whatever it is the first to import: half of httpx, say.
+@pytest.fixture(scope="module", autouse=True)
+def running() -> Iterator[MockServer]:
+    with MockServer() as mock:
+        mock.control.health()
+        yield mock
+
 
 #: What a worker needs, and no other plugin that happens to be installed: each worker would import them all.
 LEAN = ("-p", "xdist.plugin", "-p", "vorel_mock.testing.plugin")
@@ -174,12 +185,6 @@ def test_a_test_that_deletes_its_tenant_may(pytester: pytest.Pytester) -> None:
     run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: 404 not_found: *"])
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[MockServer]:
-    with MockServer() as mock:
-        yield mock
-
-
 def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer) -> None:
     pytester.makepyfile(
         f"""
@@ -222,3 +227,12 @@ def test_whoever_does_not_use_it_does_not_pay_for_it() -> None:
 
 def test_the_fixtures_of_this_very_run(vorel: Tenant, request: pytest.FixtureRequest) -> None:
     assert vorel.settings()["name"] == request.node.name
+
+
+def test_a_run_that_is_refused_leaves_no_connection_open(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(vorel): pass")
+    with MockServer(control_token="open-sesame") as mock, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        pytester.runpytest("--vorel-mock-url", mock.base_url).assert_outcomes(errors=1)
+        gc.collect()
+    assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []

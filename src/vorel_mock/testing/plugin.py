@@ -6,6 +6,7 @@ fixture is asked for.
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,22 +53,24 @@ def vorel_server(pytestconfig: pytest.Config) -> Iterator["Control"]:
         with MockServer() as mock:
             yield mock.control
     else:
-        with _connected(url) as control:
+        with _running(url) as control:
             yield control
 
 
-def _connected(url: str) -> "Control":
+@contextmanager
+def _running(url: str) -> Iterator["Control"]:
     from vorel_mock.testing.client import Control
     from vorel_mock.testing.connection import ControlError
 
     problem = None
-    try:
-        control = Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN"))
-        control.health()
-    except (ControlError, ValueError) as error:
-        problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"
-    _fail_if(problem)
-    return control
+    with ExitStack() as stack:
+        try:
+            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN")))
+            control.health()
+        except (ControlError, ValueError) as error:
+            problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"
+        _fail_if(problem)
+        yield control
 
 
 @pytest.fixture
