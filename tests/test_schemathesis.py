@@ -18,7 +18,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, serve: Callable[[App], str])
     url = serve(App(mock))
     (tmp_path / "schemathesis.toml").write_text(f'[parameters]\n"path.id" = "{demo.lead_id(1, 1)}"\n')
     command = [sys.executable, "-c", "import sys; from schemathesis.cli import schemathesis; sys.exit(schemathesis())"]
-    command += ["run", f"{url}/_mock/contract.json", "--url", url, "--seed", "1", "--max-examples", "40"]
+    command += ["run", f"{url}/_mock/contract.json", "--url", url, "--seed", "1", "--max-examples", "25"]
     command += ["--header", f"Authorization: Bearer {demo.token(1, 1, 1)}", "--no-color", "--checks", "all"]
     run = subprocess.run(
         command,
