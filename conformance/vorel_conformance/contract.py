@@ -140,6 +140,9 @@ def load() -> Contract:
 def validator(pointer: str) -> jsonschema_rs.Draft202012Validator:
     """A compiled validator of the schema at `pointer`; formats are checked, references are those of the document."""
     schema = load().at(pointer)
-    return jsonschema_rs.Draft202012Validator(
-        {**schema, "components": load().document["components"]}, validate_formats=True
-    )
+    return validator_of({**schema, "components": load().document["components"]})
+
+
+def validator_of(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """A compiled validator of any schema in JSON Schema 2020-12, formats checked."""
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)

@@ -1,7 +1,7 @@
 """Paced, budgeted, recorded HTTP.
 
-A request is written without secrets: `${full.0}` stands for the first key of the pool, `${full.0|flip.57}` for that key with
-another digit in place 57. So a recorded request can be shown, and sent again by whoever has the profile.
+A request is written without secrets: `${full.0}` stands for the first key of the pool, `${full.0|flip.57}` for that
+key with another digit in place 57. So a recorded request can be shown, and sent again by whoever has the profile.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Requests that nobody thought of: bodies that schemathesis makes from the contract, and their shrinking.
 
-All bodies are drawn before the first is sent, so that they depend on the seed alone and not on what the server answers. Each is
-judged by both validators first: a valid one that is not valid would accuse the server of our own mistake.
+All bodies are drawn before the first is sent, so that they depend on the seed alone and not on what the server
+answers. Each is judged by both validators first: a valid one that is not valid would accuse the server of our own
+mistake.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
 
 LARGEST = 64 * 1024  # bytes; a server may refuse a larger body for its size alone
 DEEPEST = 40
+DRAWS = 8  # times as many as are needed: doubles and unfit ones fall out
 SHRINKS = 60  # requests that the search for a smaller breach may take
 T = TypeVar("T")
+
+
+class _EnoughError(Exception):
+    """What ends the drawing."""
 
 
 class _BreachError(Exception):
@@ -41,15 +48,18 @@ def bodies(operation: str, valid: bool, seed: int, count: int) -> tuple[bytes, .
     """`count` different bodies of an operation, valid or invalid by both validators; the same for the same seed."""
     found: dict[bytes, None] = {}
     boundary = [body for body in _boundaries(operation, valid) if is_fit(operation, body, valid)]
-    for body in boundary[: count // 3]:
+    for body in boundary[:: max(1, len(boundary) * 3 // count)]:
         found.setdefault(body)
-    rounds = 0
-    while len(found) < count and rounds < 8:
-        for body in drawn(_strategy(operation, valid), seed + rounds, 2 * count):
-            if len(found) < count and is_fit(operation, body, valid):
-                found.setdefault(body)
-        rounds += 1
-    return tuple(found)
+
+    def collect(body: bytes) -> None:
+        if is_fit(operation, body, valid):
+            found.setdefault(body)
+        if len(found) >= count:
+            raise _EnoughError
+
+    with contextlib.suppress(_EnoughError):
+        _run(_strategy(operation, valid), seed, DRAWS * count, [Phase.generate], collect)
+    return tuple(found)[:count]
 
 
 def is_fit(operation: str, body: bytes, valid: bool) -> bool:
@@ -73,13 +83,6 @@ def depth(value: Any) -> int:
     """How deeply a value is nested; 0 for a plain one."""
     inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inside is None else 1 + max(map(depth, inside), default=0)
-
-
-def drawn(strategy: SearchStrategy[T], seed: int, count: int) -> list[T]:
-    """`count` examples of a strategy; the same for the same seed."""
-    found: list[T] = []
-    _run(strategy, seed, count, [Phase.generate], found.append)
-    return found
 
 
 def shrink_breaches(probe: Probe, clause: str, operation: str, *, valid: bool, label: str, status: int) -> None:
@@ -129,13 +132,10 @@ def _smallest(
                 best = body
             raise _BreachError
 
-    count = 2 * probe.session.shared.get("fuzz", 0)
-    try:
+    count = DRAWS * probe.session.shared.get("fuzz", 0)
+    # Flaky: a breach that comes and goes; the report says so by itself.
+    with contextlib.suppress(_BreachError, hypothesis.errors.Flaky):
         _run(_strategy(operation, valid), probe.session.seed, count, [Phase.generate, Phase.shrink], ask)
-    except _BreachError:
-        pass
-    except hypothesis.errors.Flaky:
-        pass  # a breach that comes and goes; the report says so by itself
     return best
 
 
@@ -169,13 +169,18 @@ def _strategy(operation: str, valid: bool) -> SearchStrategy[bytes]:
 
 @cache
 def _operation(operation: str, *, closed: bool) -> Any:
-    """Schemathesis' view of an operation. `closed`: without unknown members, which would be most of what it draws."""
+    """Schemathesis' view of an operation's body alone: parameters and keys would be drawn for nothing.
+
+    `closed`: without unknown members, which would be most of what it draws.
+    """
+    found = contract.load().operations[operation]
     document = copy.deepcopy(contract.load().document)
     if closed:
         document["components"]["schemas"][_schema_name(operation)]["additionalProperties"] = False
+    item = {**document["paths"][found.path][found.method.lower()], "parameters": [], "security": []}
+    document = {**document, "paths": {"/body": {"post": item}}, "security": []}
     logging.getLogger("schemathesis").setLevel(logging.ERROR)
-    found = contract.load().operations[operation]
-    return schemathesis.openapi.from_dict(document)[found.path][found.method]
+    return schemathesis.openapi.from_dict(document)["/body"]["POST"]
 
 
 def _boundaries(operation: str, valid: bool) -> Iterator[bytes]:

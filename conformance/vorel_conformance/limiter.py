@@ -1,8 +1,9 @@
 """The limiter, tested on keys of their own: bursts now, and later ones when the time for them has come.
 
-A burst sends exactly what a window allows, and a few requests more. It cannot know whether somebody else used its key a moment
-ago; so what looks like an early refusal is tried again on the same key after a window of rest. And a window that is aligned to
-the clock may end within a burst; so bursts keep away from full minutes, and a late refusal across one is repeated.
+A burst sends exactly what a window allows, and a few requests more. It cannot know whether somebody else used its key
+a moment ago; so what looks like an early refusal is tried again on the same key after a window of rest. And a window
+that is aligned to the clock may end within a burst; so bursts keep away from full minutes, and a late refusal across
+one is repeated.
 
 Between the bursts the rest of the suite runs: the jobs here say when they are due.
 """
@@ -108,12 +109,15 @@ class Limiter:
         self.jobs.append(Job(time.monotonic() + seconds, and_then))
 
     def _again(self, burst: Burst, attempt: int = 1) -> None:
-        """The same burst, once its key has rested for a whole window: nothing of it can be left, however windows are made."""
+        """The same burst, once its key has rested for a whole window: nothing of it can be left."""
         rest = burst.ended + self.probe.target.window_s + GRACE_S - time.monotonic()
         self._later(rest, lambda: self._burst(burst.key, burst.pattern, rested=True, attempt=attempt), burst.key)
 
     def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
         burst = send_burst(self.probe, key, pattern)
+        if rested:
+            # A whole window of rest is more than any Retry-After could ask for.
+            self.probe.check("limit.recovers", not isinstance(burst, float), "still refused after a window of rest")
         if isinstance(burst, float):
             if attempt >= REPEATS:
                 self.probe.session.gap("limit.not-before", f"keys.{key}: somebody else keeps using it up")
@@ -151,7 +155,7 @@ class Limiter:
                 self.probe.check("limit.per-key", ok, message, exchange, expected="an answer other than 429", got="429")
 
     def _window(self, burst: Burst) -> None:
-        """`limit.window`: the reset is at a full window of the server's clock, or one window after the first request."""
+        """`limit.window`: the reset is at a full window of the server's clock, or a window after the first request."""
         refusal, window = burst.refusal, self.probe.target.window_s
         reset = reset_of(refusal, window) if refusal else None
         if refusal is None or reset is None:
@@ -222,13 +226,13 @@ class Limiter:
         elif not others and reference.pattern == "both":
             probe.check("limit.every-operation", ok=True)
         elif not others:
-            probe.missing("limit.every-operation", '[keys] burst = ["<two keys at least>", "<that nothing else uses>"]')
+            probe.session.gap("limit.every-operation", "add a second key to [keys] burst of the target profile")
         for other in others if reference.refusal else ():
             slack = other.lost + reference.lost
             probe.check(
                 "limit.every-operation",
                 abs(other.served - reference.served) <= slack,
-                f"{other.served} requests served where {reference.pattern} alone gets {reference.served} ({other.pattern})",
+                f"{other.served} requests served ({other.pattern}), {reference.served} of {reference.pattern} alone",
                 other.refusal or other.first,
                 expected=f"{reference.served} served",
                 got=f"{other.served} served",
@@ -241,7 +245,10 @@ def _first(patterns: list[str], keys: int) -> list[str]:
 
 
 def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
-    """Send what a window allows on `key`, and EXTRA more. A number of seconds instead, when the key is used up already."""
+    """Send what a window allows on `key`, and EXTRA more.
+
+    A number of seconds instead, when the key is used up already.
+    """
     target, client = probe.target, probe.session.client
     keep_off_the_boundary(probe)
     retried = client.retried
@@ -257,8 +264,7 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
     sent = [first]
     # The order within the allowance does not matter; beyond it, it does.
     probe.each(lambda request: sent.append(probe.send_at_once(request)), requests[1 : target.limit])
-    for request in requests[target.limit :]:
-        sent.append(probe.send_at_once(request))
+    sent.extend(probe.send_at_once(request) for request in requests[target.limit :])
     refusals = [each for each in sent if each.status == 429]
     served = len([each for each in sent if each.answered and each.status != 429])
     lost = len([each for each in sent if not each.answered]) + client.retried - retried
@@ -292,7 +298,10 @@ def keep_off_the_boundary(probe: Probe) -> None:
 
 
 def reset_of(refusal: Exchange, window: float) -> tuple[float, float] | None:
-    """When a 429 says that the window ends, in epoch seconds of the server, and how exactly; None when it does not say."""
+    """When a 429 says that the window ends, in epoch seconds of the server, and how exactly.
+
+    None when it does not say.
+    """
     reset = refusal.header("X-RateLimit-Reset") or ""
     if reset.isdecimal() and abs(int(reset) - refusal.at) <= 3 * window + 5:
         return float(reset), 0.0

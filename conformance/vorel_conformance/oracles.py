@@ -1,7 +1,7 @@
 """What every exchange is asked, whichever test made it: pure functions from an exchange to checks.
 
-A check names its clause and says whether the exchange keeps it. What a function cannot judge (another status, no body) it
-leaves out, so that a clause has as many checks as there was evidence.
+A check names its clause and says whether the exchange keeps it. What a function cannot judge (another status, no
+body) it leaves out, so that a clause has as many checks as there was evidence.
 """
 
 from __future__ import annotations
@@ -86,14 +86,13 @@ def sends_json(exchange: Exchange) -> bool:
 
 
 def document(exchange: Exchange, target: Target) -> Iterator[Check]:
-    """`envelope.json-media-type` and `envelope.strict-json`, for every answer of an operation that its contract knows."""
+    """`envelope.json-media-type` and `envelope.strict-json`, for every answer that the contract knows."""
     # What a server says beyond the contract (a 5xx page of its proxy) has a clause already: its status.
     if not exchange.operation or exchange.status not in exchange.operation.statuses:
         return
     found = exchange.header("Content-Type")
-    yield Check(
-        "envelope.json-media-type", exchange.is_json, f"Content-Type is {found!r}", contract.MEDIA_TYPE, found or "none"
-    )
+    message = f"Content-Type is {found!r}"
+    yield Check("envelope.json-media-type", exchange.is_json, message, contract.MEDIA_TYPE, found or "none")
     error = exchange.parsed.error
     yield Check("envelope.strict-json", not error, error, "one strict JSON value in UTF-8", error)
 

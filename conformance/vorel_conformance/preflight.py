@@ -1,6 +1,7 @@
 """Before anything is judged: does the target answer, does each key authenticate, is each lead visible?
 
-A run with a wrong key or an unknown lead would see 401s and 404s alone, and could not tell a good server from a bad one.
+A run with a wrong key or an unknown lead would see 401s and 404s alone, and could not tell a good server from a bad
+one.
 """
 
 from __future__ import annotations

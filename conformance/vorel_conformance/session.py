@@ -1,11 +1,12 @@
 """One run: what was sent, what each clause has got to show for it, and the tests' handle on both.
 
-A clause passes on evidence: checks of the kind it needs. What could not be asked leaves a gap, and a clause with a gap and
-without a breach is inconclusive.
+A clause passes on evidence: checks of the kind it needs. What could not be asked leaves a gap, and a clause with a
+gap and without a breach is inconclusive.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -13,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from vorel_conformance import __version__, clauses, contract, oracles, validators
+from vorel_conformance import __version__, clauses, contract, oracles, strict, validators
 from vorel_conformance.clauses import Clause
 from vorel_conformance.exchange import Client, Exchange, Request
 from vorel_conformance.oracles import Check
-from vorel_conformance.target import Target
+from vorel_conformance.target import LINES, Target
 
 KEPT = 20  # violations of one clause that are kept with their exchanges; the others are counted
 NO_KEY = ""  # for `Probe.request`: send no Authorization header at all
@@ -88,7 +89,7 @@ class Session:
         self.workers = workers
         self.records = {id_: Record(each) for id_, each in (selected or clauses.load()).items()}
         self.memory = oracles.Memory()
-        self.writes: list[dict[str, Any]] = []
+        self.writes: list[str] = []  # operation, id, marker
         self.on_event = on_event
         self.shared: dict[str, Any] = {}  # what the parts of the limiter's test hand on to each other
         self._lock = threading.RLock()
@@ -183,7 +184,8 @@ class Probe:
         self._marks = 0
         self._lock = threading.Lock()
 
-    # --- requests ------------------------------------------------------------------------------------------------------------
+    # --- requests
+    # ------------------------------------------------------------------------------------------------------------
 
     def full(self) -> str:
         """The name of a key with both scopes; another one each time."""
@@ -233,8 +235,8 @@ class Probe:
         content_type: str | None = contract.MEDIA_TYPE,
         headers: Sequence[tuple[str, str]] = (),
     ) -> Request:
-        """A request of an operation. `body`: bytes as they are, None for none, anything else as JSON. `key`: the name of a key,
-        NO_KEY for no Authorization header, None for the next of the pool.
+        """A request of an operation. `body`: bytes as they are, None for none, anything else as JSON. `key`: the name
+        of a key, NO_KEY for no Authorization header, None for the next of the pool.
         """
         name = self.full() if key is None else key
         raw = body if isinstance(body, bytes) or body is None else strict_dumps(body)
@@ -252,10 +254,12 @@ class Probe:
         """A valid request of an operation; `more` as for `request`."""
         return self.request(operation, self.note() if operation.takes_lead else self.record(), **more)
 
-    # --- sending -------------------------------------------------------------------------------------------------------------
+    # --- sending
+    # -------------------------------------------------------------------------------------------------------------
 
     def send(self, request: Request, expectation: Expectation | None = None) -> Exchange:
-        """Send and book what the oracles and the expectation say. A 429 is waited out, with another key where one can stand in.
+        """Send and book what the oracles and the expectation say. A 429 is waited out, with another key where one can
+        stand in.
 
         SpentError when the budget is spent.
         """
@@ -292,16 +296,10 @@ class Probe:
             return
         written = value.get("handoff_id") if exchange.operation.takes_lead else value.get("external_id")
         if written is not None:
-            self.session.writes.append(
-                {
-                    "operation": exchange.operation.id,
-                    "id": str(written),
-                    "request": exchange.number,
-                    "marker": marker_of(exchange),
-                }
-            )
+            self.session.writes.append(f"{exchange.operation.id} {written} {marker_of(exchange)}".rstrip())
 
-    # --- verdicts ------------------------------------------------------------------------------------------------------------
+    # --- verdicts
+    # ------------------------------------------------------------------------------------------------------------
 
     def expect(
         self, clause: str, label: str, request: Request, statuses: Iterable[int], *, field: str | None = None
@@ -327,9 +325,13 @@ class Probe:
         """Book a check that a test made by itself."""
         self.session.record([Check(clause, ok, message, expected, got)], exchange, self.name)
 
-    def missing(self, clause: str, line: str) -> None:
-        """Note that the profile lacks what a clause needs, with the line to add."""
-        self.session.gap(clause, f"add to the target profile: {line}")
+    def has(self, fixture: str, *clauses: str) -> bool:
+        """Whether the profile has what some clauses need; where not, they have a gap, with the line to add."""
+        if fixture not in self.target.lacks:
+            return True
+        for clause in clauses:
+            self.session.gap(clause, f"add to the target profile: {LINES[fixture]}")
+        return False
 
     def each(self, function: Callable[[T], Any], items: Iterable[T]) -> None:
         """Call `function` for all items: in their order, or from several threads where the target is slow."""
@@ -398,15 +400,11 @@ def with_key(request: Request, name: str) -> Request:
 
 def strict_dumps(value: Any) -> bytes:
     """JSON as it is sent: UTF-8, not escaped."""
-    import json
-
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def marker_of(exchange: Exchange) -> str:
     """What tells a written record as the kit's: its idempotency_key, or the summary of its handoff."""
-    from vorel_conformance import strict
-
     sent = strict.parse(exchange.request.body or b"{}").value
     if not isinstance(sent, dict):
         return ""

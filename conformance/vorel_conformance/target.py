@@ -15,18 +15,26 @@ import httpx
 # Stated in prose only, so they are settings, with the contract's numbers as their defaults.
 LIMIT = 200
 WINDOW_S = 60.0
-# The keys that come alone, and what each is for.
-SINGLE_KEYS = {
-    "read_only": "a key without either write scope",
-    "leads_only": "a key whose only write scope is the handoff's",
-    "crm_only": "a key whose only write scope is the CRM's",
-    "revoked": "a key that was revoked",
-}
+SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked")
 PRODUCTION = "app.vorel.ai"
+# What a profile may leave out, and the line that adds it.
+LINES = {
+    "burst": '[keys] burst = ["<a key with both write scopes that nothing else uses>"]',
+    "read_only": '[keys] read_only = "<a key without either write scope>"',
+    "leads_only": '[keys] leads_only = "<a key whose only write scope is the handoff\'s>"',
+    "crm_only": '[keys] crm_only = "<a key whose only write scope is the CRM\'s>"',
+    "revoked": '[keys] revoked = "<a key that was revoked>"',
+    "own": '[leads] own = ["<the id of a lead of your tenant>"]',
+    "foreign": '[leads] foreign = ["<the id of a lead of another tenant>"]',
+    "soft_failures": '[soft_failures] no_crm_configured = "<a key of a tenant without a CRM>"',
+}
 
 
 class TargetError(Exception):
-    """The target cannot be tested: it is not reachable, its profile is wrong, or its keys or leads are. Says what to do."""
+    """The target cannot be tested: it is not reachable, its profile is wrong, or its keys or leads are.
+
+    Says what to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,17 @@ class Target:
         """Whether the target is this machine."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
+    @property
+    def lacks(self) -> list[str]:
+        """The names of LINES that the profile leaves out."""
+        there = {"burst": self.burst, "own": self.own, "foreign": self.foreign, "soft_failures": self.soft_failures}
+        return [name for name in LINES if not there.get(name, name in self.single)]
+
     def key(self, name: str) -> str | None:
-        """The secret behind a name such as `full.0`, `read_only` or `soft.auth_failed`; None when the profile lacks it."""
+        """The secret behind a name such as `full.0`, `read_only` or `soft.auth_failed`.
+
+        None when the profile lacks it.
+        """
         kind, _, which = name.partition(".")
         if kind == "soft":
             return self.soft_failures.get(which)
@@ -71,7 +88,10 @@ class Target:
 
 
 def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the target profile") -> Target:
-    """Make a target of a profile (the members are those of the file that `init` writes); TargetError names what is wrong."""
+    """Make a target of a profile (the members are those of the file that `init` writes).
+
+    TargetError names what is wrong.
+    """
 
     def table(name: str) -> Mapping[str, Any]:
         value = profile.get(name, {})
@@ -145,7 +165,10 @@ def check_url(base_url: str) -> str:
 
 
 def from_file(path: Path, base_url: str | None) -> Target:
-    """Read a profile, TOML or JSON by its suffix. `base_url`, when given, wins over the file's. TargetError says what is wrong."""
+    """Read a profile, TOML or JSON by its suffix.
+
+    `base_url`, when given, wins over the file's. TargetError says what is wrong.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         profile = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)

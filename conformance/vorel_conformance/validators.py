@@ -31,7 +31,10 @@ class Problem:
 
 
 def problems(pointer: str, value: Any) -> list[Problem]:
-    """How `value` breaks the schema at `pointer`; empty when it keeps it. DisagreementError when the validators differ."""
+    """How `value` breaks the schema at `pointer`; empty when it keeps it.
+
+    DisagreementError when the validators differ.
+    """
     found = [
         Problem(
             "".join(f"/{part}" for part in error.instance_path),

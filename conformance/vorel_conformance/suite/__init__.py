@@ -1,6 +1,7 @@
 """The tests: one module a topic, each test with the clauses that it asks.
 
-A test is a function of a `Probe`. `vorel_conformance.run` calls it, and so does pytest (`pytest conformance --base-url URL`).
+A test is a function of a `Probe`. `vorel_conformance.run` calls it, and so does pytest (`pytest conformance --base-
+url URL`).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ EARLY, MIDDLE, LATE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Test:
-    """A test, its clauses, and what it costs: requests, and how many of them write when the server does as it should."""
+    """A test, its clauses, and what it costs: requests, and how many of them write when the server does as it
+    should."""
 
     name: str
     function: Function
     clauses: tuple[str, ...]
     requests: Callable[[Plan], int]
     when: int
+    writes: bool  # whether a conformant server accepts what the test sends
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class Plan:
 _TESTS: dict[Function, Test] = {}
 
 
-def covers(*clauses: str, requests: int | Callable[[Plan], int], when: int = MIDDLE) -> Callable[[Function], Function]:
+def covers(
+    *clauses: str, requests: int | Callable[[Plan], int], when: int = MIDDLE, writes: bool = True
+) -> Callable[[Function], Function]:
     """Register a test with its clauses and the number of requests it sends to a conformant server."""
 
     def register(function: Function) -> Function:
         cost = requests if callable(requests) else lambda _, n=requests: n
-        _TESTS[function] = Test(function.__name__, function, clauses, cost, when)
+        _TESTS[function] = Test(function.__name__, function, clauses, cost, when, writes)
         return function
 
     return register

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vorel_conformance.session import Probe, strict_dumps
 from vorel_conformance.suite import covers
 
 # From the bytes of a valid body to what is no JSON any more.
-BROKEN = {
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda body: body[:-1],
     "cut in the middle": lambda body: body[: len(body) // 2],
     "a trailing comma": lambda body: body[:-1] + b",}",
@@ -23,7 +25,7 @@ BROKEN = {
 }
 
 
-@covers("body.json", requests=lambda plan: len(BROKEN) * (1 + bool(plan.own)))
+@covers("body.json", requests=lambda plan: len(BROKEN) * (1 + bool(plan.own)), writes=False)
 def test_broken_json(probe: Probe) -> None:
     for operation in probe.contract.operations.values():
         if operation.takes_lead and not probe.target.own:
@@ -35,7 +37,7 @@ def test_broken_json(probe: Probe) -> None:
             probe.expect("body.json", f"{operation.id}: {label}", probe.request(operation, change(valid)), statuses)
 
 
-@covers("body.strict", requests=lambda plan: 4 + 2 * bool(plan.own))
+@covers("body.strict", requests=lambda plan: 4 + 2 * bool(plan.own), writes=False)
 def test_nearly_json(probe: Probe) -> None:
     for text in (b"NaN", b"Infinity", b"-Infinity", b'"\xff\xfe"'):
         body = strict_dumps(probe.record(fields={"value": "HERE"})).replace(b'"HERE"', text)

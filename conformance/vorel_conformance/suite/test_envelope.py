@@ -1,4 +1,7 @@
-"""What every answer keeps. Most of it is asked of every exchange, by the oracles; here is what needs requests of its own."""
+"""What every answer keeps.
+
+Most of it is asked of every exchange, by the oracles; here is what needs requests of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def test_wrong_media_type(probe: Probe) -> None:
             probe.send(probe.valid(operation, content_type=media_type))
 
 
-@covers("envelope.other-methods", requests=5)
+@covers("envelope.other-methods", requests=5, writes=False)
 def test_other_methods(probe: Probe) -> None:
     for operation in probe.contract.operations.values():
         valid = probe.valid(operation)

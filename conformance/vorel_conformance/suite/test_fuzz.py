@@ -12,7 +12,7 @@ def test_valid_crm_writes(probe: Probe) -> None:
     _generated(probe, "crm", valid=True)
 
 
-@covers("fuzz.invalid-refused", "fuzz.no-server-error", requests=lambda plan: plan.fuzz)
+@covers("fuzz.invalid-refused", "fuzz.no-server-error", requests=lambda plan: plan.fuzz, writes=False)
 def test_invalid_crm_writes(probe: Probe) -> None:
     _generated(probe, "crm", valid=False)
 
@@ -23,7 +23,7 @@ def test_valid_handoffs(probe: Probe) -> None:
         _generated(probe, "handoff", valid=True)
 
 
-@covers("fuzz.invalid-refused", "fuzz.no-server-error", requests=lambda plan: plan.fuzz * bool(plan.own))
+@covers("fuzz.invalid-refused", "fuzz.no-server-error", requests=lambda plan: plan.fuzz * bool(plan.own), writes=False)
 def test_invalid_handoffs(probe: Probe) -> None:
     if probe.target.own:
         _generated(probe, "handoff", valid=False)

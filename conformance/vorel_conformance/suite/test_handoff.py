@@ -32,14 +32,6 @@ def _if_own(requests: int) -> Callable[[Plan], int]:
     return lambda plan: requests if plan.own else 0
 
 
-def _has_lead(probe: Probe, *clauses: str) -> bool:
-    if probe.target.own:
-        return True
-    for clause in clauses:
-        probe.missing(clause, '[leads] own = ["<the id of a lead of your tenant>"]')
-    return False
-
-
 def _longest(probe: Probe, member: str) -> int:
     found: int = probe.handoff.body["properties"][member]["maxLength"]
     return found
@@ -55,8 +47,8 @@ def _longest(probe: Probe, member: str) -> int:
 )
 def test_each_lead(probe: Probe) -> None:
     """The oracles judge the answers; every lead of the profile is asked for once."""
-    _has_lead(
-        probe,
+    probe.has(
+        "own",
         "handoff.answer",
         "handoff.uuids",
         "handoff.conversation-status",
@@ -69,7 +61,7 @@ def test_each_lead(probe: Probe) -> None:
 
 @covers("handoff.canonical-id", requests=lambda plan: min(2, plan.own))
 def test_id_in_capitals(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.canonical-id"):
+    if not probe.has("own", "handoff.canonical-id"):
         return
     for lead in probe.target.own[:2]:
         exchange = probe.send(probe.valid(probe.handoff, lead=lead.upper()))
@@ -81,7 +73,7 @@ def test_id_in_capitals(probe: Probe) -> None:
 
 @covers("handoff.body-optional", requests=_if_own(4))
 def test_no_body(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.body-optional"):
+    if not probe.has("own", "handoff.body-optional"):
         return
     for _ in range(2):
         probe.expect("handoff.body-optional", "no body", probe.request(probe.handoff), {200})
@@ -92,7 +84,7 @@ def test_no_body(probe: Probe) -> None:
 
 @covers("handoff.fields-optional", requests=_if_own(6))
 def test_members_left_out(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.fields-optional"):
+    if not probe.has("own", "handoff.fields-optional"):
         return
     for body in (
         {},
@@ -118,7 +110,7 @@ def test_length_of_summary(probe: Probe) -> None:
 
 def _length(probe: Probe, member: str) -> None:
     clause = f"handoff.{member}-length"
-    if not _has_lead(probe, clause):
+    if not probe.has("own", clause):
         return
     longest = _longest(probe, member)
     for length, status in (
@@ -134,7 +126,7 @@ def _length(probe: Probe, member: str) -> None:
 
 @covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 1)))
 def test_characters_of_reason_and_summary(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.characters"):
+    if not probe.has("own", "handoff.characters"):
         return
     for member in MEMBERS:
         longest = _longest(probe, member)
@@ -149,9 +141,9 @@ def test_characters_of_reason_and_summary(probe: Probe) -> None:
         probe.expect("handoff.characters", label, probe.request(probe.handoff, escaped), {200})
 
 
-@covers("handoff.types", "envelope.names-field", requests=_if_own(2 * len(WRONG_FOR_STRING)))
+@covers("handoff.types", "envelope.names-field", requests=_if_own(2 * len(WRONG_FOR_STRING)), writes=False)
 def test_types_of_note(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.types"):
+    if not probe.has("own", "handoff.types"):
         return
     for member in MEMBERS:
         for name, value in WRONG_FOR_STRING.items():
@@ -159,16 +151,16 @@ def test_types_of_note(probe: Probe) -> None:
             probe.expect("handoff.types", f"{member} is {name}", request, {400}, field=member)
 
 
-@covers("handoff.body-object", requests=_if_own(len(WRONG_FOR_OBJECT) + 1))
+@covers("handoff.body-object", requests=_if_own(len(WRONG_FOR_OBJECT) + 1), writes=False)
 def test_body_is_an_object(probe: Probe) -> None:
-    if not _has_lead(probe, "handoff.body-object"):
+    if not probe.has("own", "handoff.body-object"):
         return
     for name, value in {**WRONG_FOR_OBJECT, "an empty list": []}.items():
         body = b"null" if value is None else value
         probe.expect("handoff.body-object", f"the body is {name}", probe.request(probe.handoff, body), {400})
 
 
-@covers("handoff.malformed-id", requests=len(MALFORMED_IDS))
+@covers("handoff.malformed-id", requests=len(MALFORMED_IDS), writes=False)
 def test_malformed_id(probe: Probe) -> None:
     for lead in MALFORMED_IDS:
         probe.expect("handoff.malformed-id", f"the id {lead[:40]}", probe.valid(probe.handoff, lead=lead), {400, 404})
@@ -177,7 +169,7 @@ def test_malformed_id(probe: Probe) -> None:
 @covers("handoff.repost", "handoff.fresh-id", "handoff.same-conversation", requests=_if_own(2 * REPOSTS))
 def test_again(probe: Probe) -> None:
     """The same lead several times, with the same body and with others: the memory compares the ids."""
-    if not _has_lead(probe, "handoff.repost", "handoff.fresh-id", "handoff.same-conversation"):
+    if not probe.has("own", "handoff.repost", "handoff.fresh-id", "handoff.same-conversation"):
         return
     lead = probe.lead()
     for body in (probe.note(), None):

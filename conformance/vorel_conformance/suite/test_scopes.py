@@ -5,38 +5,25 @@ from __future__ import annotations
 from vorel_conformance.session import Probe
 from vorel_conformance.suite import covers
 
-SINGLES = {
-    "read_only": '[keys] read_only = "<a key without either write scope>"',
-    "leads_only": '[keys] leads_only = "<a key whose only write scope is the handoff\'s>"',
-    "crm_only": '[keys] crm_only = "<a key whose only write scope is the CRM\'s>"',
-}
 
-
-def _has(probe: Probe, name: str, clause: str) -> bool:
-    if name in probe.target.single:
-        return True
-    probe.missing(clause, SINGLES[name])
-    return False
-
-
-@covers("scope.handoff", requests=lambda plan: 2 * ("read_only" in plan.singles))
+@covers("scope.handoff", requests=lambda plan: 2 * ("read_only" in plan.singles), writes=False)
 def test_handoff_needs_its_scope(probe: Probe) -> None:
-    if _has(probe, "read_only", "scope.handoff"):
+    if probe.has("read_only", "scope.handoff"):
         for _ in range(2):
             probe.expect("scope.handoff", "the read-only key", probe.valid(probe.handoff, key="read_only"), {403})
 
 
-@covers("scope.crm", requests=lambda plan: 2 * ("read_only" in plan.singles))
+@covers("scope.crm", requests=lambda plan: 2 * ("read_only" in plan.singles), writes=False)
 def test_crm_needs_its_scope(probe: Probe) -> None:
-    if _has(probe, "read_only", "scope.crm"):
+    if probe.has("read_only", "scope.crm"):
         for _ in range(2):
             probe.expect("scope.crm", "the read-only key", probe.valid(probe.crm, key="read_only"), {403})
 
 
-@covers("scope.no-crossover", requests=lambda plan: len({"leads_only", "crm_only"} & plan.singles) * 2)
+@covers("scope.no-crossover", requests=lambda plan: len({"leads_only", "crm_only"} & plan.singles) * 2, writes=False)
 def test_one_scope_does_not_open_the_other(probe: Probe) -> None:
     for name, operation in (("leads_only", probe.crm), ("crm_only", probe.handoff)):
-        if _has(probe, name, "scope.no-crossover"):
+        if probe.has(name, "scope.no-crossover"):
             for _ in range(2):
                 probe.expect("scope.no-crossover", f"{name} on {operation.id}", probe.valid(operation, key=name), {403})
 
@@ -44,6 +31,6 @@ def test_one_scope_does_not_open_the_other(probe: Probe) -> None:
 @covers("scope.sufficient", requests=lambda plan: len({"leads_only", "crm_only"} & plan.singles) * 2)
 def test_the_scope_is_enough(probe: Probe) -> None:
     for name, operation in (("leads_only", probe.handoff), ("crm_only", probe.crm)):
-        if _has(probe, name, "scope.sufficient"):
+        if probe.has(name, "scope.sufficient"):
             for _ in range(2):
                 probe.expect("scope.sufficient", f"{name} on {operation.id}", probe.valid(operation, key=name), {200})
