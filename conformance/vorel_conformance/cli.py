@@ -54,7 +54,7 @@ def _of_the_target(command: Any) -> Any:
         ),
         click.option("--i-own-this-target", "owned", is_flag=True, help="Needed for any target but this machine."),
         click.option(
-            "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 1800 at most]"
+            "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 2400 at most]"
         ),
         click.option(
             "--timeout",
@@ -112,7 +112,7 @@ def server(
 
     from vorel_conformance import accepted, clauses, report, run
     from vorel_conformance.report import terminal
-    from vorel_conformance.target import TargetError
+    from vorel_conformance.target import ForbiddenError, TargetError
 
     names = tuple(name.strip() for name in wanted.split(",") if name.strip())
     try:
@@ -131,6 +131,8 @@ def server(
             return
         with terminal.Progress(console, clauses=len(selected)) as progress:
             found = run.run(target.base_url, target=target, options=options, on_event=progress)
+    except ForbiddenError as error:
+        _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
     except KeyboardInterrupt:
@@ -160,21 +162,15 @@ def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
 
 
 def _target(url: str, target_file: Path | None, owned: bool) -> Target:
-    """The target, if it may be tested. TargetError when there is none; ends the program when it may not be."""
-    from vorel_conformance.target import PRODUCTION, check_url, fetch, from_file
-    from vorel_conformance.target import Target as Found
+    """The target. TargetError when there is none, or ForbiddenError when it may not be tested."""
+    from vorel_conformance.target import Target, check_url, fetch, from_file
 
     base_url = check_url(url)
-    bare = Found(base_url, ())
-    if bare.host == PRODUCTION and target_file is None:
-        _stop(USAGE, f"{PRODUCTION} is production; it is only tested with a profile that says `agreed = true`.")
-    if not bare.is_loopback and not owned:
-        _stop(
-            USAGE, f"{bare.host} is not this machine. The run writes there; add --i-own-this-target if you may do that."
-        )
-    found = from_file(target_file, base_url) if target_file else fetch(base_url)
-    if found.host == PRODUCTION and not found.agreed:
-        _stop(USAGE, f"{PRODUCTION} is production; it is only tested with a profile that says `agreed = true`.")
+    if target_file is None:
+        Target(base_url, ()).permit(owned=owned)  # before anything is sent there
+        return fetch(base_url)
+    found = from_file(target_file, base_url)
+    found.permit(owned=owned)
     return found
 
 
@@ -266,13 +262,15 @@ def replay(report: Path, target_file: Path | None, owned: bool, rate: float | No
     """
     _needs_extra()
     from vorel_conformance import replay as again
-    from vorel_conformance.target import TargetError
+    from vorel_conformance.target import ForbiddenError, TargetError
 
     try:
         found = again.load(report)
         target = _target(found["target"], target_file, owned)
         results = again.replay(found, target, rate=rate, timeout=timeout)
     except again.ReportError as error:
+        _stop(USAGE, str(error))
+    except ForbiddenError as error:
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))

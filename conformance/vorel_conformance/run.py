@@ -22,7 +22,7 @@ from vorel_conformance.target import LINES, Target
 
 Event = Callable[[dict[str, Any]], None]
 
-DEFAULT_RATE = 1800  # requests a minute over all keys, unless the pool of keys allows less
+DEFAULT_RATE = 2400  # requests a minute over all keys, unless the pool of keys allows less
 TRIES_AGAIN = 4  # how often a breach is tried again
 BREACHES_TRIED = 2  # of one clause
 

@@ -37,6 +37,10 @@ class TargetError(Exception):
     """
 
 
+class ForbiddenError(TargetError):
+    """The target may not be tested."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A server under test and what the kit may use there. Keys never appear in its repr."""
@@ -66,6 +70,15 @@ class Target:
     def is_loopback(self) -> bool:
         """Whether the target is this machine."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def permit(self, *, owned: bool) -> None:
+        """Raise ForbiddenError unless this target may be written to: `owned` is the word of whoever runs the kit."""
+        if self.host == PRODUCTION and not self.agreed:
+            raise ForbiddenError(f"{PRODUCTION} is production: only tested with a profile that says agreed = true.")
+        if not self.is_loopback and not owned:
+            raise ForbiddenError(
+                f"{self.host} is not this machine, and the run writes there. Add --i-own-this-target if you may do that."
+            )
 
     @property
     def lacks(self) -> list[str]:
