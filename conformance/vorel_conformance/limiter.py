@@ -163,8 +163,9 @@ class Limiter:
         moment, grace = reset
         off = moment % window
         aligned = min(off, window - off) <= grace
-        # Date counts whole seconds, Reset too.
-        since_first = abs(moment - (burst.first.at + window)) <= 2.0
+        # By the server's Date, which may be old, or by our own clock, which may be off; both in whole seconds.
+        first = burst.first
+        since_first = any(abs(moment - begin - window) <= 3.0 for begin in (first.at, first.started))
         self.probe.check(
             "limit.window",
             aligned or since_first,

@@ -258,8 +258,8 @@ def refusal(exchange: Exchange, target: Target) -> Iterator[Check]:
         ok = int(remaining) == 0
         yield Check("limit.remaining-zero", ok, f"X-RateLimit-Remaining is {remaining}", "0", remaining)
     if _INTEGER.fullmatch(reset):
-        # Without Date we only have our own clock, which may be far off.
-        grace = 2.0 if exchange.header("Date") else 120.0
+        # Date may be a second old, and all three are rounded. Without it there is our own clock, which may be off.
+        grace = 3.0 if exchange.header("Date") else 120.0
         soonest, latest = exchange.at, exchange.at + window
         if exchange.wait_s is not None and 1 <= exchange.wait_s <= window:
             soonest = latest = exchange.at + exchange.wait_s

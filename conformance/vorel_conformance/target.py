@@ -77,7 +77,7 @@ class Target:
             raise ForbiddenError(f"{PRODUCTION} is production: only tested with a profile that says agreed = true.")
         if not self.is_loopback and not owned:
             raise ForbiddenError(
-                f"{self.host} is not this machine, and the run writes there. Add --i-own-this-target if you may do that."
+                f"{self.host} is not this machine, and the run writes there. Add --i-own-this-target if you may."
             )
 
     @property

@@ -93,7 +93,7 @@ def test_altered_key(probe: Probe) -> None:
             probe.expect("auth.whole-key", label, request, {401})
 
 
-@covers("auth.header-only", requests=14, writes=False)
+@covers("auth.header-only", requests=16, writes=False)
 def test_key_elsewhere(probe: Probe) -> None:
     for operation in _both(probe):
         for name in ("api_key", "access_token", "token", "key"):
@@ -107,6 +107,10 @@ def test_key_elsewhere(probe: Probe) -> None:
         ):
             request = probe.valid(operation, key=NO_KEY, headers=[(name, value)])
             probe.expect("auth.header-only", f"the key in {name}", request, {401})
+        body = (probe.note if operation.takes_lead else probe.record)(api_key="${full.0}")
+        request = probe.request(operation, body, key=NO_KEY)
+        # 400 is what a server says that reads bodies first and takes no unknown members.
+        probe.expect("auth.header-only", "the key in the body", request, {401, 400})
 
 
 @covers("auth.accepts-valid", requests=2)

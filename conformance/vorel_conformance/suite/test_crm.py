@@ -7,7 +7,7 @@ from typing import Any
 from vorel_conformance.exchange import Exchange
 from vorel_conformance.session import Probe
 from vorel_conformance.suite import covers
-from vorel_conformance.suite.tables import WIDE, WRONG_FOR_OBJECT, WRONG_FOR_STRING, of_length
+from vorel_conformance.suite.tables import COMBINED, WIDE, WRONG_FOR_OBJECT, WRONG_FOR_STRING, blanks_around, of_length
 from vorel_conformance.target import LINES
 
 
@@ -134,7 +134,7 @@ def test_body_is_required(probe: Probe) -> None:
         probe.expect("crm.body-required", f"the body is {name}", probe.request(probe.crm, body), {400})
 
 
-@covers("crm.key-length", requests=8)
+@covers("crm.key-length", requests=10)
 def test_length_of_idempotency_key(probe: Probe) -> None:
     schema = probe.crm.body["properties"]["idempotency_key"]
     shortest, longest = schema["minLength"], schema["maxLength"]
@@ -153,9 +153,12 @@ def test_length_of_idempotency_key(probe: Probe) -> None:
         request = probe.request(probe.crm, probe.record(idempotency_key=of_length(mark, length)))
         status = 200 if shortest <= length <= longest else 400
         probe.expect("crm.key-length", f"{length} characters", request, {status}, field="idempotency_key")
+    for name, text in blanks_around(longest).items():
+        request = probe.request(probe.crm, probe.record(idempotency_key=text))
+        probe.expect("crm.key-length", name, request, {400}, field="idempotency_key")
 
 
-@covers("crm.characters", requests=2 * len(WIDE))
+@covers("crm.characters", requests=2 * len(WIDE) + 2)
 def test_characters_of_idempotency_key(probe: Probe) -> None:
     longest = probe.crm.body["properties"]["idempotency_key"]["maxLength"]
     for name, character in WIDE.items():
@@ -164,6 +167,12 @@ def test_characters_of_idempotency_key(probe: Probe) -> None:
             key = chr(0x4E00 + probe.rng.randrange(20_000)) + character * (length - 1)
             request = probe.request(probe.crm, probe.record(idempotency_key=key))
             probe.expect("crm.characters", f"{length} {name} characters", request, {status}, field="idempotency_key")
+    for count, status in ((longest // 2 - 1, 200), (longest // 2, 400)):
+        key = f"{probe.rng.randrange(16):x}" + COMBINED * count
+        key += "x" * (longest - 1 - 2 * count) if status == 200 else ""
+        label = f"{len(key)} characters, each second one combining"
+        request = probe.request(probe.crm, probe.record(idempotency_key=key))
+        probe.expect("crm.characters", label, request, {status}, field="idempotency_key")
 
 
 @covers("crm.types", "envelope.names-field", requests=2 * len(WRONG_FOR_STRING) + len(WRONG_FOR_OBJECT), writes=False)
