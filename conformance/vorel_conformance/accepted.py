@@ -46,12 +46,13 @@ def load(path: Path) -> tuple[Accepted, ...]:
     problems = []
     seen: set[str] = set()
     for number, entry in enumerate(entries, 1):
-        name = f"entry {number}" + (f" ({entry['clause']})" if isinstance(entry.get("clause"), str) else "")
-        problems += [f"{path}: {name}: {problem}" for problem in _problems(entry)]
-        if entry.get("clause") in seen:
-            problems.append(f"{path}: {name}: clause: an entry above has it already; keep one")
-        if isinstance(entry.get("clause"), str):
-            seen.add(entry["clause"])
+        clause = entry.get("clause")
+        found = _problems(entry)
+        if isinstance(clause, str) and clause in seen:
+            found.append("clause: an entry above has it already; keep one")
+        seen.add(str(clause))
+        name = f"entry {number} ({clause})" if isinstance(clause, str) else f"entry {number}"
+        problems += [f"{path}: {name}: {problem}" for problem in found]
     if problems:
         raise AcceptedError("\n".join(problems))
     return tuple(Accepted(**entry) for entry in entries)

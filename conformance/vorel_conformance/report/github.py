@@ -33,7 +33,7 @@ def commands(report: Report) -> Iterator[str]:
 
 
 def add_summary(report: Report) -> None:
-    """Append the report to the job's summary, where there is one. An OSError says what is wrong with its file."""
+    """Append the report to the job's summary, where there is one; OSError when its file cannot be written."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a", encoding="utf-8", errors="replace") as file:
             file.write(markdown.render(report))

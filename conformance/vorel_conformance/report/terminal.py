@@ -107,19 +107,23 @@ class Progress:
 def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) -> None:
     """Print the table, the evidence and the verdict; in a job of GitHub Actions its annotations and summary as well.
 
-    The report is redacted once more, as by `report.write`. OSError when the summary of the job cannot be written.
+    The report is redacted once more, as by `report.write`.
     """
     report = redactor(secrets)(report)
     _print_table(report, console)
     for clause in worst_first(report["clauses"]):
         if shown_status(clause) in ("failed", "error", "warning", "accepted"):
             _print_evidence(clause, console)
+    _print_reasons(report, console)
     _print_verdict(report, console)
     if github.running():
         for line in github.commands(report):
             # A command has to be one whole line without styles.
             print(line, file=console.file)
-        github.add_summary(report)
+        try:
+            github.add_summary(report)
+        except OSError as error:  # a verdict is not lost for want of its summary
+            _line(console, Text(f"The summary of the job could not be written: {error.strerror}", style="yellow"))
 
 
 def _print_table(report: Report, console: Console) -> None:
@@ -133,14 +137,13 @@ def _print_table(report: Report, console: Console) -> None:
     for clause in worst_first(report["clauses"]):
         status = shown_status(clause)
         look = LOOKS[status]
-        remark = clause.get("reason") if status in ("inconclusive", "not_applicable") else ""
         table.add_row(
             Text(look.sign, style=look.style),
             Text(look.word, style=look.style),
             visible(clause["id"], newlines=False),
             Text(clause["level"], style="" if clause["level"] == "MUST" else "dim"),
             str(clause["checks"]),
-            Text.assemble(clause["title"], (f"\n{visible(remark)}" if remark else "", "dim")),
+            visible(clause["title"], newlines=False),
         )
     console.print(table)
 
@@ -179,6 +182,22 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
             _label(console, "", hint)
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         _label(console, "", f"… and {more} more")
+
+
+def _print_reasons(report: Report, console: Console) -> None:
+    """Why there is no verdict on a clause. Not in the table, where a wrapped line may begin with a server's words."""
+    reasons = [
+        (LOOKS[clause["status"]], clause)
+        for clause in worst_first(report["clauses"])
+        if clause["status"] in ("inconclusive", "not_applicable") and clause.get("reason")
+    ]
+    if reasons:
+        console.print()
+    for look, clause in reasons:
+        _line(
+            console,
+            Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {shorten(clause['reason'], 600)}"),
+        )
 
 
 def _print_verdict(report: Report, console: Console) -> None:
