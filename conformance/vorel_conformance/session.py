@@ -194,7 +194,9 @@ class Probe:
             return f"full.{self._turn % len(self.target.full)}"
 
     def lead(self) -> str:
-        """A lead of our own; another one each time."""
+        """A lead of our own, another one each time; one that nobody has, where the profile names none."""
+        if not self.target.own:
+            return self.unknown_lead()
         with self._lock:
             self._turn += 1
             return self.target.own[self._turn % len(self.target.own)]

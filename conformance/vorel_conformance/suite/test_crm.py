@@ -202,6 +202,10 @@ def test_soft_failures(probe: Probe) -> None:
         for _ in range(2):
             request = probe.valid(probe.crm, key=f"soft.{error}")
             exchange = probe.expect("crm.soft-failure-status", f"the key for {error}", request, {200})
+            if exchange.status == 429:
+                # Waited out more than once, on a key that has hardly been used: the CRM's limit, not this API's.
+                message = f"the key for {error}: HTTP 429, again and again"
+                probe.check("crm.soft-failure-status", False, message, exchange, expected="HTTP 200", got="HTTP 429")
             if exchange.status != 200:
                 continue
             value = exchange.parsed.value
