@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vorel_conformance.report.curl import curl_line
+from vorel_conformance.report.curl import changed_key, curl_line
 
 KEY = "vapk_live_" + "0123456789ab" * 4
 
@@ -132,6 +132,36 @@ def test_key_in_a_body_is_the_variable(echo: Echo, body: bytes) -> None:
     assert path == f"/x?k={KEY}"
     # A digit behind the key belongs to what is taken for the key.
     assert received == body.replace(f"{KEY}9".encode(), KEY.encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "n", "sent"),
+    [
+        ("cut", 22, KEY[:22]),
+        ("cut", 57, KEY[:57]),
+        ("add", 1, KEY + "0"),
+        ("flip", 57, KEY[:57] + "c"),
+        ("flip", 10, None),
+    ],
+)
+@pytest.mark.parametrize("tail", [b"", b"'\x00"])
+def test_a_key_changed_on_purpose(echo: Echo, change: str, n: int, sent: str | None, tail: bytes) -> None:
+    expansion = changed_key(change, n)
+    line = curl_line("POST", f"{echo.url}/x", [("Authorization", f"Bearer {expansion}")], expansion.encode() + tail)
+    _, _, headers, body = paste(line, echo)
+    found = headers["authorization"].removeprefix("Bearer ")
+    assert body == found.encode() + tail
+    if sent:
+        assert found == sent
+    else:
+        assert [index for index in range(len(KEY)) if found[index] != KEY[index]] == [n]
+
+
+def test_no_other_expansion(echo: Echo) -> None:
+    with pytest.raises(ValueError, match="no such change of a key: eat"):
+        changed_key("eat", 1)
+    body = b"$(touch x) ${HOME} ${VOREL_API_KEY:0:$(id)} $(tr 0-9a-f 1-9a-f0 <<<${HOME})"
+    assert paste(curl_line("POST", f"{echo.url}/x", [], body), echo)[3] == body
 
 
 def test_the_line_as_people_see_it() -> None:

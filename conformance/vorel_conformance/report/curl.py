@@ -54,12 +54,41 @@ def curl_line(
     return piped + " ".join(words)
 
 
+def changed_key(change: str, n: int) -> str:
+    """A key that was changed on purpose, as bash says it: for header values and bodies that go into `curl_line`.
+
+    `cut`: its first `n` characters; `add`: `n` digits more; `flip`: another hexadecimal digit in place `n` (from 0).
+    ValueError for any other change.
+    """
+    match change:
+        case "cut":
+            return f"${{VOREL_API_KEY:0:{n}}}"
+        case "add":
+            return PLACEHOLDER + "0" * n
+        case "flip":
+            other = f"$(tr 0-9a-f 1-9a-f0 <<<${{VOREL_API_KEY:{n}:1}})"
+            return f"${{VOREL_API_KEY:0:{n}}}{other}${{VOREL_API_KEY:{n + 1}}}"
+    raise ValueError(f"no such change of a key: {change}")
+
+
+# What stays an expansion of bash: the placeholder, and what `changed_key` makes of it. Nothing else, whoever wrote it.
+_PART = r"\$\{VOREL_API_KEY:[0-9]{1,3}(?::[0-9]{1,3})?\}"
+_EXPANSION = re.compile(rf"({re.escape(PLACEHOLDER)}|{_PART}|\$\(tr 0-9a-f 1-9a-f0 <<<{_PART}\))")
+
+
 def _quote(text: str) -> str:
-    """One bash word. Control characters, and bytes that are no UTF-8, as escapes; the placeholder stays a variable."""
-    if PLACEHOLDER in text:
-        if text.isprintable() and _SAFE_IN_DOUBLE_QUOTES.fullmatch(text.replace(PLACEHOLDER, "")):
-            return f'"{text}"'.replace(PLACEHOLDER, "${VOREL_API_KEY}" if _runs_on(text) else PLACEHOLDER)
-        return f'"{PLACEHOLDER}"'.join(_quote(part) if part else "" for part in text.split(PLACEHOLDER))
+    """One bash word: expansions in double quotes, all else literal."""
+    parts = _EXPANSION.split(text)
+    if len(parts) == 1:
+        return _literal(text)
+    if text.isprintable() and all(_SAFE_IN_DOUBLE_QUOTES.fullmatch(part) for part in parts[::2]):
+        # Braces where the character behind would become a part of the variable's name.
+        return '"' + re.sub(r"\$VOREL_API_KEY(?=\w)", "${VOREL_API_KEY}", text) + '"'
+    return "".join(f'"{part}"' if index % 2 else part and _literal(part) for index, part in enumerate(parts))
+
+
+def _literal(text: str) -> str:
+    """One bash word without expansions. Control characters, and bytes that are no UTF-8, as escapes."""
     if _SAFE.fullmatch(text):
         return text
     if text.isprintable():
@@ -70,16 +99,13 @@ def _quote(text: str) -> str:
 
 def _printf(text: str) -> str:
     """The operand of printf that prints `text`, which may hold NUL."""
-    parts = ("".join(_escape(char, special="\\'!%") for char in part) for part in text.split(PLACEHOLDER))
-    return f'"{PLACEHOLDER}"'.join(f"'{part}'" for part in parts)
+    return "".join(
+        f'"{part}"' if index % 2 else "'" + "".join(_escape(char, special="\\'!%") for char in part) + "'"
+        for index, part in enumerate(_EXPANSION.split(text))
+    )
 
 
 def _escape(char: str, special: str) -> str:
     if char.isprintable() and char not in special:
         return char
     return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
-
-
-def _runs_on(text: str) -> bool:
-    """Whether a character after the placeholder would become a part of the variable's name."""
-    return re.search(re.escape(PLACEHOLDER) + r"\w", text) is not None
