@@ -765,7 +765,7 @@ def test_more_than_may_be_under_way_take_turns(
 
 def test_fifty_tenants_at_once_do_not_mix(dispatcher: Dispatcher, receiver: Receiver, mock: Mock) -> None:
     """Each with its own clock, its own jump, its own number of events, all into one receiver."""
-    tenants = [a_tenant(f"tenant-{n}", Clock(mock.clock.now)) for n in range(50)]
+    tenants = [a_tenant(f"tenant-{n}", Clock(mock.clock)) for n in range(50)]
 
     def use(n: int) -> Webhook:
         tenant = tenants[n]

@@ -1,6 +1,5 @@
 """Webhooks: subscriptions, and the journal of their deliveries."""
 
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -99,12 +98,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
             and body.get("webhook_id") in (None, delivery.webhook_id)
         )
 
-    def reached(delivery: Delivery) -> bool:
-        """Whether `delivery` is the one behind the first `after` that match."""
-        matching = filter(matches, tenant.deliveries)
-        return delivery is next(islice(matching, body.get("after", 0), None), None)
-
-    found = mock.webhooks.wait(tenant, reached, timeout)
+    found = mock.webhooks.wait(tenant, matches, timeout, skip=body.get("after", 0))
     if found is None:
         refuse(408, f"no delivery that matches was {state} within {timeout:g} s")
     with mock.lock:
