@@ -61,7 +61,7 @@ def _refused(tmp_path: Path, content: str | bytes | Json) -> str:
     ids=["endless", "deep", "deeper", "YAML"],
 )
 def test_a_document_without_a_floor_is_refused(tmp_path: Path, content: str) -> None:
-    assert _refused(tmp_path, content) == "is nested too deeply, or holds itself"
+    assert _refused(tmp_path, content) == "nests too deep, or a YAML alias stands within its own anchor"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The ASGI application: the API, and beside it the control plane."""
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vorel_mock.api.envelope import http_date
 from vorel_mock.control.app import PREFIX
 from vorel_mock.control.app import build as build_control
+from vorel_mock.control.guard import Guard
 from vorel_mock.mock import Mock
 
 
@@ -13,12 +15,14 @@ class App:
 
     def __init__(self, mock: Mock) -> None:
         self.mock = mock
-        self._api = mock.api
-        self._control = build_control(mock)
+        self._api: ASGIApp = mock.api
+        if mock.settings.cors_origins:
+            self._api = _with_cors(mock.api, mock.settings.cors_origins)
+        self._control = Guard(build_control(mock), mock.contract, mock.control_token)
 
     async def start(self) -> None:
         """Do what would otherwise make the first request wait."""
-        await self._api.start()
+        await self.mock.api.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -38,6 +42,7 @@ class App:
                 await self.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                self.mock.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -52,3 +57,10 @@ class App:
             await send(message)
 
         return dated
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    """Let pages of `origins` call the API; a browser then shows them every header of an answer."""
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"], max_age=600
+    )

@@ -3,20 +3,18 @@
 import difflib
 import errno
 import logging
-import os
 import shlex
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import vorel_mock
 from vorel_mock.clock import parse_iso
-
-Command = TypeVar("Command", bound=Callable[..., Any])
+from vorel_mock.webhooks.commands import trigger, webhooks
 
 CONFIG_FILE = "vorel-mock.toml"
 
@@ -32,16 +30,34 @@ class DefaultsToServe(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=DefaultsToServe, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(vorel_mock.__version__, prog_name="vorel-mock")
-def main() -> None:
-    """A contract-true mock of the Vorel API. Without a command: serve."""
+class Setting(click.Option):
+    """An option that is also an environment variable (--port: VOREL_MOCK_PORT) and a member of the TOML file.
+
+    An error names the one of the three that said it.
+    """
+
+    def __init__(self, declarations: list[str], **attributes: Any) -> None:
+        self.variable = "VOREL_MOCK_" + declarations[0].strip("-").replace("-", "_").upper()
+        super().__init__(declarations, envvar=self.variable, **attributes)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Where the value came from."""
+        source = ctx.get_parameter_source(self.name) if ctx is not None and self.name is not None else None
+        if ctx is not None and source is ParameterSource.DEFAULT_MAP:
+            return f"'{self.opts[0].strip('-')}' in {ctx.meta[CONFIG_FILE]}"
+        return f"'{self.variable if source is ParameterSource.ENVIRONMENT else self.opts[0]}'"
+
+
+class WholeNumber(click.IntRange):
+    """An integer; click's own range says `not a valid integer range` of a word."""
+
+    name = "integer"
 
 
 class ClockSetting(click.ParamType[str]):
     """real, frozen, or an RFC 3339 timestamp."""
 
-    name = "real|frozen|RFC 3339"
+    name = "clock"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the timestamp."""
@@ -53,83 +69,164 @@ class ClockSetting(click.ParamType[str]):
         return value
 
 
-def _option(name: str, **attributes: Any) -> Callable[[Command], Command]:
-    """An option that is also an environment variable: --port is VOREL_MOCK_PORT."""
-    variable = "VOREL_MOCK_" + name.strip("-").replace("-", "_").upper()
-    return click.option(name, envvar=variable, show_envvar=True, **attributes)
+@click.group(
+    cls=DefaultsToServe,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The options of serve may follow vorel-mock itself: vorel-mock --port 0. They are: vorel-mock serve --help",
+)
+@click.version_option(vorel_mock.__version__, prog_name="vorel-mock")
+def main() -> None:
+    """A contract-true mock of the Vorel API. Without a command: serve."""
 
 
-def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Take what the TOML file says as defaults; a member that is no option is an error, not a silence."""
     path = value or Path(CONFIG_FILE)
-    if value is None and not path.exists():
-        return None
     try:
-        members = tomllib.loads(path.read_text("utf-8"))
+        members = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
-        raise click.BadParameter(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{path}: is not TOML: {error}") from None
-    options = {p.name: p for p in ctx.command.params if p.name not in ("config", "help")}
+        if value is None and isinstance(error, FileNotFoundError):
+            return
+        raise click.UsageError(f"{path}: cannot be read: {error.strerror}", ctx) from None
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path}: is not UTF-8 text: byte {error.start}", ctx) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise click.UsageError(f"{path}: is not TOML: {error}", ctx) from None
+    settings = (p for p in ctx.command.params if isinstance(p, Setting) and p.name != param.name)
+    options = {setting.opts[0].strip("-"): setting for setting in settings}
+    defaults: dict[str, Any] = {}
     for name, member in members.items():
-        known = name.replace("-", "_")
-        if known not in options:
-            near = difflib.get_close_matches(known, [o for o in options if o])
-            hint = f"; did you mean {near[0].replace('_', '-')}?" if near else ""
-            raise click.BadParameter(f"{path}: {name!r} is not an option{hint}")
-        if isinstance(member, (dict, list)):
-            raise click.BadParameter(f"{path}: {name!r} must be a single value")
-    defaults = {name.replace("-", "_"): _plain(member) for name, member in members.items()}
-    ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    return value
+        try:
+            known, default = _member(name, member, options)
+            if known in defaults:
+                raise ValueError(f"{name!r} stands twice")
+        except ValueError as error:
+            raise click.UsageError(f"{path}: {error}", ctx) from None
+        defaults[known] = default
+    ctx.default_map = defaults
+    ctx.meta[CONFIG_FILE] = path
 
 
-def _plain(member: Any) -> Any:
-    """TOML has dates; an option takes their text."""
-    return member.isoformat() if hasattr(member, "isoformat") else member
+def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, Any]:
+    """The option that a member of the TOML file stands for, and its value. ValueError says what is wrong with it."""
+    if isinstance(member, dict):
+        raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
+    if name.replace("_", "-") not in options:
+        near = difflib.get_close_matches(name.replace("_", "-"), list(options))
+        raise ValueError(f"{name!r} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+    option = options[name.replace("_", "-")]
+    known = str(option.name)
+    if hasattr(member, "isoformat"):  # TOML has dates; an option takes their text
+        member = member.isoformat()
+    wanted: type = str
+    words = "text"
+    if option.multiple:
+        if not isinstance(member, list) or not all(isinstance(item, str) for item in member):
+            raise ValueError(f"{name!r} must be a list of texts")
+        return known, member
+    if option.is_flag:
+        wanted, words = bool, "true or false"
+    elif isinstance(option.type, (WholeNumber, click.types.IntParamType)):
+        wanted, words = int, "a whole number"
+    if type(member) is not wanted:  # not isinstance: Python takes true for a number
+        raise ValueError(f"{name!r} must be {words}")
+    return known, member
 
 
-@main.command()
+@main.command(
+    epilog="Every option is also an environment variable (--port: VOREL_MOCK_PORT) and a member of the TOML file "
+    "(port = 3000). The command line comes first, then the environment, then the file."
+)
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    cls=Setting,
+    type=click.Path(path_type=Path),
     is_eager=True,
     expose_value=False,
     callback=_read_config,
-    envvar="VOREL_MOCK_CONFIG",
-    show_envvar=True,
-    help=f"TOML file of these options.  [default: {CONFIG_FILE}, if it is there]",
+    metavar="FILE",
+    help=f"Options in TOML.  [default: {CONFIG_FILE}]",
 )
-@_option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@_option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
-@_option("--seed", type=int, help="Makes every id reproducible.  [default: a fresh one, told by /_mock/health]")
-@_option(
-    "--clock", default="real", show_default=True, type=ClockSetting(), help="Frozen: 2026-01-01, or the moment given."
+@click.option("--host", cls=Setting, default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    cls=Setting,
+    default=3000,
+    show_default=True,
+    type=WholeNumber(0, 65535),
+    help="Port; 0 picks a free one.",
 )
-@_option(
+@click.option(
+    "--seed",
+    cls=Setting,
+    type=int,
+    help="Makes every id reproducible.  [default: a fresh one, told by /_mock/health]",
+)
+@click.option(
+    "--clock",
+    cls=Setting,
+    default="real",
+    show_default=True,
+    type=ClockSetting(),
+    metavar="real|frozen|TIME",
+    help="The real time; or standing still, at 2026-01-01 or at the moment given: 2027-01-01T00:00:00Z.",
+)
+@click.option(
     "--contract",
+    cls=Setting,
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Serve another document of the same API (OpenAPI 3.1, JSON or YAML).",
 )
-@_option(
-    "--rate-limit", default=200, show_default=True, type=click.IntRange(0), help="Requests a minute for a key; 0 = off."
+@click.option(
+    "--rate-limit",
+    cls=Setting,
+    default=200,
+    show_default=True,
+    type=WholeNumber(0),
+    help="Requests a minute for a key; 0 = off.",
 )
-@_option(
+@click.option(
     "--tenant-rate-limit",
+    cls=Setting,
     default=5000,
     show_default=True,
-    type=click.IntRange(0),
+    type=WholeNumber(0),
     help="Requests a minute for all keys of a tenant; 0 = off.",
 )
-@_option(
+@click.option(
     "--rate-limit-headers",
+    cls=Setting,
     default="429",
     show_default=True,
     type=click.Choice(["429", "always"]),
     help="Which answers carry X-RateLimit-*.",
 )
-@_option("--json-logs", is_flag=True, help="One JSON object a line instead of text.")
-def serve(**options: Any) -> None:
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    cls=Setting,
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A host beyond this machine that webhooks may go to. May be repeated.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    cls=Setting,
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose pages may call the API. May be repeated.",
+)
+@click.option(
+    "--control-token",
+    cls=Setting,
+    metavar="TOKEN",
+    help="What /_mock asks for.  [default: nothing on loopback, a fresh one beyond it]",
+)
+@click.option("--json-logs", cls=Setting, is_flag=True, help="One JSON object a line instead of text.")
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
     # Imported here, so that --help and a wrong option answer at once.
     from vorel_mock import server
@@ -144,12 +241,15 @@ def serve(**options: Any) -> None:
     log = RequestLog(as_json=settings.json_logs)
     try:
         mock = Mock(settings, log)
+    except ValueError as error:  # an entry of --webhook-host
+        raise click.UsageError(f"--webhook-host: {error}", ctx) from None
     except ContractError as error:
-        raise click.UsageError(f"--contract {settings.contract}: {error}") from None
+        contract = next(parameter for parameter in ctx.command.params if parameter.name == "contract")
+        raise click.BadParameter(f"{settings.contract}: {error}", ctx, contract) from None
     app = App(mock)
     try:
         sock = server.listen(settings.host, settings.port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         sys.exit(1)
     url = server.base_url(sock)
@@ -161,14 +261,15 @@ def serve(**options: Any) -> None:
         log.stop()
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
         return f"port {port} on {host} is taken by another program. Say --port with another one, or --port 0 for any."
-    if error.errno == errno.EACCES:
+    if number == errno.EACCES:
         return f"port {port} may not be used by this user. Say --port with one above 1023."
-    return (
-        f"cannot listen on {host} port {port}: {os.strerror(error.errno) if error.errno and error.errno > 0 else error}"
-    )
+    # For an address of no machine, or of another one, the resolver and the system have many numbers and words.
+    why = getattr(error, "strerror", None) or "not a host name"
+    return f"cannot listen on {host!r}: {why}. Say --host with an address of this machine, such as 127.0.0.1."
 
 
 def _greet(log: Any, mock: Any, url: str) -> None:
@@ -178,6 +279,8 @@ def _greet(log: Any, mock: Any, url: str) -> None:
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
+    if mock.control_token is not None:
+        log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
     log.say("Ready.", event="ready", base_url=url)
 
 
@@ -199,6 +302,9 @@ def json_example() -> str:
     """The body of the line that the mock prints."""
     return '{"reason": "no-response-7d"}'
 
+
+main.add_command(webhooks)
+main.add_command(trigger)
 
 if __name__ == "__main__":
     main()

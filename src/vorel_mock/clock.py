@@ -4,6 +4,7 @@ A clock shows seconds since the Unix epoch. It runs, or it stands still (frozen)
 A clock may take its time from another clock: a tenant's clock follows the mock's until somebody holds it.
 """
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,13 +16,15 @@ stopwatch = time.perf_counter
 class Clock:
     """A clock that can be held and moved.
 
-    `source` is where its time comes from while it runs; with `at` (seconds since the epoch) it stands still there.
+    While it runs, its time is that of the clock it `follows`, or the machine's. With `at` (seconds since the epoch) it
+    stands still there.
     """
 
-    __slots__ = ("_frozen_at", "_offset", "_source")
+    __slots__ = ("_follows", "_frozen_at", "_offset", "_source")
 
-    def __init__(self, source: Callable[[], float] = time.time, at: float | None = None) -> None:
-        self._source = source
+    def __init__(self, follows: "Clock | None" = None, at: float | None = None) -> None:
+        self._follows = follows
+        self._source: Callable[[], float] = time.time if follows is None else follows.now
         self._offset = 0.0
         self._frozen_at = at
 
@@ -33,7 +36,12 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still."""
+        """Whether it stands still, by itself or because the clock that it follows does."""
+        return self.held or (self._follows is not None and self._follows.frozen)
+
+    @property
+    def held(self) -> bool:
+        """Whether it stands still by itself."""
         return self._frozen_at is not None
 
     def freeze(self) -> None:
@@ -62,6 +70,24 @@ class Clock:
         else:
             self._offset += seconds
 
+    def restore(self, moment: float, *, frozen: bool) -> None:
+        """Show `moment`, backwards too, and stand still there or run on: for a world that is taken over whole."""
+        self._frozen_at = moment
+        if not frozen:
+            self.resume()
+
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`; ValueError when it is none."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 61s, 2h, 1h30m or 500ms")
+    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
 
 def iso(moment: float) -> str:
     """`moment` as RFC 3339 in UTC with milliseconds: `2026-11-23T06:51:00.000Z`."""
@@ -69,11 +95,13 @@ def iso(moment: float) -> str:
 
 
 def parse_iso(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none or has no offset."""
+    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none, has no offset or is far away."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC; write 2027-01-01T00:00:00Z")
-    return moment.timestamp()
+    if not 1970 <= moment.year <= 9998:  # what a Date header, a day later too, can say
+        raise ValueError(f"{text!r} lies outside of the years 1970 to 9998")
+    return max(0.0, moment.timestamp())

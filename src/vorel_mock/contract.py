@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,6 +21,9 @@ import yaml
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _URI = "urn:vorel:contract"
 _PROBLEMS_SHOWN = 3
+#: Bytes of a document, and values in it: many times what any API has, and what can be read in a while.
+_MAX_DOCUMENT = 32 * 1024 * 1024
+_MAX_VALUES = 1_000_000
 #: A schema may be composed of itself.
 _MAX_COMPOSITION = 8
 
@@ -277,6 +281,16 @@ class Contract:
         return next(found, frozenset())
 
     @cached_property
+    def notified_channels(self) -> tuple[str, ...]:
+        """How a handoff may have been told of: the enum of `notified_channel`; empty when the document has none."""
+        for operation in self.operations:
+            for media in (operation.responses.get("200", {}).get("content") or {}).values():
+                members = self.resolve(media.get("schema", {})).get("properties", {})
+                if "notified_channel" in members:
+                    return tuple(self.resolve(members["notified_channel"]).get("enum", ()))
+        return ()
+
+    @cached_property
     def token_pattern(self) -> re.Pattern[str]:
         """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
@@ -348,22 +362,27 @@ def load(path: Path | None = None) -> Contract:
 def read_document(path: Path) -> dict[str, Any]:
     """The JSON or YAML object in the file at `path`; ContractError when it cannot be had."""
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            raw = file.read(_MAX_DOCUMENT + 1)
+        text = raw.decode("utf-8-sig")
     except FileNotFoundError:
         raise ContractError("no such file") from None
     except OSError as error:
         raise ContractError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ContractError("is not UTF-8 text") from None
+    if len(raw) > _MAX_DOCUMENT:
+        raise ContractError(f"is longer than {_MAX_DOCUMENT // 1024**2} MiB")
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
-        if not isinstance(document, dict):
-            raise ContractError("is not an OpenAPI document: its top level is not an object")
-        return dict(_string_keys(document))
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
+        document = _string_keys(document, count(1))
     except RecursionError:
-        raise ContractError("is nested too deeply, or holds itself") from None
+        raise ContractError("nests too deep, or a YAML alias stands within its own anchor") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
+    if not isinstance(document, dict):
+        raise ContractError("is not an OpenAPI document: its top level is not an object")
+    return document
 
 
 def _check_references(contract: Contract, node: Any) -> None:
@@ -382,7 +401,8 @@ def _check_references(contract: Contract, node: Any) -> None:
 def _check(document: dict[str, Any]) -> None:
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1."):
-        raise ContractError(f"is not an OpenAPI 3.1 document: its `openapi` member says {version!r}")
+        said = f"its `openapi` member says {version!r}" if "openapi" in document else "it has no `openapi` member"
+        raise ContractError(f"is not an OpenAPI 3.1 document: {said}")
     # Slow to import, and only needed for a document that somebody brings.
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -407,11 +427,13 @@ _Yaml.yaml_implicit_resolvers = {
 }
 
 
-def _string_keys(node: Any) -> Any:
-    """YAML reads the key `200:` as a number; JSON has only strings."""
+def _string_keys(node: Any, numbers: Iterator[int]) -> Any:
+    """YAML reads the key `200:` as a number; JSON has only strings. And few YAML aliases can stand for very much."""
+    if next(numbers) > _MAX_VALUES:
+        raise ContractError(f"holds more than {_MAX_VALUES} values, YAML aliases written out")
     if isinstance(node, dict):
-        return {str(key): _string_keys(value) for key, value in node.items()}
-    return [_string_keys(value) for value in node] if isinstance(node, list) else node
+        return {str(key): _string_keys(value, numbers) for key, value in node.items()}
+    return [_string_keys(value, numbers) for value in node] if isinstance(node, list) else node
 
 
 def media_type(content_type: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from vorel_mock import snapshot
 from vorel_mock.clock import Clock
 from vorel_mock.contract import Contract
 from vorel_mock.crm import ErrorName
@@ -10,11 +11,12 @@ from vorel_mock.ids import Ids
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.settings import Settings
 from vorel_mock.store.memory import MemoryStore
+from vorel_mock.tenants import key_roles, profile
 
-#: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
-OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
-
+#: The roles of keys, in the order in which their tokens are numbered.
+ROLES = ("full", "burst", "read_only", "leads_only", "crm_only", "revoked")
 FULL_KEYS = 40
 BURST_KEYS = 4
 LEADS = 5
@@ -52,26 +54,33 @@ def lead_id(tenant: int, number: int) -> str:
     return f"{tenant:08x}-1ead-4000-8000-{number:012x}"
 
 
-def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract) -> None:
-    """Fill `store` with the demo tenants."""
+def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract, settings: Settings) -> None:
+    """Add the demo tenants to `store`."""
     for situation in SITUATIONS:
-        store.add(_tenant(situation, clock, seed, contract))
+        tenant = _tenant(situation, clock, seed, contract, settings)
+        store.add(tenant)
+        tenant.initial = snapshot.dump(tenant)
 
 
-def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract) -> Tenant:
+def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract, settings: Settings) -> Tenant:
     number = situation.number
-    tenant_id = f"{number:08x}-7e4a-4000-8000-000000000000"
+    tenant_id = _tenant_id(number)
     tenant = Tenant(
         id=tenant_id,
         name=f"demo-{situation.slug}",
-        clock=Clock(clock.now),
+        clock=Clock(clock),
         ids=Ids(seed, tenant_id),
         notified_channel=situation.notified_channel,
+        rate_limit=settings.rate_limit,
+        tenant_rate_limit=settings.tenant_rate_limit,
     )
     if situation.crm is not None:
         failure = _FAILURES.get(situation.slug)
         tenant.crm = CrmConnection(situation.crm.vendor, situation.crm.account, failure=failure)
-    for key in _keys(situation, contract):
+    full, burst = (FULL_KEYS, BURST_KEYS) if number == 1 else (1, 0)
+    for role, scopes, revoked in key_roles(contract, full, burst):
+        kind, _, count = role.rpartition("_") if role[-1].isdigit() else (role, "", "1")
+        key = ApiKey(role, token(number, ROLES.index(kind) + 1, int(count)), scopes, revoked)
         tenant.keys[key.id] = key
     for n in range(1, LEADS + 1):
         conversation = Conversation(f"{number:08x}-c0de-4000-8000-{n:012x}")
@@ -81,35 +90,12 @@ def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract) -
     return tenant
 
 
-def _keys(situation: Situation, contract: Contract) -> list[ApiKey]:
-    tenant, slug = situation.number, situation.slug
-    every = OTHER_SCOPES | contract.scopes
-    if tenant != 1:
-        return [ApiKey(f"{slug}_full_1", token(tenant, 1, 1), every)]
-    full = [ApiKey(f"{slug}_full_{n}", token(tenant, 1, n), every) for n in range(1, FULL_KEYS + 1)]
-    burst = [ApiKey(f"{slug}_burst_{n}", token(tenant, 2, n), every) for n in range(1, BURST_KEYS + 1)]
-    return [
-        *full,
-        *burst,
-        ApiKey(f"{slug}_read_only", token(tenant, 3, 1), frozenset({"read"})),
-        ApiKey(f"{slug}_leads_only", token(tenant, 4, 1), contract.scopes_of("handoffLead")),
-        ApiKey(f"{slug}_crm_only", token(tenant, 5, 1), contract.scopes_of("createCrmRecord")),
-        ApiKey(f"{slug}_revoked", token(tenant, 6, 1), every, revoked=True),
-    ]
-
-
 def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
     """The target profile of the demo world: what a conformance run, or a curious client, needs to know."""
-    first, *others = (tenant for tenant in store.tenants() if tenant.name.startswith("demo-"))
-    keys = {key.id.removeprefix("hubspot_"): key.token for key in first.keys.values()}
+    first, *others = tenants(store)
+    foreign = [lead for tenant in others for lead in tenant.leads]
     return {
-        "base_url": base_url,
-        "keys": {
-            "full": [value for name, value in keys.items() if name.startswith("full_")],
-            "burst": [value for name, value in keys.items() if name.startswith("burst_")],
-            **{name: keys[name] for name in ("read_only", "leads_only", "crm_only", "revoked")},
-        },
-        "leads": {"own": list(first.leads), "foreign": [lead for tenant in others for lead in tenant.leads]},
+        **profile(first, foreign, base_url),
         "soft_failures": {failure: _key(tenant) for tenant in others if (failure := _soft_failure(tenant))},
         "tenants": [
             {
@@ -117,11 +103,21 @@ def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
                 "name": tenant.name,
                 "story": situation.story,
                 "key": _key(tenant),
-                "lead": next(iter(tenant.leads)),
+                "lead": next(iter(tenant.leads), None),
             }
-            for tenant, situation in zip([first, *others], SITUATIONS, strict=False)
+            for tenant, situation in zip([first, *others], SITUATIONS, strict=True)
         ],
     }
+
+
+def tenants(store: MemoryStore) -> list[Tenant]:
+    """The demo tenants."""
+    found = (store.tenant(_tenant_id(situation.number)) for situation in SITUATIONS)
+    return [tenant for tenant in found if tenant is not None]
+
+
+def _tenant_id(number: int) -> str:
+    return f"{number:08x}-7e4a-4000-8000-000000000000"
 
 
 def _key(tenant: Tenant) -> str:

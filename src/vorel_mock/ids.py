@@ -1,41 +1,66 @@
 """The only source of randomness: with one seed, the same calls in the same order give the same ids."""
 
-import random
 import secrets
+from hashlib import blake2b
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class Ids:
-    """A stream of identifiers drawn from one seed; `stream` names it, so that one tenant's ids never move another's."""
+    """A stream of identifiers drawn from one seed; `stream` names it, so that one tenant's ids never move another's.
 
-    __slots__ = ("_random",)
+    The n-th draw is a hash of seed, stream and n: all the state there is, is `drawn`, and a snapshot can hold it.
+    """
 
-    def __init__(self, seed: int, stream: str = "") -> None:
-        # Not for secrecy: a mock's ids must be reproducible.
-        self._random = random.Random(f"{seed}/{stream}")  # noqa: S311
+    __slots__ = ("_key", "drawn", "seed", "stream")
+
+    def __init__(self, seed: int, stream: str = "", drawn: int = 0) -> None:
+        self.seed = seed
+        self.stream = stream
+        self.drawn = drawn
+        self._key = blake2b(f"{seed}/{stream}".encode()).digest()
+
+    def _draw(self) -> str:
+        """The next draw: 128 hexadecimal digits."""
+        self.drawn = drawn = self.drawn + 1
+        return blake2b(b"%d" % drawn, key=self._key).hexdigest()
+
+    def copy(self) -> "Ids":
+        """A stream that goes on as this one would, and leaves this one where it is."""
+        return Ids(self.seed, self.stream, self.drawn)
 
     def uuid(self) -> str:
         """A UUID, version 4, in canonical lower case."""
-        n = self._random.getrandbits(128)
-        h = f"{n:032x}"
-        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{'89ab'[n & 3]}{h[17:20]}-{h[20:]}"
+        h = self._draw()
+        return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
     def hex(self, length: int) -> str:
-        """`length` lower-case hexadecimal digits."""
-        return f"{self._random.getrandbits(4 * length):0{length}x}"
+        """`length` (128 at most) lower-case hexadecimal digits."""
+        return self._draw()[:length]
 
     def digits(self, length: int) -> str:
         """`length` decimal digits, the first not zero."""
-        return str(self._random.randrange(10 ** (length - 1), 10**length))
+        lowest = int(10 ** (length - 1))
+        return str(lowest + int(self._draw(), 16) % (9 * lowest))
 
     def letters(self, length: int, alphabet: str) -> str:
-        """`length` characters of `alphabet`."""
-        return "".join(self._random.choices(alphabet, k=length))
+        """`length` (64 at most) characters of `alphabet`."""
+        number, made = int(self._draw(), 16), []
+        for _ in range(length):
+            number, index = divmod(number, len(alphabet))
+            made.append(alphabet[index])
+        return "".join(made)
 
     def chance(self) -> float:
         """A number in [0, 1)."""
-        return self._random.random()
+        return int(self._draw()[:13], 16) / (1 << 52)
 
 
 def fresh_seed() -> int:
     """A seed nobody chose, small enough to be typed again."""
     return secrets.randbelow(2**32)
+
+
+def fresh_token() -> str:
+    """A token nobody can guess."""
+    return secrets.token_urlsafe(24)

@@ -3,9 +3,11 @@
 `connexion.apps.abstract` imports it at the top for a method that a server never calls. It costs a third of the
 start-up, and warns on the console when httpx is newer than it likes. A placeholder stands in while Connexion is
 imported, and is taken away again: whoever wants the real test client imports it as ever.
+Connexion also imports names that jsonschema has deprecated; that is nothing a user of the mock can mend.
 """
 
 import sys
+import warnings
 from types import ModuleType
 
 _TEST_CLIENT = "starlette.testclient"
@@ -17,7 +19,9 @@ else:
     _placeholder.TestClient = object  # type: ignore[attr-defined]  # the one name that Connexion takes
     sys.modules[_TEST_CLIENT] = _placeholder
     try:
-        import connexion
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import connexion
     finally:
         del sys.modules[_TEST_CLIENT]
 

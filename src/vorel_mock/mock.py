@@ -1,17 +1,26 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
+from collections.abc import Mapping
 from threading import RLock
+from typing import Any
 
 from vorel_mock import contract as contract_module
-from vorel_mock import demo
+from vorel_mock import demo, snapshot, tenants
 from vorel_mock.api.envelope import Envelope
 from vorel_mock.api.journal import Journal
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.routing import Router
 from vorel_mock.console import RequestLog
-from vorel_mock.ids import fresh_seed
-from vorel_mock.settings import Settings, make_clock
+from vorel_mock.ids import Ids, fresh_seed, fresh_token
+from vorel_mock.model.tenant import Tenant
+from vorel_mock.settings import Settings, is_loopback, make_clock
+from vorel_mock.snapshot import Snapshot
 from vorel_mock.store.memory import MemoryStore
+from vorel_mock.webhooks.dispatcher import Dispatcher
+from vorel_mock.webhooks.targets import Targets
+
+#: Seconds that moving a clock may take because receivers of webhooks are slow.
+SETTLE_TIMEOUT = 90.0
 
 
 class Mock:
@@ -22,21 +31,76 @@ class Mock:
         self.contract = contract_module.load(settings.contract)
         self.clock = make_clock(settings.clock)
         self.seed = fresh_seed() if settings.seed is None else settings.seed
-        self.store = MemoryStore()
-        self.journal = Journal()
-        self.log = log or RequestLog(quiet=True)
         self.lock = RLock()
-        router = Router(self.contract, Pipeline(self.contract, settings, self.store))
-        self.api = Envelope(self.contract, settings, self.clock, router, self.journal, self.log, self.lock)
-        demo.build(self.store, self.clock, self.seed, self.contract)
+        self.store = MemoryStore()
+        self.journal = Journal(self.lock)
+        self.log = log or RequestLog(quiet=True)
+        self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
+        self.ids = Ids(self.seed, "mock")
+        self.control_token = settings.control_token
+        if self.control_token is None and not is_loopback(settings.host):
+            self.control_token = fresh_token()
+        self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
+        router = Router(self.contract, self.pipeline)
+        self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
+        demo.build(self.store, self.clock, self.seed, self.contract, settings)
 
-    def reset(self) -> None:
-        """Back to the state of the start: the demo world, ids from the seed's beginning, quotas unspent, journal empty.
+    def settle(self, moved: list[Tenant] | None) -> None:
+        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants."""
+        self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
 
-        The clock stays: it runs forward only.
+    def stop(self) -> None:
+        """End what runs beside the requests."""
+        self.webhooks.stop()
+
+    def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
+        """A new tenant; ValueError names what cannot be had."""
+        return tenants.create(
+            wanted,
+            store=self.store,
+            contract=self.contract,
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    def remove_tenant(self, tenant: Tenant) -> None:
+        """Forget a tenant and all that it owns."""
+        self.webhooks.forget(tenant)
+        self.store.remove(tenant)
+        self.journal.forget(tenant.id)
+
+    def reset_tenant(self, tenant: Tenant) -> None:
+        """Back to the world that the tenant began with; its clock stays, because time runs forward only."""
+        self.replace_world(tenant, snapshot.read(tenant.initial), clock=False)
+        self.journal.forget(tenant.id)
+
+    def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
+        """Make `tenant` what `world` says. ValueError when one of its keys is another tenant's."""
+        for key in world.keys:
+            owner = self.store.by_token(key.token)
+            if owner is not None and owner[0] is not tenant:
+                raise ValueError(f"snapshot: the token of key {key.id} belongs to another tenant")
+        self.webhooks.forget(tenant)
+        self.store.remove(tenant)
+        try:
+            snapshot.load(tenant, world, clock=clock)
+        finally:
+            self.store.add(tenant)
+        self.webhooks.requeue(tenant)
+
+    def reset(self, *, everything: bool = False) -> None:
+        """The demo world back to its start. `everything`: other tenants go as well.
+
+        Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
         """
-        with self.lock:
-            self.store.clear()
+        own = {tenant.id for tenant in demo.tenants(self.store)}
+        for tenant in list(self.store.tenants()):
+            if tenant.id in own:
+                self.reset_tenant(tenant)
+            elif everything:
+                self.remove_tenant(tenant)
+        if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
             self.api.reset()
-            demo.build(self.store, self.clock, self.seed, self.contract)
+            self.ids = Ids(self.seed, "mock")

@@ -1,6 +1,7 @@
 """What can be set, and to what when nothing is said."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,12 @@ class Settings:
     tenant_rate_limit: int = 5000
     rate_limit_headers: Literal["429", "always"] = "429"
     json_logs: bool = False
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts (`host` or `host:port`) that webhooks may go to, beyond loopback."""
+    control_token: str | None = None
+    """What /_mock asks for; None asks for nothing on loopback, and makes one beyond it."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins from which a page may call the API."""
 
 
 def make_clock(setting: str) -> Clock:
@@ -30,3 +37,13 @@ def make_clock(setting: str) -> Clock:
     if setting == "real":
         return Clock()
     return Clock(at=parse_iso(FROZEN_AT if setting == "frozen" else setting))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

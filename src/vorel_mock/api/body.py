@@ -1,58 +1,43 @@
-"""Reading a request's body: whole, bounded in size and in time, before any step of the road is taken.
+"""Reading a request's body: whole and bounded in size, before any step of the road is taken.
 
-A request that never arrives whole has no effect: nothing is counted, nothing is written.
+A request whose client hangs up before it is whole has no effect: nothing is counted, nothing is written. How long a
+body may take to arrive is the server's business (`vorel_mock.server`).
 """
 
-import asyncio
-
-from starlette.types import Message, Receive
+from starlette.types import Receive, Scope
 
 #: Bytes. Ours (docs/assumptions.md): the contract names no limit.
 MAX_BYTES = 1024 * 1024
 #: What is read and thrown away beyond that, so that a client can finish sending and read why it was refused.
 _MAX_DRAINED = 16 * 1024 * 1024
-#: Seconds that a body may take to arrive.
-TIMEOUT = 30.0
 
-TOO_LARGE = "is longer than 1 MiB"
-TOO_SLOW = f"did not arrive within {TIMEOUT:g} seconds"
+#: Where in the ASGI scope the server says why a body cannot be had whole: its framing is broken, or it is too slow.
+UNREADABLE = "vorel_mock.unreadable"
 
 
 class ClientGone(Exception):
     """The client hung up before its request was whole."""
 
 
-async def read(receive: Receive) -> tuple[bytes, str | None]:
-    """The body, and why it could not be had whole if so. ClientGone when there is nobody left to answer."""
-    message = await _next(receive)
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                return await _rest(receive, body)
-        except TimeoutError:
-            return b"", TOO_SLOW
-    if len(body) > MAX_BYTES:
-        return b"", TOO_LARGE
-    return body, None
+async def read(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> tuple[bytes, str | None]:
+    """The body, and why it could not be had whole if so: it is longer than `limit` bytes, or the server says.
 
-
-async def _rest(receive: Receive, first: bytes) -> tuple[bytes, str | None]:
-    chunks, size, more = [first], len(first), True
-    while more and size <= _MAX_DRAINED:
-        message = await _next(receive)
+    ClientGone when there is nobody left to answer.
+    """
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more and size <= limit + _MAX_DRAINED:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         more = message.get("more_body", False)
-        if size <= MAX_BYTES:
+        if size <= limit:
             chunks.append(chunk)
         else:
             chunks.clear()
-    return (b"", TOO_LARGE) if size > MAX_BYTES else (b"".join(chunks), None)
-
-
-async def _next(receive: Receive) -> Message:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
+    if size > limit:
+        return b"", f"is longer than {limit >> 20} MiB"
+    unreadable = scope.get(UNREADABLE)
+    return (b"", unreadable) if unreadable else (b"".join(chunks), None)

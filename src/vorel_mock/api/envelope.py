@@ -2,25 +2,33 @@
 
 import logging
 import traceback
+from collections.abc import Coroutine
 from email.utils import formatdate
 from functools import lru_cache
 from threading import RLock
+from typing import Any, cast
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from vorel_mock.api import body, rate_limit
-from vorel_mock.api.exchange import Answer, Exchange, Refusal
+from vorel_mock.api import body, manner, rate_limit
+from vorel_mock.api.exchange import Answer, Exchange, Headers, Refusal
 from vorel_mock.api.journal import Journal
+from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.routing import Router
 from vorel_mock.clock import Clock, stopwatch
 from vorel_mock.console import RequestLog
 from vorel_mock.contract import Contract
 from vorel_mock.redaction import redact
 from vorel_mock.settings import Settings
+from vorel_mock.snapshot import rehearsal
+from vorel_mock.store.memory import MemoryStore
 
 REQUEST_ID = b"x-mock-request-id"
 _JSON = (b"content-type", b"application/json")
+
+#: The request of which nothing is known.
+_NOTHING: Scope = {"type": "http", "method": "", "path": "", "query_string": b"", "headers": [], "root_path": ""}
 
 logger = logging.getLogger("vorel_mock")
 
@@ -33,6 +41,7 @@ class Envelope:
         contract: Contract,
         settings: Settings,
         clock: Clock,
+        store: MemoryStore,
         router: Router,
         journal: Journal,
         log: RequestLog,
@@ -41,6 +50,7 @@ class Envelope:
         self._contract = contract
         self._always = settings.rate_limit_headers == "always"
         self._clock = clock
+        self._store = store
         self._router = router
         self._journal = journal
         self._log = log
@@ -59,35 +69,58 @@ class Envelope:
         """Answer one request."""
         started = stopwatch()
         try:
-            raw, unreadable = await body.read(receive)
+            raw, unreadable = await body.read(scope, receive)
         except body.ClientGone:
             return  # half a request has no effect
         with self._lock:
-            exchange = self._begin(scope["method"], scope["path"], scope["query_string"], scope["headers"])
+            self._number += 1
+            exchange = self._exchange(scope, f"req_{self._number:08d}")
             exchange.body, exchange.unreadable = raw, unreadable
-            answer = await self._answer(scope, exchange)
-            self._finish(exchange, answer, started)
+            answer = await self._answer(scope, exchange, self._router)
+            self._complete(exchange, answer, started)
+            self._keep(exchange)
         if unreadable is not None:
             answer.headers.append((b"connection", b"close"))
+        if answer.manner is not None:
+            await manner.send_badly(scope, send, answer, answer.manner)
+            return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
     def refuse_unparsed(self, message: str) -> Answer:
         """The answer to bytes that are no HTTP request; nothing but that they came is known of it."""
         with self._lock:
-            exchange = self._begin("", "", b"", [])
+            self._number += 1
+            exchange = self._exchange(_NOTHING, f"req_{self._number:08d}")
             answer = self._refusal(exchange, Refusal(400, message, pointer="#/paths"))
-            self._finish(exchange, answer, stopwatch())
+            self._complete(exchange, answer, stopwatch())
+            self._keep(exchange)
         return answer
 
-    def _begin(self, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]]) -> Exchange:
-        self._number += 1
-        return Exchange(f"req_{self._number:08d}", self._clock.now(), method, path, query, headers)
+    def rehearse(self, method: str, path: str, query: bytes, headers: Headers, raw: bytes) -> Exchange:
+        """The exchange that such a request would be, on a copy of the tenant whose key it has: without an effect."""
+        scope = {**_NOTHING, "method": method, "path": path, "query_string": query, "headers": headers}
+        with self._lock:
+            exchange = self._exchange(scope, "rehearsal")
+            exchange.body, exchange.rehearsed = raw, True
+            stage = MemoryStore()
+            for tenant in self._store.tenants():
+                if any(key.token.encode() in value for key in tenant.keys.values() for _, value in headers):
+                    stage.add(rehearsal(tenant))
+            router = Router(self._contract, Pipeline(self._contract, stage, _publish_nothing))
+            answer = _without_waiting(self._answer(scope, exchange, router))
+            self._complete(exchange, answer, stopwatch())
+        return exchange
 
-    async def _answer(self, scope: Scope, exchange: Exchange) -> Answer:
+    def _exchange(self, scope: Scope, exchange_id: str) -> Exchange:
+        return Exchange(
+            exchange_id, self._clock.now(), scope["method"], scope["path"], scope["query_string"], scope["headers"]
+        )
+
+    async def _answer(self, scope: Scope, exchange: Exchange, router: Router) -> Answer:
         # Nothing in here waits: the stack is asynchronous by its interface only, so that the lock is never held long.
         try:
-            await self._router.route(scope, exchange)
+            await router.route(scope, exchange)
             assert exchange.answer is not None
         except Refusal as refusal:
             return self._refusal(exchange, refusal)
@@ -109,21 +142,39 @@ class Envelope:
         content = msgspec.json.encode({"error": {"code": code, "message": redact(refusal.message)}})
         return Answer(refusal.status, content, [_JSON, *refusal.headers])
 
-    def _finish(self, exchange: Exchange, answer: Answer, started: float) -> None:
-        """What every answer carries; then the journal and the log have it."""
-        clock = exchange.tenant.clock if exchange.tenant is not None else self._clock
+    def _complete(self, exchange: Exchange, answer: Answer, started: float) -> None:
+        """What every answer carries."""
+        if exchange.tenant is not None:
+            exchange.at = exchange.tenant.clock.now()
         if self._always and exchange.quota is not None and answer.status != 429:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
+        if exchange.preference is not None:
+            answer.headers.append((b"preference-applied", exchange.preference.encode()))
         if answer.status != 204:  # RFC 9110, 8.6
             answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         answer.headers += [
-            (b"date", http_date(int(clock.now()))),
+            (b"date", http_date(int(exchange.at))),
             (REQUEST_ID, exchange.id.encode()),
         ]
         exchange.answer = answer
         exchange.duration = stopwatch() - started
+
+    def _keep(self, exchange: Exchange) -> None:
         self._journal.add(exchange)
         self._log.write(exchange)
+
+
+def _publish_nothing(*_: Any, **__: Any) -> None:
+    """What is rehearsed is told to nobody."""
+
+
+def _without_waiting(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+    """The result of a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast(Answer, done.value)
+    raise AssertionError("answering a request waited for something")
 
 
 @lru_cache(maxsize=64)

@@ -1,9 +1,10 @@
 """One exchange: the request as it came, what each step learned of it, and the answer."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vorel_mock.contract import Operation
+from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.tenant import Tenant
 
@@ -20,6 +21,18 @@ class Quota(NamedTuple):
     reset_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an answer leaves when a fault spoils more than its content."""
+
+    delay: float = 0.0
+    """Seconds before anything is sent."""
+    drip: float = 0.0
+    """Seconds over which the body is spread."""
+    end: Literal["whole", "reset", "truncated"] = "whole"
+    """`reset`: the connection is reset and nothing is sent. `truncated`: it is, half-way through the body."""
+
+
 @dataclass(slots=True, eq=False)
 class Answer:
     """What the client gets."""
@@ -27,6 +40,7 @@ class Answer:
     status: int
     body: bytes
     headers: Headers = field(default_factory=list)
+    manner: Manner | None = None
 
 
 class Refusal(Exception):
@@ -60,7 +74,7 @@ class Exchange:
 
     id: str
     at: float
-    """Seconds since the epoch, on the mock's clock."""
+    """Seconds since the epoch, on the clock of its tenant; on the mock's as long as that is not known."""
     method: str
     path: str
     query: bytes
@@ -73,6 +87,14 @@ class Exchange:
     tenant: Tenant | None = None
     key: ApiKey | None = None
     quota: Quota | None = None
+    rehearsed: bool = False
+    """Whether this only tells what would happen; nothing may leave the mock for it."""
+    asked: ArmedFault | None = None
+    """The fault that the request asked for by itself."""
+    fault: str | None = None
+    """The id of the fault that this request consumed."""
+    preference: str | None = None
+    """What the request asked for by its Prefer header, and got."""
     decided_by: str = "routing"
     """The step that the request got to, and that decided the answer."""
     reason: str = ""

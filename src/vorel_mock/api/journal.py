@@ -1,10 +1,10 @@
 """Step: every exchange is kept for a while, and can be asked how its answer came about."""
 
+from threading import Condition, RLock
 from typing import Any
 
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.clock import iso
-from vorel_mock.contract import Contract
 from vorel_mock.model.history import History
 from vorel_mock.redaction import MARK, redact_deep
 
@@ -12,14 +12,16 @@ from vorel_mock.redaction import MARK, redact_deep
 MAX_EXCHANGES = 2_000
 MAX_BYTES = 16 * 1024 * 1024
 
-#: The steps of a request, in their order. `faults` stands between authentication and rate_limit in the blueprint.
-STEPS = ("routing", "authentication", "rate_limit", "scope", "validation", "operation")
+#: The steps of a request, in their order.
+STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validation", "operation")
 
 
 class Journal:
     """The latest exchanges of each tenant, found by their id."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: RLock) -> None:
+        self.changed = Condition(lock)
+        """Told of every exchange that is added; its lock is the mock's."""
         self._by_id: dict[str, Exchange] = {}
         self._by_tenant: dict[str | None, History[Exchange]] = {}
 
@@ -35,18 +37,30 @@ class Journal:
             len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in exchange.headers)
         )
         history.append(exchange, head + len(exchange.body))
+        self.changed.notify_all()
 
     def clear(self) -> None:
         """Forget everything."""
         self._by_id.clear()
         self._by_tenant.clear()
 
+    def forget(self, tenant_id: str) -> None:
+        """Forget the exchanges of a tenant."""
+        for exchange in self._by_tenant.pop(tenant_id, ()):
+            self._by_id.pop(exchange.id, None)
+
+    def exchanges(self, tenant_id: str | None = None) -> list[Exchange]:
+        """The exchanges of a tenant, or of everybody, oldest first."""
+        if tenant_id is not None:
+            return list(self._by_tenant.get(tenant_id, ()))
+        return list(self._by_id.values())
+
     def get(self, exchange_id: str) -> Exchange | None:
         """The exchange with that X-Mock-Request-Id, if it is still kept."""
         return self._by_id.get(exchange_id)
 
 
-def explain(exchange: Exchange, contract: Contract) -> dict[str, Any]:
+def explain(exchange: Exchange) -> dict[str, Any]:
     """The exchange as JSON, redacted: request, answer, and the steps that led from one to the other."""
     answer, operation = exchange.answer, exchange.operation
     assert answer is not None
@@ -57,6 +71,7 @@ def explain(exchange: Exchange, contract: Contract) -> dict[str, Any]:
         "operation": operation.id if operation is not None else None,
         "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
         "key_id": exchange.key.id if exchange.key is not None else None,
+        "fault": exchange.fault,
         "request": {
             "method": exchange.method,
             "path": exchange.path,
@@ -115,6 +130,8 @@ def _passed(exchange: Exchange, step: str) -> str:
     match step:
         case "routing" if operation is not None:
             return f"{operation.id} ({operation.pointer})"
+        case "faults":
+            return "none consumed" if exchange.fault is None else f"{exchange.fault} is consumed"
         case "authentication" | "scope" | "rate_limit" if key is None:
             return "the operation asks for no key"
         case "authentication" if exchange.tenant is not None and key is not None:

@@ -8,16 +8,17 @@ from vorel_mock.api import example
 from vorel_mock.api.exchange import Answer, Refusal
 from vorel_mock.api.validation import Arguments
 from vorel_mock.contract import Contract, ContractError, Operation
-from vorel_mock.crm import CrmError
 from vorel_mock.model.crm_records import create_record
-from vorel_mock.model.handoffs import request_handoff
+from vorel_mock.model.handoffs import Event, request_handoff
 from vorel_mock.model.tenant import Tenant
 
+#: Takes an event that the operation published.
+Publish = Callable[[Event], object]
 #: What answers an operation: the value of its 200 answer, from the tenant, the id of the key, and the arguments.
-Handler = Callable[[Tenant, str, Arguments], dict[str, Any]]
+Handler = Callable[[Tenant, str, Arguments, Publish], dict[str, Any]]
 
 
-def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, *, status: str) -> dict[str, Any]:
+def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Publish, *, status: str) -> dict[str, Any]:
     """Escalate a lead to a human (#/paths/~1api~1v1~1leads~1{id}~1handoff/post).
 
     A lead of another tenant is not looked at: it answers exactly as one that does not exist.
@@ -26,9 +27,10 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, *, status: s
     if lead is None:
         raise Refusal(404, "No lead with this id is visible to your tenant.")
     body = arguments.body or {}
-    handoff = request_handoff(
+    handoff, event = request_handoff(
         tenant, lead, reason=body.get("reason"), summary=body.get("summary"), status=status, key_id=key_id
     )
+    publish(event)
     return {
         "handoff_id": handoff.id,
         "lead_id": lead.id,
@@ -38,15 +40,15 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, *, status: s
     }
 
 
-def create_crm_record(tenant: Tenant, key_id: str, arguments: Arguments) -> dict[str, Any]:
-    """Push a record into the tenant's CRM (#/paths/~1api~1v1~1crm~1create-record/post); a soft failure is a 200."""
+def create_crm_record(tenant: Tenant, key_id: str, arguments: Arguments, publish: Publish) -> dict[str, Any]:
+    """Push a record into the tenant's CRM (#/paths/~1api~1v1~1crm~1create-record/post).
+
+    CrmError is the soft failure: the pipeline makes `{"ok": false, ..}` of it, under status 200.
+    """
     body = arguments.body
-    try:
-        record = create_record(
-            tenant, object=body["object"], fields=body["fields"], idempotency_key=body["idempotency_key"]
-        )
-    except CrmError as failure:
-        return {"ok": False, "error": failure.error, "detail": failure.detail}
+    record = create_record(
+        tenant, object=body["object"], fields=body["fields"], idempotency_key=body["idempotency_key"]
+    )
     answer = {"ok": True, "external_id": record.external_id}
     return answer if record.record_url is None else {**answer, "record_url": record.record_url}
 

@@ -1,6 +1,7 @@
 """The road of a request to a declared operation, from top to bottom.
 
     authentication   whose key                  401
+    faults           what somebody asked for    anything
     rate_limit       its share of the minute    429
     scope            may it                     403
     validation       path, then body            400
@@ -9,25 +10,41 @@
 Routing has found the operation; the envelope sends the answer and the journal keeps the exchange.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import msgspec
 
-from vorel_mock.api import authentication, operations, rate_limit, scope, validation
+from vorel_mock.api import authentication, faults, operations, rate_limit, scope, validation
 from vorel_mock.api.exchange import Answer, Exchange
 from vorel_mock.api.operations import Handler
 from vorel_mock.contract import Contract, Operation
-from vorel_mock.settings import Settings
+from vorel_mock.crm import CrmError
+from vorel_mock.model.faults import ArmedFault
+from vorel_mock.model.handoffs import Event
 from vorel_mock.store.memory import MemoryStore
 
 _JSON = (b"content-type", b"application/json")
+
+#: Hands an event of a tenant to the webhooks; the keywords are what shall go wrong on the way.
+Publish = Callable[..., object]
+
+_MISHAPS: dict[str, Callable[[ArmedFault], dict[str, Any]]] = {
+    "webhook_duplicate": lambda armed: {"duplicate": True},
+    "webhook_tampered": lambda armed: {"tampered": True},
+    "webhook_late": lambda armed: {"late": 60.0 if armed.delay is None else armed.delay},
+    "webhook_reordered": lambda armed: {"after_next": True},
+}
 
 
 class Pipeline:
     """What every request needs on its way, put together once."""
 
-    def __init__(self, contract: Contract, settings: Settings, store: MemoryStore) -> None:
+    def __init__(self, contract: Contract, store: MemoryStore, publish: Publish) -> None:
         self._contract = contract
-        self._settings = settings
         self._store = store
+        self._publish = publish
         self._handlers = operations.handlers(contract)
         self._examples = {
             operation.id: operations.by_example(contract, operation)
@@ -41,8 +58,12 @@ class Pipeline:
         if operation.security:
             exchange.decided_by = "authentication"
             authentication.authenticate(exchange, self._contract, self._store)
+            exchange.decided_by = "faults"
+            spoiled = faults.before(exchange, self._contract)
+            if spoiled is not None:
+                return spoiled
             exchange.decided_by = "rate_limit"
-            rate_limit.count(exchange, self._settings)
+            rate_limit.count(exchange)
             rate_limit.check(exchange, self._contract)
             exchange.decided_by = "scope"
             scope.require(exchange, operation)
@@ -55,7 +76,8 @@ class Pipeline:
             exchange.pointer = f"{operation.pointer}/responses"
             example = self._examples[operation.id]
             return Answer(example.status, example.body, list(example.headers))
-        return self._operate(handler, exchange, operation, arguments)
+        answer = self._operate(handler, exchange, operation, arguments)
+        return faults.after(exchange, self._contract, answer)
 
     def _operate(
         self, handler: Handler, exchange: Exchange, operation: Operation, arguments: validation.Arguments
@@ -63,7 +85,20 @@ class Pipeline:
         tenant, key = exchange.tenant, exchange.key
         assert tenant is not None
         assert key is not None
-        value = handler(tenant, key.id, arguments)
+        try:
+            faults.crm(exchange, self._contract)
+            value = handler(tenant, key.id, arguments, partial(self._tell, exchange))
+        except CrmError as failure:
+            value = {"ok": False, "error": failure.error, "detail": failure.detail}
         exchange.reason = "done" if value.get("ok", True) else f"soft failure: {value.get('error')}"
         exchange.pointer = f"{operation.pointer}/responses/200"
         return Answer(200, msgspec.json.encode(value), [_JSON])
+
+    def _tell(self, exchange: Exchange, event: Event) -> None:
+        """Publish an event that this exchange caused, unless a fault loses it."""
+        tenant = exchange.tenant
+        assert tenant is not None
+        if tenant.webhooks and not exchange.rehearsed:
+            mishap = faults.webhook(exchange)
+            if mishap is None or mishap.fault != "webhook_lost":
+                self._publish(tenant, event, **_MISHAPS[mishap.fault](mishap) if mishap is not None else {})

@@ -8,10 +8,9 @@ from math import ceil
 from vorel_mock.api.exchange import Exchange, Headers, Quota, Refusal
 from vorel_mock.contract import Contract
 from vorel_mock.model.quota import reset_at
-from vorel_mock.settings import Settings
 
 
-def count(exchange: Exchange, settings: Settings) -> None:
+def count(exchange: Exchange) -> None:
     """Count the request in the buckets of its key and its tenant."""
     tenant, key = exchange.tenant, exchange.key
     assert tenant is not None
@@ -19,9 +18,9 @@ def count(exchange: Exchange, settings: Settings) -> None:
     now = tenant.clock.now()
     exchange.quota = Quota(
         key.window.add(now),
-        settings.rate_limit,
+        tenant.rate_limit,
         tenant.window.add(now),
-        settings.tenant_rate_limit,
+        tenant.tenant_rate_limit,
         reset_at(now),
     )
 
@@ -36,14 +35,16 @@ def check(exchange: Exchange, contract: Contract) -> None:
         (quota.tenant_count, quota.tenant_limit, "tenant"),
     ):
         if limit and count > limit:
-            # Whole seconds, at least one: a client that waits as long as told finds the next window open.
-            wait = max(1, ceil(quota.reset_at - tenant.clock.now()))
-            raise Refusal(
-                429,
-                f"{limit} requests a minute per {owner} exceeded. Try again in {wait} s.",
-                reason=f"request {count} of a window in which the {owner} has {limit}",
-                headers=_headers(contract, limit, 0, quota.reset_at, wait),
-            )
+            reason = f"request {count} of a window in which the {owner} has {limit}"
+            raise refusal(contract, limit, owner, quota.reset_at, tenant.clock.now(), reason)
+
+
+def refusal(contract: Contract, limit: int, owner: str, reset: int, now: float, reason: str) -> Refusal:
+    """The 429 of a bucket with `limit` that opens again at `reset`."""
+    # Whole seconds, at least one: a client that waits as long as told finds the next window open.
+    wait = max(1, ceil(reset - now))
+    message = f"{limit} requests a minute per {owner} exceeded. Try again in {wait} s."
+    return Refusal(429, message, reason=reason, headers=_headers(contract, limit, 0, reset, wait))
 
 
 def headers(quota: Quota, contract: Contract) -> Headers:

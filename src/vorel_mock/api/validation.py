@@ -13,6 +13,7 @@ from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json, 
 
 #: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
 MAX_DEPTH = 128
+_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 
 _decode = msgspec.json.decode
 _JSON = b"application/json"
@@ -100,26 +101,31 @@ def _body(exchange: Exchange, body: Body) -> Any:
             return None  # declared by a document that knows more than JSON: taken, not looked into
         wanted = " or ".join(body.media_types or ["application/json"])
         raise Refusal(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
-    value = _parse(exchange, body)
+    try:
+        value = parse(exchange.body)
+    except ValueError as error:
+        encoded = exchange.header(b"content-encoding") is not None
+        why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
+        raise Refusal(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator
     if validator is not None and not validator.is_valid(value):
         raise _refusal(validator, value, "body")
     return value
 
 
-def _parse(exchange: Exchange, body: Body) -> Any:
-    raw = exchange.body
+def parse(raw: bytes) -> Any:
+    """The JSON value of `raw`; ValueError says what is wrong with it, and never quotes it.
+
+    Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, deep nesting; keeps integers of any size.
+    """
     try:
-        # Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8; keeps integers of any size.
         value = _decode(raw)
     except RecursionError:
-        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer) from None
+        raise ValueError(_TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        if exchange.header(b"content-encoding") is not None:
-            raise Refusal(400, "body: a Content-Encoding is not supported; send plain JSON") from None
-        raise Refusal(400, f"body: is not valid JSON in UTF-8 ({_why(raw)})", pointer=body.pointer) from None
+        raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Refusal(400, f"body: nests deeper than {MAX_DEPTH} levels", pointer=body.pointer)
+        raise ValueError(_TOO_DEEP)
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
+from connexion.validators import ParameterValidator
 from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -33,7 +34,12 @@ def build(mock: Mock) -> ASGIApp:
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
         server_args={"static_folder": None},
     )
-    app.add_api(DOCUMENT.name, base_path=PREFIX, resolver=_Handlers(handlers.bind(mock)))
+    app.add_api(
+        DOCUMENT.name,
+        base_path=PREFIX,
+        resolver=_Handlers(handlers.bind(mock)),
+        validator_map={"parameter": _Parameters},
+    )
     app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
     app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
@@ -54,6 +60,15 @@ def build(mock: Mock) -> ASGIApp:
     return cast(ASGIApp, app)
 
 
+class _Parameters(ParameterValidator):
+    """Connexion's own, whose errors name the parameter and are one line."""
+
+    @staticmethod
+    def validate_parameter(parameter_type: str, value: Any, param: Any, param_name: str | None = None) -> str | None:
+        error = ParameterValidator.validate_parameter(parameter_type, value, param, param_name)
+        return f"{param['name']}: {error.splitlines()[0]}" if error else None
+
+
 class _Handlers(Resolver):
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
         super().__init__()
@@ -64,7 +79,10 @@ class _Handlers(Resolver):
 
 
 def _text(error: Any) -> str:
-    return str(error.detail or getattr(error, "title", "") or "")
+    """Connexion says `'x' is required - 'crm.vendor'`; the field belongs in front."""
+    text = str(error.detail or getattr(error, "title", "") or "")
+    message, dash, field = text.rpartition(" - '")
+    return f"{field.rstrip(chr(39))}: {message}" if dash else text
 
 
 def _http_error(mock: Mock, error: HTTPException) -> ConnexionResponse:

@@ -58,8 +58,8 @@ class Event:
 
 def request_handoff(
     tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str
-) -> Handoff:
-    """Set the lead's conversation to `status`, write a fresh audit row and handoff, publish the event.
+) -> tuple[Handoff, Event]:
+    """Set the lead's conversation to `status`, write a fresh audit row and handoff; the event is to be published.
 
     Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` is a default.
     """
@@ -89,8 +89,9 @@ def request_handoff(
             key_id,
         )
     )
-    tenant.events.append(Event(tenant.ids.uuid(), HANDOFF_REQUESTED, now, _event_data(handoff)))
-    return handoff
+    event = Event(tenant.ids.uuid(), HANDOFF_REQUESTED, now, _event_data(handoff))
+    tenant.events.append(event)
+    return handoff, event
 
 
 def _event_data(handoff: Handoff) -> dict[str, Any]:

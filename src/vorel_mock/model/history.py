@@ -45,6 +45,12 @@ class History(Generic[Row]):
             if self._on_forget is not None:
                 self._on_forget(oldest)
 
+    def clear(self) -> None:
+        """Forget every row, as if none had ever been."""
+        self._rows.clear()
+        self._bytes = 0
+        self.dropped = 0
+
     def __iter__(self) -> Iterator[Row]:
         return (row for row, _ in self._rows)
 

@@ -1,17 +1,18 @@
 """A tenant is a world: keys, leads, conversations, CRM, quota, clock and ids hang on it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vorel_mock.clock import Clock
 from vorel_mock.crm import ErrorName
 from vorel_mock.ids import Ids
 from vorel_mock.model.crm_records import CrmRecord
+from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.handoffs import AuditRow, Event, Handoff
 from vorel_mock.model.history import History
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.quota import Window
+from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class CrmConnection:
     """A name of `vorel_mock.crm.VENDORS`."""
     account: str
     """The tenant's account in the vendor's system; part of every record URL."""
-    mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    mappings: dict[str, dict[str, str]] = field(default_factory=dict)
     """The tenant's own `tenant_crm_field_mappings`: object to canonical name to the vendor's; wins over the default."""
     failure: ErrorName | None = None
     """What every write meets, `auth_failed` say: refused credentials do not heal by themselves."""
@@ -38,6 +39,10 @@ class Tenant:
     ids: Ids
     notified_channel: str
     crm: CrmConnection | None = None
+    rate_limit: int = 200
+    """Requests a minute for each key; 0 = off."""
+    tenant_rate_limit: int = 5000
+    """Requests a minute for all keys together; 0 = off."""
     keys: dict[str, ApiKey] = field(default_factory=dict)
     leads: dict[str, Lead] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
@@ -49,6 +54,15 @@ class Tenant:
     """The record that each idempotency_key made, as long as the record is kept."""
     window: Window = field(default_factory=Window)
     """The quota over all keys of the tenant."""
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    deliveries: History[Delivery] = field(default_factory=lambda: History(MAX_DELIVERIES, on_forget=Delivery.forget))
+    webhook_timeout: float = 10.0
+    """Seconds of real time that a receiver has for its whole answer."""
+
+    faults: list[ArmedFault] = field(default_factory=list)
+    """What shall go wrong, in the order in which it was armed."""
+    initial: bytes = field(default=b"", repr=False)
+    """The snapshot of the tenant as it was made; what a reset goes back to."""
 
     def __post_init__(self) -> None:
         self.crm_records = History(on_forget=lambda record: self.idempotency.pop(record.idempotency_key, None))

@@ -23,6 +23,15 @@ class MemoryStore:
         for key in tenant.keys.values():
             self.index(tenant, key)
 
+    def remove(self, tenant: Tenant) -> None:
+        """Forget a tenant and its keys."""
+        del self._tenants[tenant.id]
+        for key in tenant.keys.values():
+            entries = self._keys.get(key.token[:PREFIX], [])
+            entries[:] = [entry for entry in entries if entry[1] is not key]
+            if not entries:
+                self._keys.pop(key.token[:PREFIX], None)
+
     def index(self, tenant: Tenant, key: ApiKey) -> None:
         """Make `key` of `tenant` found by its token."""
         self._keys.setdefault(key.token[:PREFIX], []).append((tenant, key))

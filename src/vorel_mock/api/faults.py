@@ -1,0 +1,93 @@
+"""Step: what shall go wrong? Faults armed for the tenant, and what a single request asks for by its Prefer header."""
+
+from vorel_mock.api.exchange import Answer, Exchange, Refusal
+from vorel_mock.contract import Contract, Operation
+from vorel_mock.faults import CATALOGUE, Fault, Situation, Stage, declared
+from vorel_mock.model.faults import ArmedFault
+
+_PREFER = "Prefer: code=<status> or fault=<id> is what the mock knows"
+
+
+def before(exchange: Exchange, contract: Contract) -> Answer | None:
+    """Read what the request prefers, and have it meet a fault that comes instead of the answer. Mostly None."""
+    preference = exchange.header(b"prefer")
+    if preference is not None:
+        forced = _prefer(exchange, contract, preference.decode("latin-1"))
+        if forced is not None:
+            return forced
+    return _meet(exchange, "before", contract)
+
+
+def crm(exchange: Exchange, contract: Contract) -> None:
+    """Have the request meet a fault of the tenant's CRM, which raises CrmError."""
+    _meet(exchange, "crm", contract)
+
+
+def webhook(exchange: Exchange) -> ArmedFault | None:
+    """The fault that an event meets on its way to its receivers."""
+    return _take(exchange, "webhook")
+
+
+def after(exchange: Exchange, contract: Contract, answer: Answer) -> Answer:
+    """Have a request whose effect is committed meet a fault; the answer that is left."""
+    return _meet(exchange, "after", contract, answer) or answer
+
+
+def _meet(exchange: Exchange, stage: Stage, contract: Contract, answer: Answer | None = None) -> Answer | None:
+    armed = _take(exchange, stage)
+    if armed is None:
+        return None
+    spoiled = CATALOGUE[armed.fault].spoil(Situation(contract, exchange, armed, answer))
+    if spoiled is not None:
+        exchange.reason = f"the fault {armed.fault}: {CATALOGUE[armed.fault].sentence}"
+    return spoiled
+
+
+def _take(exchange: Exchange, stage: Stage) -> ArmedFault | None:
+    """The first armed fault of that stage that this request meets."""
+    tenant, operation = exchange.tenant, exchange.operation
+    if exchange.asked is None and not (tenant is not None and tenant.faults):
+        return None
+    assert tenant is not None
+    assert operation is not None
+    candidates: list[ArmedFault] = [] if exchange.asked is None else [exchange.asked]
+    for armed in [*candidates, *tenant.faults]:
+        fault = CATALOGUE[armed.fault]
+        if fault.stage != stage or fault.operation not in (None, operation.id):
+            continue
+        chance = tenant.ids.chance() if armed.chance is not None and not armed.spent else None
+        if armed.meets(operation.id, chance):
+            armed.note(exchange.id, exchange.at)
+            exchange.fault = fault.id
+            return armed
+    return None
+
+
+def _prefer(exchange: Exchange, contract: Contract, preference: str) -> Answer | None:
+    """Do as `Prefer` says: force a declared answer, or arm a fault for this request alone."""
+    operation = exchange.operation
+    assert operation is not None
+    name, _, value = (part.strip().strip('"') for part in preference.partition("="))
+    match name.lower():
+        case "code":
+            if value not in operation.responses:
+                declares = ", ".join(operation.responses)
+                raise Refusal(400, f"Prefer: {operation.id} declares the codes {declares}, and no other")
+            exchange.preference = f"code={value}"
+            if value.isdigit() and int(value) >= 400:
+                return declared(int(value))(Situation(contract, exchange, ArmedFault("prefer", "")))
+        case "fault":
+            fault = CATALOGUE.get(value)
+            if fault is None:
+                raise Refusal(400, "Prefer: no such fault; GET /_mock/faults lists them")
+            _applicable(fault, operation)
+            exchange.preference = f"fault={value}"
+            exchange.asked = ArmedFault("prefer", value, next=1)
+        case _:
+            raise Refusal(400, _PREFER)
+    return None
+
+
+def _applicable(fault: Fault, operation: Operation) -> None:
+    if fault.operation not in (None, operation.id):
+        raise Refusal(400, f"Prefer: {fault.id} is a fault of {fault.operation}, not of {operation.id}")

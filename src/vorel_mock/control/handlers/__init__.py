@@ -1,0 +1,23 @@
+"""What the operations of the control plane do, a module a subject."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from vorel_mock.control.handlers import clock, faults, requests, tenants, webhooks, whole, world
+from vorel_mock.mock import Mock
+
+_BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
+    **whole.OPERATIONS,
+    **tenants.OPERATIONS,
+    **world.OPERATIONS,
+    **clock.OPERATIONS,
+    **requests.OPERATIONS,
+    **faults.OPERATIONS,
+    **webhooks.OPERATIONS,
+}
+
+
+def bind(mock: Mock) -> dict[str, Callable[..., Any]]:
+    """The handlers by operationId. Each takes the mock's lock itself, for as long as it looks at state."""
+    return {name: partial(function, mock) for name, function in _BY_OPERATION_ID.items()}

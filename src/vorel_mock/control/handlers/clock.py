@@ -1,0 +1,72 @@
+"""Time: of one tenant, or of the whole mock."""
+
+from typing import Any
+
+from vorel_mock.clock import Clock, iso, parse_duration, parse_iso
+from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.mock import Mock
+
+Json = dict[str, Any]
+
+
+def shown(clock: Clock) -> Json:
+    """A clock as JSON."""
+    return {"now": iso(clock.now()), "frozen": clock.frozen}
+
+
+def get_clock(mock: Mock) -> Json:
+    """The mock's clock."""
+    return shown(mock.clock)
+
+
+def set_clock(mock: Mock, body: Json) -> Json:
+    """Move or hold the mock's clock. A tenant whose clock is held by itself is moved as well, so that all are."""
+    with mock.lock:
+        before = mock.clock.now()
+        _change(mock.clock, body)
+        moved = mock.clock.now() - before
+        if "advance" in body or "set" in body:
+            for tenant in mock.store.tenants():
+                if tenant.clock.held:
+                    tenant.clock.advance(moved)
+    mock.settle(None)
+    return shown(mock.clock)
+
+
+def get_tenant_clock(mock: Mock, tenant_id: str) -> Json:
+    """A tenant's clock."""
+    with mock.lock:
+        return shown(find_tenant(mock, tenant_id).clock)
+
+
+def set_tenant_clock(mock: Mock, tenant_id: str, body: Json) -> Json:
+    """Move or hold a tenant's clock; the webhook attempts that are due by then have been made on return."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        _change(tenant.clock, body)
+    mock.settle([tenant])
+    return shown(tenant.clock)
+
+
+def _change(clock: Clock, body: Json) -> None:
+    ((what, value),) = body.items()
+    try:
+        match what:
+            case "advance":
+                clock.advance(parse_duration(value))
+            case "set":
+                clock.set(parse_iso(value))
+            case "freeze":
+                clock.freeze()
+            case "resume":
+                clock.resume()
+    except (ValueError, OverflowError) as error:
+        refuse(400, f"{what}: {error}")
+
+
+OPERATIONS: Operations = {
+    "getClock": get_clock,
+    "setClock": set_clock,
+    "getTenantClock": get_tenant_clock,
+    "setTenantClock": set_tenant_clock,
+}

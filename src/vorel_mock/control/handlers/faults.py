@@ -1,0 +1,86 @@
+"""Faults: the catalogue, and what is armed for a tenant."""
+
+from typing import Any
+
+from vorel_mock.clock import iso, parse_duration
+from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.faults import CATALOGUE
+from vorel_mock.mock import Mock
+from vorel_mock.model.faults import ArmedFault
+
+Json = dict[str, Any]
+
+
+def fault_catalogue(mock: Mock) -> Json:
+    """What can be made to go wrong."""
+    shown = ("id", "sentence", "stage", "clause", "operation")
+    return {"data": [{name: getattr(fault, name) for name in shown} for fault in CATALOGUE.values()]}
+
+
+def list_faults(mock: Mock, tenant_id: str) -> Json:
+    """What is armed, and which requests consumed it."""
+    with mock.lock:
+        return {"data": [_shown(armed) for armed in find_tenant(mock, tenant_id).faults]}
+
+
+def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
+    """Arm a fault."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        fault = CATALOGUE.get(body["fault"])
+        if fault is None:
+            refuse(400, "fault: no such fault; GET /_mock/faults lists them")
+        operation = body.get("operation")
+        operations = [known.id for known in mock.contract.operations]
+        if operation is not None and operation not in operations:
+            refuse(400, f"operation: must be one of {', '.join(operations)}")
+        if operation is not None and fault.operation not in (None, operation):
+            refuse(400, f"operation: {fault.id} is a fault of {fault.operation} only")
+        endless = "every" in body or "chance" in body
+        armed = ArmedFault(
+            id=tenant.ids.uuid(),
+            fault=fault.id,
+            operation=operation,
+            next=body.get("next", None if endless else 1),
+            every=body.get("every", 1),
+            after=body.get("after", 0),
+            chance=body.get("chance"),
+            delay=parse_duration(body["delay"]) if "delay" in body else None,
+        )
+        tenant.faults.append(armed)
+        return _shown(armed), 201
+
+
+def disarm_faults(mock: Mock, tenant_id: str) -> tuple[None, int]:
+    """Disarm every fault of the tenant."""
+    with mock.lock:
+        find_tenant(mock, tenant_id).faults.clear()
+    return None, 204
+
+
+def disarm_fault(mock: Mock, tenant_id: str, fault_id: str) -> tuple[None, int]:
+    """Disarm one fault."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        left = [armed for armed in tenant.faults if armed.id != fault_id]
+        if len(left) == len(tenant.faults):
+            refuse(404, "The tenant has no armed fault with this id.")
+        tenant.faults[:] = left
+    return None, 204
+
+
+def _shown(armed: ArmedFault) -> Json:
+    shown = ("id", "fault", "operation", "next", "every", "after", "chance", "seen", "met", "spent")
+    return {
+        **{name: getattr(armed, name) for name in shown},
+        "consumed": [{"request_id": met.request_id, "at": iso(met.at)} for met in armed.consumed],
+    }
+
+
+OPERATIONS: Operations = {
+    "faultCatalogue": fault_catalogue,
+    "listFaults": list_faults,
+    "armFault": arm_fault,
+    "disarmFaults": disarm_faults,
+    "disarmFault": disarm_fault,
+}

@@ -1,0 +1,151 @@
+"""Tenants: make, read, change, forget, reset, export and import."""
+
+from typing import Any
+
+import msgspec
+from flask import request
+
+from vorel_mock import demo, snapshot, tenants
+from vorel_mock.clock import parse_duration
+from vorel_mock.control.handlers.clock import shown
+from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.mock import Mock
+from vorel_mock.model.tenant import Tenant
+
+Json = dict[str, Any]
+
+
+def list_tenants(mock: Mock) -> Json:
+    """Every tenant."""
+    with mock.lock:
+        return {"data": [_shown(tenant) for tenant in mock.store.tenants()]}
+
+
+def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
+    """A new world; its id and its target profile."""
+    wanted = body or {}
+    with mock.lock:
+        _check(mock, wanted)
+        try:
+            tenant = mock.make_tenant(wanted)
+        except ValueError as error:
+            refuse(400, str(error))
+        if "webhook_timeout" in wanted:
+            tenant.webhook_timeout = parse_duration(wanted["webhook_timeout"])
+        if "snapshot" in wanted:
+            try:
+                _import(mock, tenant, wanted["snapshot"])
+            except Exception:
+                mock.remove_tenant(tenant)
+                raise
+        return _profile(mock, tenant), 201
+
+
+def get_tenant(mock: Mock, tenant_id: str) -> Json:
+    """One tenant."""
+    with mock.lock:
+        return _shown(find_tenant(mock, tenant_id))
+
+
+def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
+    """Change the settings that are given."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        _check(mock, body)
+        if "crm" in body:
+            try:
+                tenant.crm = tenants.connection(body["crm"])
+            except ValueError as error:
+                refuse(400, str(error))
+        if "webhook_timeout" in body:
+            tenant.webhook_timeout = parse_duration(body["webhook_timeout"])
+        for name in ("name", "notified_channel", "rate_limit", "tenant_rate_limit"):
+            if name in body:
+                setattr(tenant, name, body[name])
+        return _shown(tenant)
+
+
+def delete_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
+    """Forget a tenant; those of the demo world stay, because documents and profiles name them."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        if tenant in demo.tenants(mock.store):
+            refuse(409, "This tenant belongs to the demo world, which stays. POST …/reset takes it back to its start.")
+        mock.remove_tenant(tenant)
+    return None, 204
+
+
+def tenant_target(mock: Mock, tenant_id: str) -> Json:
+    """The target profile of one tenant."""
+    with mock.lock:
+        return _profile(mock, find_tenant(mock, tenant_id))
+
+
+def reset_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
+    """Back to the world that the tenant began with."""
+    with mock.lock:
+        mock.reset_tenant(find_tenant(mock, tenant_id))
+    return None, 204
+
+
+def export_snapshot(mock: Mock, tenant_id: str) -> Json:
+    """The world as JSON."""
+    with mock.lock:
+        return dict(msgspec.json.decode(snapshot.dump(find_tenant(mock, tenant_id))))
+
+
+def import_snapshot(mock: Mock, tenant_id: str, body: Json) -> tuple[None, int]:
+    """Take over a world."""
+    with mock.lock:
+        _import(mock, find_tenant(mock, tenant_id), body)
+    return None, 204
+
+
+def _import(mock: Mock, tenant: Tenant, body: Json) -> None:
+    try:
+        world = snapshot.read(body)
+    except snapshot.SnapshotError as error:
+        refuse(400, str(error))
+    try:
+        mock.replace_world(tenant, world, clock=True)
+    except snapshot.SnapshotError as error:
+        refuse(400, str(error))
+    except ValueError as error:
+        refuse(409, str(error))
+
+
+def _check(mock: Mock, wanted: Json) -> None:
+    channels = mock.contract.notified_channels
+    if "notified_channel" in wanted and wanted["notified_channel"] not in channels:
+        refuse(400, f"notified_channel: must be one of {', '.join(channels)}")
+
+
+def _profile(mock: Mock, tenant: Tenant) -> Json:
+    foreign = [lead for other in demo.tenants(mock.store) if other is not tenant for lead in other.leads]
+    return {"id": tenant.id, **tenants.profile(tenant, foreign, request.host_url.rstrip("/"))}
+
+
+def _shown(tenant: Tenant) -> Json:
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        "crm": None if tenant.crm is None else msgspec.to_builtins(tenant.crm),
+        "notified_channel": tenant.notified_channel,
+        "rate_limit": tenant.rate_limit,
+        "tenant_rate_limit": tenant.tenant_rate_limit,
+        "webhook_timeout": f"{tenant.webhook_timeout:g}s",
+        "clock": shown(tenant.clock),
+    }
+
+
+OPERATIONS: Operations = {
+    "listTenants": list_tenants,
+    "createTenant": create_tenant,
+    "getTenant": get_tenant,
+    "changeTenant": change_tenant,
+    "deleteTenant": delete_tenant,
+    "tenantTarget": tenant_target,
+    "resetTenant": reset_tenant,
+    "exportSnapshot": export_snapshot,
+    "importSnapshot": import_snapshot,
+}

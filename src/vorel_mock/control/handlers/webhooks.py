@@ -1,0 +1,172 @@
+"""Webhooks: subscriptions, and the journal of their deliveries."""
+
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from vorel_mock.clock import iso, parse_duration
+from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.mock import Mock
+from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
+from vorel_mock.redaction import redact, redact_deep
+
+Json = dict[str, Any]
+
+_WAIT = "10s"
+_LONGEST_WAIT = 60.0
+
+
+def list_webhooks(mock: Mock, tenant_id: str) -> Json:
+    """The subscriptions, without their secrets."""
+    with mock.lock:
+        return {"data": [_shown(webhook) for webhook in find_tenant(mock, tenant_id).webhooks.values()]}
+
+
+def subscribe(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
+    """Subscribe; the secret is told this once."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        try:
+            webhook = mock.webhooks.subscribe(tenant, body["target_url"], body["events"])
+        except ValueError as error:
+            refuse(400, str(error))
+        return {**_shown(webhook), "secret": webhook.secret}, 201
+
+
+def get_webhook(mock: Mock, tenant_id: str, webhook_id: str) -> Json:
+    """One subscription."""
+    with mock.lock:
+        return _shown(_webhook(find_tenant(mock, tenant_id), webhook_id))
+
+
+def change_webhook(mock: Mock, tenant_id: str, webhook_id: str, body: Json) -> Json:
+    """Hold deliveries back, or let them go."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        webhook = _webhook(tenant, webhook_id)
+        if body["held"]:
+            mock.webhooks.hold(tenant, webhook)
+        else:
+            mock.webhooks.release(tenant, webhook)
+        return _shown(webhook)
+
+
+def unsubscribe(mock: Mock, tenant_id: str, webhook_id: str) -> tuple[None, int]:
+    """End a subscription."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        mock.webhooks.unsubscribe(tenant, _webhook(tenant, webhook_id))
+    return None, 204
+
+
+def list_deliveries(mock: Mock, tenant_id: str) -> Json:
+    """The deliveries, oldest first."""
+    with mock.lock:
+        return {"data": [_delivery(delivery) for delivery in find_tenant(mock, tenant_id).deliveries]}
+
+
+def get_delivery(mock: Mock, tenant_id: str, delivery_id: str) -> Json:
+    """One delivery."""
+    with mock.lock:
+        return _delivery(_find_delivery(find_tenant(mock, tenant_id), delivery_id))
+
+
+def redeliver(mock: Mock, tenant_id: str, delivery_id: str, body: Json | None = None) -> tuple[Json, int]:
+    """Deliver it once more, or spoilt."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        delivery = _find_delivery(tenant, delivery_id)
+        try:
+            again = mock.webhooks.redeliver(tenant, delivery, tampered=bool((body or {}).get("tampered")))
+        except ValueError as error:
+            refuse(400, str(error))
+        return _delivery(again), 202
+
+
+def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
+    """Wait until a delivery that matches is in the state that is asked for; 408 when that takes too long."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+    timeout = min(parse_duration(body.get("timeout", _WAIT)), _LONGEST_WAIT)
+    state = body.get("state", "delivered")
+
+    def matches(delivery: Delivery) -> bool:
+        return (
+            delivery.state == state
+            and body.get("event") in (None, delivery.event)
+            and body.get("webhook_id") in (None, delivery.webhook_id)
+        )
+
+    def reached(delivery: Delivery) -> bool:
+        """Whether `delivery` is the one behind the first `after` that match."""
+        matching = filter(matches, tenant.deliveries)
+        return delivery is next(islice(matching, body.get("after", 0), None), None)
+
+    found = mock.webhooks.wait(tenant, reached, timeout)
+    if found is None:
+        refuse(408, f"no delivery that matches was {state} within {timeout:g} s")
+    with mock.lock:
+        return _delivery(found)
+
+
+def _webhook(tenant: Tenant, webhook_id: str) -> Webhook:
+    return tenant.webhooks.get(webhook_id.lower()) or refuse(404, "The tenant has no webhook with this id.")
+
+
+def _find_delivery(tenant: Tenant, delivery_id: str) -> Delivery:
+    found = (delivery for delivery in tenant.deliveries if delivery.id == delivery_id.lower())
+    return next(found, None) or refuse(404, "The tenant has no delivery with this id.")
+
+
+def _shown(webhook: Webhook) -> Json:
+    return {
+        "id": webhook.id,
+        "target_url": webhook.target_url,
+        "events": sorted(webhook.events),
+        "held": webhook.held,
+    }
+
+
+def _delivery(delivery: Delivery) -> Json:
+    return {
+        "id": delivery.id,
+        "webhook_id": delivery.webhook_id,
+        "event": delivery.event,
+        "event_id": delivery.event_id,
+        "state": delivery.state,
+        "created_at": iso(delivery.created_at),
+        "due_at": None if delivery.due_at is None else iso(delivery.due_at),
+        "tampered": delivery.tampered,
+        "copy_of": delivery.copy_of,
+        "body": redact_deep(msgspec.json.decode(delivery.body)),
+        "attempts": [_attempt(attempt) for attempt in delivery.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {
+        "at": iso(attempt.at),
+        "status": attempt.status,
+        "error": attempt.error,
+        "duration_ms": round(attempt.duration * 1000, 3),
+        "request": {"headers": [list(header) for header in attempt.request_headers.items()]},
+        "response": {
+            "headers": redact_deep([list(header) for header in attempt.response_headers.items()]),
+            "body": redact(attempt.response_body),
+        },
+    }
+
+
+OPERATIONS: Operations = {
+    "listWebhooks": list_webhooks,
+    "subscribe": subscribe,
+    "getWebhook": get_webhook,
+    "changeWebhook": change_webhook,
+    "unsubscribe": unsubscribe,
+    "listDeliveries": list_deliveries,
+    "getDelivery": get_delivery,
+    "redeliver": redeliver,
+    "waitForDelivery": wait_for_delivery,
+}

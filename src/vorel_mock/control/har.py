@@ -1,0 +1,59 @@
+"""The journal as HAR 1.2, which browsers and many tools open."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import vorel_mock
+
+Json = dict[str, Any]
+
+
+def har(exchanges: list[Json]) -> Json:
+    """Explained (and so redacted) exchanges as a HAR document."""
+    creator = {"name": "vorel-mock", "version": vorel_mock.__version__}
+    return {"log": {"version": "1.2", "creator": creator, "entries": [_entry(exchange) for exchange in exchanges]}}
+
+
+def _entry(exchange: Json) -> Json:
+    request, response = exchange["request"], exchange["response"]
+    host = next((value for name, value in request["headers"] if name == "host"), "localhost")
+    query = f"?{request['query']}" if request["query"] else ""
+    media_type = next((value for name, value in request["headers"] if name == "content-type"), "application/json")
+    posted = {"postData": {"mimeType": media_type, "text": request["body"]}} if request["body"] else {}
+    return {
+        "startedDateTime": exchange["at"],
+        "time": exchange["duration_ms"],
+        "request": {
+            "method": request["method"],
+            "url": f"http://{host}{request['path']}{query}",
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": _pairs(request["headers"]),
+            "queryString": _pairs(parse_qsl(request["query"], keep_blank_values=True)),
+            **posted,
+            "headersSize": -1,
+            "bodySize": len(request["body"].encode()),
+        },
+        "response": {
+            "status": response["status"],
+            "statusText": "",
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": _pairs(response["headers"]),
+            "content": {
+                "size": len(response["body"].encode()),
+                "mimeType": next((value for name, value in response["headers"] if name == "content-type"), ""),
+                "text": response["body"],
+            },
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": len(response["body"].encode()),
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": exchange["duration_ms"], "receive": 0},
+        "_explanation": exchange["explanation"],
+    }
+
+
+def _pairs(pairs: Any) -> list[Json]:
+    return [{"name": name, "value": value} for name, value in pairs]

@@ -1,0 +1,358 @@
+"""The catalogue of named deviations: what can be made to go wrong, one thing each.
+
+A fault's stage says when it happens: `before` instead of the answer, without any effect; `after` the effect is
+committed, so that only the answer is wrong or lost; `crm` between the mock and the tenant's CRM; `webhook` on the way
+to a receiver.
+`clause` is the clause of the conformance kit that a server with this fault breaks, if it breaks one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from vorel_mock.api import rate_limit
+from vorel_mock.api.exchange import Answer, Exchange, Headers, Manner, Refusal
+from vorel_mock.contract import Contract
+from vorel_mock.crm import DETAILS, CrmError, ErrorName
+from vorel_mock.model.faults import ArmedFault
+from vorel_mock.model.quota import reset_at
+
+Stage = Literal["before", "after", "crm", "webhook"]
+
+#: Seconds that an answer is held back by a fault that says nothing of its own.
+_A_WHILE = 1.0
+#: Seconds after which a client that was never answered is cut off.
+_NEVER = 60.0
+_JSON = (b"content-type", b"application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a fault may look at. `answer` is the true answer, for a fault of the stage `after`."""
+
+    contract: Contract
+    exchange: Exchange
+    armed: ArmedFault
+    answer: Answer | None = None
+
+    def delay(self, otherwise: float) -> float:
+        """Seconds, as armed or as the fault would have it."""
+        return otherwise if self.armed.delay is None else self.armed.delay
+
+    @property
+    def true(self) -> Answer:
+        """The true answer."""
+        assert self.answer is not None
+        return self.answer
+
+    def changed(self, **members: Any) -> Answer:
+        """The true answer with other members in its body; None takes a member away."""
+        value = {**msgspec.json.decode(self.true.body), **members}
+        body = msgspec.json.encode({name: member for name, member in value.items() if member is not None})
+        return Answer(self.true.status, body, self.true.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One entry of the catalogue."""
+
+    id: str
+    sentence: str
+    stage: Stage
+    spoil: Callable[[Situation], Answer | None]
+    """Makes the answer instead, or raises Refusal or CrmError; None lets the request go on."""
+    clause: str | None = None
+    operation: str | None = None
+    """The only operation that can meet it; None for any."""
+
+
+def _envelope(contract: Contract, status: int, message: str, code: str | None = None) -> bytes:
+    code = code or contract.error_codes.get(status, "internal_error")
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
+
+
+def declared(status: int) -> Callable[[Situation], Answer]:
+    """An error that the contract declares, now, in the document's own words; 429 with its headers."""
+
+    def spoil(situation: Situation) -> Answer:
+        reason = f"asked for: {situation.exchange.preference or situation.armed.fault}"
+        if status == 429:
+            raise _limited(situation, reason)
+        _, description = situation.contract.error_responses[status]
+        raise Refusal(status, description, reason=reason)
+
+    return spoil
+
+
+def _limited(situation: Situation, reason: str = "") -> Refusal:
+    tenant = situation.exchange.tenant
+    assert tenant is not None
+    now = tenant.clock.now()
+    return rate_limit.refusal(situation.contract, tenant.rate_limit, "API key", reset_at(now), now, reason)
+
+
+def _limited_with(change: Callable[[Headers, Contract], Headers]) -> Callable[[Situation], Answer]:
+    """A 429 whose headers are changed."""
+
+    def spoil(situation: Situation) -> Answer:
+        refusal = _limited(situation)
+        headers = change(refusal.headers, situation.contract)
+        return Answer(429, _envelope(situation.contract, 429, refusal.message), [_JSON, *headers])
+
+    return spoil
+
+
+def _without_retry_after(headers: Headers, contract: Contract) -> Headers:
+    name = (contract.rate_limit_headers.retry_after or "").encode()
+    return [header for header in headers if header[0] != name]
+
+
+def _retry_after_in_milliseconds(headers: Headers, contract: Contract) -> Headers:
+    name = (contract.rate_limit_headers.retry_after or "").encode()
+    return [(key, b"%d" % (int(value) * 1000)) if key == name else (key, value) for key, value in headers]
+
+
+def _answer(
+    status: int, body: bytes | None, content_type: bytes = b"application/json", code: str | None = None
+) -> Callable[[Situation], Answer]:
+    """A fixed answer; without a body, the envelope of `status`."""
+
+    def spoil(situation: Situation) -> Answer:
+        content = _envelope(situation.contract, status, "A fault was asked for.", code) if body is None else body
+        return Answer(status, content, [(b"content-type", content_type)])
+
+    return spoil
+
+
+def _manner(manner: Callable[[Situation], Manner]) -> Callable[[Situation], Answer]:
+    """The true answer, sent badly."""
+
+    def spoil(situation: Situation) -> Answer:
+        true = situation.true
+        return Answer(true.status, true.body, true.headers, manner(situation))
+
+    return spoil
+
+
+def _reset(situation: Situation) -> Answer:
+    return Answer(503, b"", [], Manner(end="reset"))
+
+
+def _silence(situation: Situation) -> Answer:
+    return Answer(503, b"", [], Manner(delay=situation.delay(_NEVER), end="reset"))
+
+
+def _body(change: Callable[[bytes], bytes]) -> Callable[[Situation], Answer]:
+    def spoil(situation: Situation) -> Answer:
+        return Answer(situation.true.status, change(situation.true.body), situation.true.headers)
+
+    return spoil
+
+
+def _stale_handoff_id(situation: Situation) -> Answer:
+    """The id of the tenant's first handoff of this lead, where there was one before."""
+    tenant = situation.exchange.tenant
+    assert tenant is not None
+    lead_id = msgspec.json.decode(situation.true.body)["lead_id"]
+    return situation.changed(handoff_id=next(h.id for h in tenant.handoffs if h.lead_id == lead_id))
+
+
+def _plain_text(situation: Situation) -> Answer:
+    return Answer(situation.true.status, situation.true.body, [(b"content-type", b"text/plain")])
+
+
+def _crm(error: str) -> Callable[[Situation], Answer | None]:
+    details = {str(name): detail for name, detail in DETAILS.items()}
+
+    def spoil(situation: Situation) -> Answer | None:
+        raise CrmError(error, details.get(error, "A fault was asked for."))
+
+    return spoil
+
+
+def _on_the_way(situation: Situation) -> None:
+    """A webhook fault does nothing to the answer: the delivery meets it."""
+
+
+_HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+_ENTRIES = (
+    # -- instead of the answer ------------------------------------------------------------------------------------
+    Fault("rate_limited", "The key is over its limit, now.", "before", declared(429)),
+    Fault(
+        "unauthorized",
+        "The key is not accepted, now.",
+        "before",
+        declared(401),
+    ),
+    Fault("forbidden", "The key lacks the scope, now.", "before", declared(403)),
+    Fault(
+        "internal_error",
+        "500 with the envelope; nothing was done.",
+        "before",
+        _answer(500, None),
+        "envelope.declared-status",
+    ),
+    Fault(
+        "bad_gateway",
+        "502 with a proxy's HTML page; nothing was done.",
+        "before",
+        _answer(502, _HTML, b"text/html"),
+        "envelope.declared-status",
+    ),
+    Fault(
+        "unavailable",
+        "503 with the envelope; nothing was done.",
+        "before",
+        _answer(503, None),
+        "envelope.declared-status",
+    ),
+    Fault(
+        "undeclared_status",
+        "422, which no operation declares.",
+        "before",
+        _answer(422, None, code="bad_request"),
+        "envelope.declared-status",
+    ),
+    Fault(
+        "missing_retry_after",
+        "429 without Retry-After.",
+        "before",
+        _limited_with(_without_retry_after),
+        "limit.retry-after",
+    ),
+    Fault(
+        "retry_after_milliseconds",
+        "429 whose Retry-After counts milliseconds.",
+        "before",
+        _limited_with(_retry_after_in_milliseconds),
+        "limit.retry-after",
+    ),
+    Fault(
+        "wrong_error_code",
+        "403 whose code is `unauthorized`.",
+        "before",
+        _answer(403, None, code="unauthorized"),
+        "envelope.code-matches-status",
+    ),
+    Fault(
+        "unknown_error_code",
+        "403 with a code that the document does not list.",
+        "before",
+        _answer(403, None, code="teapot"),
+        "envelope.code",
+    ),
+    Fault(
+        "bare_error",
+        "403 with an error that is a string, not an object.",
+        "before",
+        _answer(403, b'{"error":"forbidden"}'),
+        "envelope.shape",
+    ),
+    Fault("connection_reset", "The connection is reset; nothing was done.", "before", _reset),
+    Fault("no_answer", "The answer never comes; nothing was done.", "before", _silence),
+    # -- the effect is committed, the answer is wrong or lost -----------------------------------------------------
+    Fault(
+        "latency",
+        "The answer takes a while (`delay`, 1 s).",
+        "after",
+        _manner(lambda s: Manner(delay=s.delay(_A_WHILE))),
+    ),
+    Fault(
+        "slow_body",
+        "The body drips, a few bytes at a time (`delay`, 1 s in all).",
+        "after",
+        _manner(lambda s: Manner(drip=s.delay(_A_WHILE))),
+    ),
+    Fault(
+        "truncated_body",
+        "The connection is reset half-way through the body.",
+        "after",
+        _manner(lambda s: Manner(end="truncated")),
+    ),
+    Fault("connection_reset_after_commit", "The work is done, then the connection is reset.", "after", _reset),
+    Fault(
+        "internal_error_after_commit",
+        "The work is done, then 500.",
+        "after",
+        _answer(500, None),
+        "envelope.declared-status",
+    ),
+    Fault("no_answer_after_commit", "The work is done, the answer never comes (`delay`, 60 s).", "after", _silence),
+    Fault(
+        "broken_json",
+        "The body ends before its JSON does.",
+        "after",
+        _body(lambda body: body[:-1]),
+        "envelope.strict-json",
+    ),
+    Fault("empty_body", "200 without a body.", "after", _body(lambda body: b""), "envelope.strict-json"),
+    Fault("wrong_media_type", "The answer says text/plain.", "after", _plain_text, "envelope.json-media-type"),
+    Fault(
+        "wrong_conversation_status",
+        "conversation_status is `queued`, which is not in its enum.",
+        "after",
+        lambda s: s.changed(conversation_status="queued"),
+        "handoff.conversation-status",
+        "handoffLead",
+    ),
+    Fault(
+        "wrong_notified_channel",
+        "notified_channel is `sms`, which is not in its enum.",
+        "after",
+        lambda s: s.changed(notified_channel="sms"),
+        "handoff.notified-channel",
+        "handoffLead",
+    ),
+    Fault(
+        "missing_member",
+        "notified_channel is left out.",
+        "after",
+        lambda s: s.changed(notified_channel=None),
+        "handoff.answer",
+        "handoffLead",
+    ),
+    Fault(
+        "other_lead_id",
+        "lead_id is not the one of the path.",
+        "after",
+        lambda s: s.changed(lead_id="00000000-0000-4000-8000-000000000000"),
+        "handoff.lead-id",
+        "handoffLead",
+    ),
+    Fault(
+        "stale_handoff_id",
+        "A re-post answers with the handoff_id of the first.",
+        "after",
+        _stale_handoff_id,
+        "handoff.fresh-id",
+        "handoffLead",
+    ),
+    Fault("ok_as_text", 'ok is the text "true".', "after", lambda s: s.changed(ok="true"), "crm.ok", "createCrmRecord"),
+    Fault(
+        "relative_record_url",
+        "record_url has no scheme and no host.",
+        "after",
+        lambda s: s.changed(record_url="/record/1"),
+        "crm.record-url",
+        "createCrmRecord",
+    ),
+    # -- between the mock and the tenant's CRM --------------------------------------------------------------------
+    *(
+        Fault(
+            f"crm_{error}", f"The CRM write fails softly with `{error}`.", "crm", _crm(error), None, "createCrmRecord"
+        )
+        for error in (*ErrorName, "upstream_unavailable")
+    ),
+    # -- on the way to a webhook receiver -------------------------------------------------------------------------
+    Fault("webhook_duplicate", "The event is delivered twice.", "webhook", _on_the_way),
+    Fault("webhook_tampered", "The event is delivered with a signature that does not match.", "webhook", _on_the_way),
+    Fault("webhook_late", "The event is delivered late (`delay`, 60 s on the tenant's clock).", "webhook", _on_the_way),
+    Fault("webhook_reordered", "The event is delivered after the one that follows it.", "webhook", _on_the_way),
+    Fault("webhook_lost", "The event is not delivered.", "webhook", _on_the_way),
+)
+
+#: Every fault by its id.
+CATALOGUE: Mapping[str, Fault] = {fault.id: fault for fault in _ENTRIES}

@@ -1,0 +1,58 @@
+"""Armed faults: which requests of a tenant shall meet one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """A fault that was met. `at` is seconds since the epoch."""
+
+    request_id: str
+    at: float
+
+
+@dataclass(slots=True)
+class ArmedFault:
+    """A fault of the catalogue, waiting for the requests that it is for.
+
+    Of the requests that match, the first `after` pass; of the rest every `every`-th, or each with probability `chance`,
+    meets it; and at most `next` do (None: no end).
+    """
+
+    id: str
+    fault: str
+    operation: str | None = None
+    next: int | None = None
+    every: int = 1
+    after: int = 0
+    chance: float | None = None
+    delay: float | None = None
+    """Seconds, for the faults that take time; None is the fault's own."""
+    seen: int = 0
+    met: int = 0
+    consumed: list[Consumption] = field(default_factory=list)
+
+    def meets(self, operation: str, chance: float | None) -> bool:
+        """Count a request to `operation`; whether it meets the fault. `chance` is a number in [0, 1) drawn for it."""
+        if self.spent or self.operation not in (None, operation):
+            return False
+        self.seen += 1
+        number = self.seen - self.after
+        if number <= 0 or number % self.every:
+            return False
+        if self.chance is not None and chance is not None and chance >= self.chance:
+            return False
+        self.met += 1
+        return True
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further request will meet it."""
+        return self.next is not None and self.met >= self.next
+
+    def note(self, request_id: str, at: float) -> None:
+        """Remember which request met it; the latest hundred are kept."""
+        self.consumed.append(Consumption(request_id, at))
+        del self.consumed[:-100]

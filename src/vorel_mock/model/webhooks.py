@@ -1,0 +1,86 @@
+"""Subscriptions of a tenant, and what became of each event that was sent to them. Times are seconds since the epoch."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: The public events, as docs.vorel.ai lists them; the contract document itself names only the one of the handoff.
+EVENTS = (
+    "lead.created",
+    "lead.updated",
+    "lead.qualified",
+    "conversation.created",
+    "conversation.handoff_requested",
+    "conversation.closed",
+    "booking.created",
+    "booking.rescheduled",
+    "booking.cancelled",
+    "booking.completed",
+    "offering.created",
+    "offering.updated",
+)
+
+#: What is sent to a new subscription, whatever it subscribed to. That it is sent is documented; its name is ours.
+TEST_EVENT = "webhook.test"
+
+#: Deliveries that a tenant keeps. Each has at most six attempts, each of a few KiB (`webhooks/sender.py`).
+MAX_DELIVERIES = 1_000
+
+State = Literal["pending", "delivered", "failed", "dead"]
+"""`failed`: a 4xx ended it at once. `dead`: every attempt of the ladder was used up."""
+
+
+@dataclass(slots=True, eq=False)
+class Webhook:
+    """A subscription: where to, which events, and the secret that signs them."""
+
+    id: str
+    target_url: str
+    events: frozenset[str]
+    secret: str = field(repr=False)
+    held: bool = False
+    """Held back: what is published waits until the webhook is released."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request to the target, and what came of it."""
+
+    at: float
+    """On the tenant's clock: when it was due, or when the webhook was free for it."""
+    status: int | None = None
+    """None when no answer came."""
+    error: str | None = None
+    """Why there is no whole answer. None when there is one, whatever its status."""
+    duration: float = 0.0
+    """Seconds of real time."""
+    request_headers: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = field(default_factory=dict)
+    response_body: str = ""
+    """Its beginning, as the receiver sent it: redact it before it is shown."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One event on its way to one webhook."""
+
+    id: str
+    webhook_id: str
+    event: str
+    event_id: str
+    """What a consumer dedupes on: the `id` of the envelope."""
+    body: bytes
+    created_at: float
+    state: State = "pending"
+    due_at: float | None = None
+    """When the next attempt is due. None: there is none, or it goes out behind the webhook's next event."""
+    attempts: list[Attempt] = field(default_factory=list)
+    tampered: bool = False
+    """It carries a signature that does not belong to its body."""
+    copy_of: str | None = None
+    """The delivery that this one repeats: a duplicate, or a redelivery."""
+    forgotten: bool = False
+    """The tenant no longer keeps it: it is not sent any more."""
+
+    def forget(self) -> None:
+        """Called when the tenant's history lets go of it."""
+        self.forgotten = True

@@ -1,0 +1,125 @@
+"""Making tenants, and taking them back to where they began."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vorel_mock import snapshot
+from vorel_mock.clock import Clock
+from vorel_mock.contract import Contract
+from vorel_mock.crm import VENDORS, ErrorName
+from vorel_mock.ids import Ids
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.settings import Settings
+from vorel_mock.store.memory import MemoryStore
+
+#: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
+OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
+
+#: What a tenant has when nobody says otherwise.
+DEFAULTS: Mapping[str, Any] = {
+    "notified_channel": "email",
+    "crm": {"vendor": "hubspot"},
+    "keys": {"full": 2, "burst": 1},
+    "leads": 3,
+}
+
+
+def every_scope(contract: Contract) -> frozenset[str]:
+    """All the scopes there are."""
+    return OTHER_SCOPES | contract.scopes
+
+
+def key_roles(contract: Contract, full: int, burst: int) -> list[tuple[str, frozenset[str], bool]]:
+    """The keys that a tenant is given: role, scopes, whether revoked. The roles are those of the target profile."""
+    every = every_scope(contract)
+    return [
+        *((f"full_{n}", every, False) for n in range(1, full + 1)),
+        *((f"burst_{n}", every, False) for n in range(1, burst + 1)),
+        ("read_only", frozenset({"read"}), False),
+        ("leads_only", contract.scopes_of("handoffLead"), False),
+        ("crm_only", contract.scopes_of("createCrmRecord"), False),
+        ("revoked", every, True),
+    ]
+
+
+def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
+    """The CRM connection that a request describes; ValueError names what is not known."""
+    if wanted is None:
+        return None
+    vendor = wanted["vendor"]
+    if vendor not in VENDORS:
+        raise ValueError(f"crm.vendor: {vendor!r} is none of {', '.join(VENDORS)}")
+    failure = wanted.get("failure")
+    if failure is not None and failure not in ErrorName:
+        raise ValueError(f"crm.failure: {failure!r} is none of {', '.join(ErrorName)}")
+    return CrmConnection(
+        vendor,
+        wanted.get("account", "44512345"),
+        {name: dict(mapping) for name, mapping in wanted.get("mappings", {}).items()},
+        None if failure is None else ErrorName(failure),
+    )
+
+
+def create(
+    wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, settings: Settings, clock: Clock, ids: Ids
+) -> Tenant:
+    """A new tenant with keys and leads of its own, added to `store`. ValueError names what cannot be had.
+
+    Its ids come from a stream of their own, so that they depend on nothing but the seed and the tenant's id, or on the
+    seed that is asked for.
+    """
+    crm = connection(wanted.get("crm", DEFAULTS["crm"]))
+    tenant_id = ids.uuid()
+    own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
+    tenant = Tenant(
+        id=tenant_id,
+        name=wanted.get("name", f"tenant-{tenant_id[:8]}"),
+        clock=Clock(clock),
+        ids=own,
+        notified_channel=wanted.get("notified_channel", DEFAULTS["notified_channel"]),
+        crm=crm,
+        rate_limit=wanted.get("rate_limit", settings.rate_limit),
+        tenant_rate_limit=wanted.get("tenant_rate_limit", settings.tenant_rate_limit),
+    )
+    counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
+    for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
+        # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
+        mint(tenant, role, scopes, Ids(ids.seed, f"{tenant_id}/{role}"), revoked=revoked)
+    for n in range(1, wanted.get("leads", DEFAULTS["leads"]) + 1):
+        add_lead(tenant, f"Lead {n}")
+    store.add(tenant)
+    tenant.initial = snapshot.dump(tenant)
+    return tenant
+
+
+def mint(tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, *, revoked: bool = False) -> ApiKey:
+    """A new key of `tenant`."""
+    key = ApiKey(key_id, f"vapk_live_{ids.hex(48)}", scopes, revoked)
+    tenant.keys[key.id] = key
+    return key
+
+
+def add_lead(tenant: Tenant, name: str, lead_id: str | None = None, status: str = "active") -> Lead:
+    """A new lead of `tenant`, in a conversation of its own."""
+    conversation = Conversation(tenant.ids.uuid(), status)
+    tenant.conversations[conversation.id] = conversation
+    lead = Lead(lead_id or tenant.ids.uuid(), conversation.id, name)
+    tenant.leads[lead.id] = lead
+    return lead
+
+
+def profile(tenant: Tenant, foreign: list[str], base_url: str) -> dict[str, Any]:
+    """The target profile of one tenant. What it does not have is left out."""
+    token = {key.id: key.token for key in tenant.keys.values()}
+
+    def pool(role: str) -> list[str]:
+        return [value for name, value in token.items() if name.startswith(f"{role}_")]
+
+    single = {role: token[role] for role in ("read_only", "leads_only", "crm_only", "revoked") if role in token}
+    return {
+        "base_url": base_url,
+        "keys": {"full": pool("full"), "burst": pool("burst"), **single},
+        "leads": {"own": list(tenant.leads), "foreign": foreign},
+    }

@@ -1,0 +1,414 @@
+"""Brings events to webhooks, on the clocks of their tenants, without ever keeping the API waiting.
+
+All attempts run in one event loop, in one thread that is started by the first delivery. A receiver that hangs costs a
+socket there, not a thread, and its time-out covers the whole exchange, however it drips; so a hundred of them hold up
+nobody else. State is changed under the mock's lock, which is never held while the network is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
+from threading import RLock
+from time import monotonic
+from typing import Any
+
+from vorel_mock.clock import Clock
+from vorel_mock.model.handoffs import Event
+from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
+from vorel_mock.webhooks.envelope import payload
+from vorel_mock.webhooks.lane import LADDER, Lane, record
+from vorel_mock.webhooks.sender import Sender
+from vorel_mock.webhooks.signature import sign
+from vorel_mock.webhooks.targets import Targets
+
+#: Attempts that may be under way at once, over all tenants: as many sockets. The next ones wait for one to end.
+MAX_IN_FLIGHT = 256
+MAX_WEBHOOKS = 50
+#: Seconds that `stop` waits for the thread.
+_GRACE = 5.0
+
+
+class SubscriptionError(ValueError):
+    """A subscription that cannot be made; its text names the member, says why, and what to do."""
+
+
+class Dispatcher:
+    """The deliveries of all tenants. `lock` is the mock's; `clock` is the mock's, which tenants' clocks follow.
+
+    Every method may be called from any thread, with the lock held or not; `stop` only without.
+    """
+
+    def __init__(self, lock: RLock, targets: Targets, clock: Clock) -> None:
+        self._lock = lock
+        self._targets = targets
+        self._clock = clock
+        self._worlds: dict[Tenant, _World] = {}
+        self._engine: _Engine | None = None
+        self._stopped = False
+
+    # What the model does.
+
+    def publish(
+        self,
+        tenant: Tenant,
+        event: Event,
+        *,
+        duplicate: bool = False,
+        tampered: bool = False,
+        late: float = 0.0,
+        after_next: bool = False,
+    ) -> list[Delivery]:
+        """Queue `event` for each webhook of `tenant` that subscribed to it; the deliveries, in order of subscription.
+
+        As test aids: send it twice (`duplicate`), with a signature that does not belong to the body (`tampered`), so
+        many seconds of the tenant's clock `late`, or behind the next event that the webhook gets (`after_next`).
+        """
+        if not tenant.webhooks:
+            return []
+        made: list[Delivery] = []
+        with self._lock:
+            subscribed = [webhook for webhook in tenant.webhooks.values() if event.event in webhook.events]
+            if subscribed:
+                body = payload(event, tenant.id)
+                due_at = None if after_next else event.created_at + late + LADDER[0]
+            for webhook in subscribed:
+                delivery = self._deliver(tenant, webhook, event, body, due_at, tampered)
+                made.append(delivery)
+                if duplicate:
+                    made.append(self._repeat(tenant, webhook, delivery, due_at, tampered))
+                if due_at is not None:
+                    self._lane(tenant, webhook).unpark(due_at)
+        return made
+
+    # What the control plane does.
+
+    def subscribe(self, tenant: Tenant, target_url: str, events: Collection[str]) -> Webhook:
+        """A new webhook of `tenant` with a secret of its own; the test event is on its way to it.
+
+        TargetError when webhooks may not go to `target_url`; SubscriptionError when `events` is empty or names an
+        unknown one, or the tenant has too many webhooks.
+        """
+        self._targets.check(target_url)
+        wanted = _known(events)
+        with self._lock:
+            if len(tenant.webhooks) >= MAX_WEBHOOKS:
+                raise SubscriptionError(f"the tenant has {MAX_WEBHOOKS} webhooks, and cannot have more; delete one")
+            ids = tenant.ids
+            webhook = Webhook(ids.uuid(), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
+            tenant.webhooks[webhook.id] = webhook
+            now = tenant.clock.now()
+            event = Event(ids.uuid(), TEST_EVENT, now, {"webhook_id": webhook.id})
+            self._deliver(tenant, webhook, event, payload(event, tenant.id), now + LADDER[0], tampered=False)
+        return webhook
+
+    def unsubscribe(self, tenant: Tenant, webhook: Webhook) -> None:
+        """End a subscription. What was pending has failed; an attempt that is being made is not recorded."""
+        with self._lock:
+            tenant.webhooks.pop(webhook.id, None)
+            world = self._world(tenant)
+            lane = world.lanes.pop(webhook.id, None)
+            if lane is not None:
+                self._close(lane)
+            for delivery in tenant.deliveries:
+                if delivery.webhook_id == webhook.id and delivery.state == "pending":
+                    delivery.state, delivery.due_at = "failed", None
+            world.changed.notify_all()
+
+    def redeliver(self, tenant: Tenant, delivery: Delivery, *, tampered: bool = False) -> Delivery:
+        """Send the event of `delivery` once more, now, with the same id and body, as a delivery of its own.
+
+        SubscriptionError when its webhook is gone.
+        """
+        with self._lock:
+            webhook = tenant.webhooks.get(delivery.webhook_id)
+            if webhook is None:
+                raise SubscriptionError("the webhook of this delivery does not exist any more")
+            return self._repeat(tenant, webhook, delivery, tenant.clock.now(), tampered)
+
+    def hold(self, tenant: Tenant, webhook: Webhook) -> None:
+        """Hold back whatever is published to `webhook` from now on; an attempt that is being made ends."""
+        with self._lock:
+            webhook.held = True
+            self._world(tenant).changed.notify_all()
+
+    def release(self, tenant: Tenant, webhook: Webhook) -> None:
+        """Send what was held back, and what waited for a next event, in its order, from now on."""
+        with self._lock:
+            webhook.held = False
+            lane = self._lane(tenant, webhook)
+            lane.free_at = max(lane.free_at, tenant.clock.now())
+            lane.unpark(tenant.clock.now())
+            self._poke(tenant, lane)
+
+    def forget(self, tenant: Tenant) -> None:
+        """Send nothing more for `tenant`: it was deleted or reset. Attempts that are being made are not recorded."""
+        with self._lock:
+            world = self._worlds.pop(tenant, None)
+            if world is not None:
+                for lane in world.lanes.values():
+                    self._close(lane)
+                world.lanes.clear()
+                world.changed.notify_all()
+
+    def requeue(self, tenant: Tenant) -> None:
+        """Queue whatever is pending in `tenant.deliveries`: they came from elsewhere, from a snapshot say."""
+        with self._lock:
+            self.forget(tenant)
+            for delivery in tenant.deliveries:
+                webhook = tenant.webhooks.get(delivery.webhook_id)
+                if delivery.state == "pending" and webhook is not None:
+                    self._enqueue(tenant, self._lane(tenant, webhook), delivery)
+
+    # Time.
+
+    def wake(self, tenants: Iterable[Tenant] | None = None) -> None:
+        """Look again: the clocks of `tenants` (None: of all) were moved, held or let go."""
+        with self._lock:
+            for tenant in list(self._worlds if tenants is None else tenants):
+                if (world := self._worlds.get(tenant)) is not None:
+                    for lane in world.lanes.values():
+                        self._poke(tenant, lane)
+
+    def settle(self, tenants: Iterable[Tenant] | None = None, timeout: float = 30.0) -> bool:
+        """Wait until every attempt that is due on the clocks of `tenants` (None: of all) has been made.
+
+        Attempts whose time comes through those before them are made too: after a jump of two hours, a failing
+        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds.
+        """
+        deadline = monotonic() + timeout
+        with self._lock:
+            chosen = list(self._worlds if tenants is None else tenants)
+            self.wake(chosen)
+            for tenant in chosen:
+                world = self._worlds.get(tenant)
+                if world is None:
+                    continue
+                settled = _settled(world, tenant.clock)
+                left = 0.0 if self._stopped else max(0.0, deadline - monotonic())
+                if not world.changed.wait_for(settled, left):
+                    return False
+        return True
+
+    def wait(
+        self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float, *, skip: int = 0
+    ) -> Delivery | None:
+        """The first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
+
+        None after `timeout` seconds. `predicate` is called with the lock held, again and again for each delivery.
+        """
+        with self._lock:
+            return self._world(tenant).changed.wait_for(
+                lambda: next(islice(filter(predicate, tenant.deliveries), skip, None), None), timeout
+            )
+
+    def start(self) -> None:
+        """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""
+        with self._lock:
+            self._stopped = False
+            self.wake()
+
+    def stop(self) -> None:
+        """Break off what is being sent, end the thread. What was not sent stays pending."""
+        with self._lock:
+            self._stopped = True
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop()
+
+    # Below, the lock is held.
+
+    def _deliver(
+        self, tenant: Tenant, webhook: Webhook, event: Event, body: bytes, due_at: float | None, tampered: bool
+    ) -> Delivery:
+        delivery = Delivery(
+            tenant.ids.uuid(),
+            webhook.id,
+            event.event,
+            event.id,
+            body,
+            event.created_at,
+            due_at=due_at,
+            tampered=tampered,
+        )
+        return self._keep(tenant, webhook, delivery)
+
+    def _repeat(
+        self, tenant: Tenant, webhook: Webhook, original: Delivery, due_at: float | None, tampered: bool
+    ) -> Delivery:
+        delivery = Delivery(
+            tenant.ids.uuid(),
+            webhook.id,
+            original.event,
+            original.event_id,
+            original.body,
+            tenant.clock.now(),
+            due_at=due_at,
+            tampered=tampered,
+            copy_of=original.id,
+        )
+        return self._keep(tenant, webhook, delivery)
+
+    def _keep(self, tenant: Tenant, webhook: Webhook, delivery: Delivery) -> Delivery:
+        tenant.deliveries.append(delivery, len(delivery.body))
+        self._enqueue(tenant, self._lane(tenant, webhook), delivery)
+        self._world(tenant).changed.notify_all()
+        return delivery
+
+    def _enqueue(self, tenant: Tenant, lane: Lane, delivery: Delivery) -> None:
+        if delivery.due_at is None:
+            lane.parked.append(delivery)
+        else:
+            lane.push(delivery)
+            self._poke(tenant, lane)
+
+    def _world(self, tenant: Tenant) -> _World:
+        world = self._worlds.get(tenant)
+        if world is None:
+            world = self._worlds[tenant] = _World(threading.Condition(self._lock))
+        return world
+
+    def _lane(self, tenant: Tenant, webhook: Webhook) -> Lane:
+        lanes = self._world(tenant).lanes
+        lane = lanes.get(webhook.id)
+        if lane is None:
+            lane = lanes[webhook.id] = Lane(webhook)
+        return lane
+
+    def _close(self, lane: Lane) -> None:
+        lane.closed = True
+        if self._engine is not None:
+            self._engine.call(_cancel, lane)
+
+    def _poke(self, tenant: Tenant, lane: Lane) -> None:
+        """Have the loop look at `lane`, unless it is going to anyway."""
+        if lane.busy or lane.poked or lane.webhook.held or self._stopped:
+            return
+        if self._engine is None:
+            self._engine = _Engine(self._targets)
+        lane.poked = True
+        self._engine.call(self._pump, self._engine, tenant, lane)
+
+    # Below, in the thread of the loop.
+
+    def _pump(self, engine: _Engine, tenant: Tenant, lane: Lane) -> None:
+        """Make the next attempt of `lane`, or sleep until it is due; while the clock stands there is no sleeping."""
+        with self._lock:
+            lane.poked = False
+            if lane.timer is not None:
+                lane.timer.cancel()
+                lane.timer = None
+            if engine is not self._engine or lane.busy or lane.closed or lane.webhook.held:
+                return
+            due = lane.next_due()
+            if due is None:
+                return
+            wait = due - tenant.clock.now()
+            if wait <= 0:
+                delivery, at = lane.pop()
+                lane.busy = True
+                lane.task = engine.spawn(self._attempt(engine, tenant, lane, delivery, at))
+            elif not self._stands(tenant):
+                lane.timer = engine.loop.call_later(max(wait, 0.001), self._pump, engine, tenant, lane)
+
+    async def _attempt(self, engine: _Engine, tenant: Tenant, lane: Lane, delivery: Delivery, at: float) -> None:
+        webhook = lane.webhook
+        # The signature of something else: well formed, and wrong whatever the secret.
+        signed = sign(webhook.secret, delivery.body + b" " if delivery.tampered else delivery.body)
+        try:
+            async with engine.slots:
+                stood = self._stands(tenant)
+                attempt = await engine.sender.send(
+                    webhook.target_url, delivery.body, signed, at=at, seconds=tenant.webhook_timeout
+                )
+        except asyncio.CancelledError:
+            with self._lock:
+                lane.busy, lane.task = False, None
+                if not lane.closed:
+                    lane.push(delivery)  # it did not happen
+            raise
+        with self._lock:
+            lane.busy, lane.task = False, None
+            if lane.closed:
+                return
+            lane.free_at = at if stood or self._stands(tenant) else at + attempt.duration
+            record(delivery, attempt)
+            if delivery.due_at is not None:
+                lane.push(delivery)
+            self._world(tenant).changed.notify_all()
+            self._pump(engine, tenant, lane)
+
+    def _stands(self, tenant: Tenant) -> bool:
+        return tenant.clock.frozen or self._clock.frozen
+
+
+class _World:
+    """What the dispatcher knows of one tenant: its lanes by webhook id, and who waits for something to change."""
+
+    def __init__(self, changed: threading.Condition) -> None:
+        self.changed = changed
+        self.lanes: dict[str, Lane] = {}
+
+
+class _Engine:
+    """The thread, its loop, and what lives in it."""
+
+    def __init__(self, targets: Targets) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.sender = Sender(targets)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="vorel-mock-webhooks", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have the loop call `function`. From any thread."""
+        self.loop.call_soon_threadsafe(function, *arguments)
+
+    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        """Run `coroutine` in the loop. From its thread."""
+        task: asyncio.Task[None] = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def stop(self) -> None:
+        """Cancel what runs, end the thread. From another thread, which must not hold the mock's lock."""
+        self.call(self.loop.stop)
+        self._thread.join(_GRACE)
+
+    def _run(self) -> None:
+        try:
+            self.loop.run_forever()
+            self.loop.run_until_complete(self._end())
+        finally:
+            self.loop.close()
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.sender.aclose()
+
+
+def _known(events: Collection[str]) -> frozenset[str]:
+    unknown = sorted(set(events).difference(EVENTS))
+    if unknown:
+        raise SubscriptionError(f"events: {', '.join(map(repr, unknown))} unknown; there are {', '.join(EVENTS)}")
+    if not events:
+        raise SubscriptionError(f"events: must name at least one of {', '.join(EVENTS)}")
+    return frozenset(events)
+
+
+def _settled(world: _World, clock: Clock) -> Callable[[], bool]:
+    return lambda: not any(lane.is_due(clock.now()) for lane in world.lanes.values())
+
+
+def _cancel(lane: Lane) -> None:
+    if lane.timer is not None:
+        lane.timer.cancel()
+    if lane.task is not None:
+        lane.task.cancel()

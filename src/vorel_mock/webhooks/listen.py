@@ -1,0 +1,134 @@
+"""A receiver for the terminal: takes webhooks, verifies their signatures, shows them.
+
+It answers as a good consumer does: 2xx at once, 4xx when the signature is wrong; or as a bad one, when told to.
+"""
+
+import json
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Lock
+from typing import Any
+
+from vorel_mock.webhooks import signature
+
+MAX_BODY = 1024 * 1024
+#: Seconds that a sender has for its request.
+READ_TIMEOUT = 30
+#: Event ids that are remembered, to tell a second arrival from a first.
+_MAX_SEEN = 10_000
+
+
+@dataclass(slots=True)
+class Listener:
+    """What the receiver knows and does."""
+
+    show: Callable[[str], object]
+    """Called with the text for each webhook that arrived."""
+    secret: str | None = None
+    status: int | None = None
+    """What is answered, whatever arrives. None: 200, and 401 when the signature is wrong."""
+    delay: float = 0.0
+    """Seconds before the answer."""
+    received: int = 0
+    lock: Lock = field(default_factory=Lock)
+    """Whoever holds it keeps webhooks waiting: the test event may arrive before the answer that tells the secret."""
+    _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def take(self, path: str, body: bytes, header: str | None) -> int:
+        """Show a webhook; the status to answer with."""
+        with self.lock:  # one at a time: lines of two webhooks must not mix
+            verdict, genuine = self._verify(body, header)
+            status = self.status or (200 if genuine else 401)
+            self.received += 1
+            self.show("\n".join([f"{self.received}. POST {printable(path)} -> {status}", *self._told(body, verdict)]))
+        return status
+
+    def _verify(self, body: bytes, header: str | None) -> tuple[str, bool]:
+        if header is None:
+            return f"absent: there is no {signature.HEADER}", self.secret is None
+        if self.secret is None:
+            return "not checked: say --secret, or --base-url to subscribe", True
+        if signature.verify(self.secret, body, header):
+            return "verified", True
+        return "WRONG: not the HMAC-SHA256 of these bytes with this secret", False
+
+    def _told(self, body: bytes, verdict: str) -> list[str]:
+        try:
+            value = json.loads(body)
+            text = json.dumps(value, indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            value, text = None, body.decode("utf-8", "replace") or "(empty)"
+        lines = [f"   signature {verdict}"]
+        event_id = value.get("id") if isinstance(value, dict) else None
+        if isinstance(event_id, str):
+            if event_id in self._seen:
+                lines.append("   the same id arrived before: a consumer does nothing for this one")
+            self._seen[event_id] = None
+            if len(self._seen) > _MAX_SEEN:
+                self._seen.popitem(last=False)
+        return lines + ["   " + printable(line) for line in text.split("\n")]
+
+
+def printable(text: str) -> str:
+    """`text` without what would make a terminal do things."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def serve(listener: Listener, host: str, port: int) -> ThreadingHTTPServer:
+    """A server that hands webhooks to `listener`; port 0 picks one. Run `serve_forever`. OSError if taken."""
+    return _Server((host, port), type("Handler", (_Handler,), {"listener": listener}))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind without http.server's question to a name server for what this machine is called."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A sender that goes away is nothing to tell."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    listener: Listener
+    timeout = READ_TIMEOUT
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            self._answer(411, "A webhook says its Content-Length.")
+        elif len(length) > 9 or int(length) > MAX_BODY:
+            self._answer(413, "A webhook has at most 1 MiB.")
+        else:
+            body = self.rfile.read(int(length))
+            if len(body) == int(length):
+                status = self.listener.take(self.path, body, self.headers.get(signature.HEADER))
+                time.sleep(self.listener.delay)
+                self._answer(status, "")
+
+    def do_GET(self) -> None:
+        self._answer(405, "This is a receiver of webhooks: POST to it.")
+
+    def _answer(self, status: int, text: str) -> None:
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("Connection", "close")
+        if status >= 200 and status not in (204, 304):
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if status not in (204, 304):
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The listener shows what there is to show."""

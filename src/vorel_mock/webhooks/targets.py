@@ -1,0 +1,143 @@
+"""Where webhooks may go: to this machine, and beyond it only to what the operator allowed by name.
+
+A mock that posts to any URL it is told is a way into the network it runs in. So the address that is connected to is the
+address that was checked: a name is resolved here, once for each attempt, and never by the HTTP client.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import httpx
+
+MAX_URL = 2048
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Never asked of a name server: RFC 6761 says what it means, and whoever answers for it could say otherwise.
+_LOCALHOST = ("127.0.0.1", "::1")
+
+_AUTHORITY = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+# What some resolvers read as an address although it is none: 2130706433, 0x7f.1, 127.1, 0177.0.0.1.
+_NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
+_ENTRY = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@]+)(?::([0-9]+))?")
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+
+
+class TargetError(ValueError):
+    """A URL that webhooks may not go to; its text says why, and what to do."""
+
+
+class Targets:
+    """The targets that are allowed: loopback, and each `host` or `host:port` of `allowed`.
+
+    ValueError when an entry of `allowed` is neither.
+    """
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._allowed = frozenset(_entry(entry) for entry in allowed)
+
+    def check(self, url: str) -> None:
+        """TargetError when `url` may not be a target. Asks no name server."""
+        host, port = _parse(url)
+        if host == "localhost" or self._allows(host, port):
+            return
+        address = _address(host)
+        if address is None or not address.is_loopback:
+            shown = f"[{host}]" if ":" in host else host
+            raise TargetError(
+                f"target_url: {shown} is not on this machine, and webhooks go no further unless the mock's operator "
+                f"allows the host; use localhost, 127.0.0.1 or [::1], or allow {shown} when starting the mock"
+            )
+
+    async def addresses(self, url: str) -> list[str]:
+        """The addresses to connect to for `url`, in the order to try them. TargetError when there is none allowed."""
+        self.check(url)
+        host, port = _parse(url)
+        if host == "localhost":
+            return list(_LOCALHOST)
+        if _address(host) is not None:
+            return [host]
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise TargetError(f"the name {host} cannot be resolved") from None
+        addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+        usable = [address for address in addresses if self._usable(address, port)]
+        if not usable:
+            raise TargetError(f"the name {host} leads to {', '.join(addresses)}, where webhooks do not go")
+        return usable
+
+    def _allows(self, host: str, port: int) -> bool:
+        return (host, None) in self._allowed or (host, port) in self._allowed
+
+    def _usable(self, text: str, port: int) -> bool:
+        """An allowed name vouches for ordinary addresses, private ones too, not for the cloud's metadata service."""
+        address = ip_address(text)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+        return not odd or self._allows(str(address), port)
+
+
+def _parse(url: str) -> tuple[str, int]:
+    """Host (lower case, no brackets) and port; TargetError when the URL is not one that a webhook can be sent to."""
+    if len(url) > MAX_URL:
+        raise TargetError(f"target_url: is {len(url)} characters long; at most {MAX_URL} are taken")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise TargetError("target_url: must be printable ASCII; write other characters percent-encoded, names as xn--")
+    authority = _AUTHORITY.match(url)
+    if authority is None:
+        raise TargetError("target_url: must begin with http:// or https://")
+    if "@" in authority[1] or "\\" in url:
+        raise TargetError("target_url: must carry no user name or password, and no backslash")
+    if "#" in url:
+        raise TargetError("target_url: must carry no fragment (#...): it would never be sent")
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise TargetError(f"target_url: is not a URL: {error}") from None
+    return _checked_host(parsed.host), _checked_port(parsed)
+
+
+def _checked_port(parsed: httpx.URL) -> int:
+    if parsed.port is None:
+        return _DEFAULT_PORTS[parsed.scheme]
+    if not 1 <= parsed.port <= 65535:
+        raise TargetError(f"target_url: port {parsed.port} does not exist; use one from 1 to 65535")
+    return parsed.port
+
+
+def _checked_host(host: str) -> str:
+    if not host:
+        raise TargetError("target_url: names no host")
+    address = _address(host)
+    if address is None:
+        if _NUMERIC.fullmatch(host):
+            raise TargetError(f"target_url: {host} is not an IPv4 address; write four decimal numbers: 127.0.0.1")
+        if not _NAME.fullmatch(host):
+            raise TargetError(f"target_url: {host} is not a host name")
+        return host
+    if isinstance(address, IPv6Address) and (address.ipv4_mapped is not None or address.scope_id is not None):
+        raise TargetError(f"target_url: [{host}] is an address in disguise; write the IPv4 address, and no zone")
+    return str(address)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _entry(text: str) -> tuple[str, int | None]:
+    """An entry of the allow-list: host, and port unless every port is meant."""
+    parts = _ENTRY.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"{text!r} is not a host or host:port")
+    try:
+        host, _ = _parse(f"http://{text}")
+    except TargetError as error:
+        raise ValueError(f"{text!r} is not a host or host:port: {str(error).removeprefix('target_url: ')}") from None
+    return host, None if parts[1] is None else int(parts[1])

@@ -1,0 +1,562 @@
+"""The command line: what it says, what it takes from where, and how it ends."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+import vorel_mock
+from vorel_mock import cli, demo, server
+from vorel_mock.contract import default_path
+
+HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
+KEY = demo.token(1, 1, 2)
+
+
+@pytest.fixture(autouse=True)
+def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file and no variable of the developer's own."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("VOREL_MOCK_"):
+            monkeypatch.delenv(name)
+
+
+class Started:
+    """A mock in a process of its own, and what it says."""
+
+    def __init__(self, *arguments: str, **options: Any) -> None:
+        # Unbuffered: what is read here by line is not to be missed by `communicate`.
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0, **options}
+        self.process = subprocess.Popen([sys.executable, "-m", "vorel_mock", "--port", "0", *arguments], **pipes)
+        self.lines: list[str] = []
+        self.url = ""
+
+    def ready(self) -> "Started":
+        """Read the banner."""
+        assert self.process.stdout is not None
+        while not self.lines or "eady" not in self.lines[-1]:
+            line = self.process.stdout.readline().decode()
+            assert line, f"no banner: {self.lines}"
+            self.lines.append(line.removesuffix("\n"))
+        found = re.search(r"http://[0-9.:\[\]]+", self.lines[0])
+        assert found
+        self.url = found[0]
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", int(self.url.rpartition(":")[2])
+
+    def post(self, path: str = HANDOFF, key: str = KEY) -> httpx.Response:
+        return httpx.post(self.url + path, json={}, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
+        """Exit code, the rest of stdout, stderr. Three seconds are given, and some for a busy machine."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=3 + 5)
+        return self.process.returncode, (out or b"").decode(), (err or b"").decode()
+
+
+@pytest.fixture
+def start() -> Iterator[type[Started]]:
+    """Start mocks; none outlives the test."""
+    started: list[Started] = []
+
+    class Kept(Started):
+        def __init__(self, *arguments: str, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    yield Kept
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def invoke(*arguments: str, **environment: str) -> Result:
+    """The command line in process, for what ends before a port is opened."""
+    return CliRunner().invoke(cli.main, arguments, env=environment, prog_name="vorel-mock")
+
+
+def error(result: Result) -> str:
+    """The one line that says what is wrong; the exit code is that of a usage error."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    *usage, line = result.stderr.splitlines()
+    assert [text.partition(" ")[0] for text in usage] in (["Usage:", "Try", ""], [])
+    assert line.startswith("Error: ")
+    return line.removeprefix("Error: ")
+
+
+# What it says
+
+
+def test_version() -> None:
+    assert invoke("--version").stdout == f"vorel-mock, version {vorel_mock.__version__}\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_says_where_the_options_are(flag: str) -> None:
+    told = invoke(flag).stdout
+    assert "Without a command: serve." in told
+    assert "vorel-mock serve --help" in told
+
+
+def test_help_of_serve_lists_every_option_in_80_columns() -> None:
+    told = invoke("serve", "--help").stdout
+    serve = cli.main.commands["serve"]
+    for parameter in serve.params:
+        assert isinstance(parameter, click.Option)
+        assert parameter.opts[0] in told
+        assert parameter.help
+    assert max(map(len, told.splitlines())) <= 80
+    for word in ("VOREL_MOCK_PORT", "vorel-mock.toml", "command line comes first"):
+        assert word in " ".join(told.split())
+
+
+def test_the_banner_and_its_curl_line(start: type[Started]) -> None:
+    mock = start().ready()
+    assert mock.lines[0] == f"vorel-mock {vorel_mock.__version__} at {mock.url}"
+    assert mock.lines[-1] == "Ready."
+    assert any(f"{mock.url}/_mock/docs/" in line for line in mock.lines)
+    (curl,) = (line.strip() for line in mock.lines if "curl" in line)
+    answer = subprocess.run(
+        ["bash", "-c", curl.replace("curl ", "curl --noproxy '*' ")], capture_output=True, check=True
+    )
+    assert json.loads(answer.stdout)["conversation_status"] == "awaiting_human"
+
+
+def test_serve_by_name(start: type[Started]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vorel_mock", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"vorel-mock ")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_log_reads_well_and_tells_no_key(start: type[Started]) -> None:
+    mock = start("--clock", "2027-01-01T10:20:30Z").ready()
+    mock.post()
+    mock.post("/nothing")
+    mock.post(f"/{KEY}")
+    mock.post(f"/{KEY}", key="another")
+    mock.post("/%1B%5B31m%0A%E2%80%AEé", key="sk-no-key-of-ours")
+    mock.post("/sk-no-key-of-ours", key="sk-no-key-of-ours")
+    with socket.create_connection(mock.address) as client:
+        client.sendall(b"garbage\r\n\r\n")
+        client.recv(1000)
+    code, out, err = mock.end()
+    assert (code, err) == (0, "")
+    lines = [re.sub(r"\d+\.\d ms", "0.1 ms", line) for line in out.splitlines()]
+    missing = "not_found: The API has no operation at this path."
+    assert lines == [
+        f"10:20:30 POST {HANDOFF} 200 0.1 ms",
+        f"10:20:30 POST /nothing 404 0.1 ms  {missing} (req_00000002)",
+        f"10:20:30 POST /[redacted] 404 0.1 ms  {missing} (req_00000003)",
+        f"10:20:30 POST /vapk_live_[redacted] 404 0.1 ms  {missing} (req_00000004)",
+        f"10:20:30 POST /\\x1b[31m\\x0a\\x202eé 404 0.1 ms  {missing} (req_00000005)",
+        f"10:20:30 POST /[redacted] 404 0.1 ms  {missing} (req_00000006)",
+        "10:20:30 (unreadable) 400 0.1 ms  bad_request: Not a valid HTTP request: Invalid method encountered."
+        " (req_00000007)",
+        "Stopped.",
+    ]
+
+
+def test_json_logs_are_json_to_the_last_line(start: type[Started]) -> None:
+    mock = start("--json-logs").ready()
+    mock.post()
+    mock.post("/%1B%0A" + KEY)
+    code, out, err = mock.end()
+    assert (code, err) == (0, "")
+    entries = [json.loads(line) for line in [*mock.lines, *out.splitlines()]]
+    assert [entry["event"] for entry in entries if "event" in entry] == ["listening", "try", "docs", "ready", "stopped"]
+    done, missed = (entry for entry in entries if "event" not in entry)
+    assert done["status"] == 200
+    assert done["operation"] == "handoffLead"
+    assert missed["code"] == "not_found"
+    assert KEY not in out
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)], ids=["yes", "NO_COLOR"])
+def test_colours_on_a_terminal(start: type[Started], variables: dict[str, str], coloured: bool) -> None:
+    pty = pytest.importorskip("pty", reason="there are no terminals here")
+    ours, theirs = pty.openpty()
+    mock = start(stdout=theirs, env={**os.environ, **variables})
+    os.close(theirs)
+
+    def read_until(words: bytes) -> bytes:
+        told = b""
+        while words not in told:
+            assert select.select([ours], [], [], 30)[0], told
+            told += os.read(ours, 10_000)
+        return told
+
+    banner = read_until(b"Ready.")
+    found = re.search(rb"http://[0-9.:]+", banner)
+    assert found
+    mock.url = found[0].decode()
+    mock.post("/nothing")
+    line = read_until(b"(req_00000001)")
+    assert (b"\x1b[33m404" in line) == coloured
+    assert (b"\x1b" in line) == coloured
+    assert mock.end()[0] == 0
+    os.close(ours)
+
+
+def test_no_library_warns(start: type[Started]) -> None:
+    mock = start(env={**os.environ, "PYTHONWARNINGS": "default"}).ready()
+    mock.post()
+    httpx.get(mock.url + "/_mock/health", trust_env=False)
+    httpx.get(mock.url + "/_mock/nothing", trust_env=False)
+    assert mock.end()[2] == ""
+
+
+# Options, variables, file
+
+
+OPTIONS = {
+    "port no number": (["--port", "abc"], "Invalid value for '--port': 'abc' is not a valid integer."),
+    "port too high": (["--port", "65536"], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
+    "port negative": (["--port", "-1"], "Invalid value for '--port': -1 is not in the range 0<=x<=65535."),
+    "limit negative": (["--rate-limit", "-1"], "Invalid value for '--rate-limit': -1 is not in the range x>=0."),
+    "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer."),
+    "clock no time": (
+        ["--clock", "now"],
+        "'now' is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z; or say real",
+    ),
+    "clock without offset": (["--clock", "2027-01-01T00:00:00"], "has no offset from UTC"),
+    "clock long ago": (["--clock", "0001-01-01T00:00:00+10:00"], "lies outside of the years 1970 to 9998"),
+    "clock far away": (["--clock", "9999-12-31T23:59:59Z"], "lies outside of the years 1970 to 9998"),
+    "headers": (["--rate-limit-headers", "no"], "'no' is not one of '429', 'always'"),
+    "unknown option": (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
+    "no value": (["--port"], "Option '--port' requires an argument."),
+    "argument": (["serve", "now"], "Got unexpected extra argument (now)"),
+    "unknown command": (["run"], "No such command 'run'."),
+    "config missing": (["--config", "no.toml"], "no.toml: cannot be read: No such file or directory"),
+    "config a folder": (["--config", "/"], "/: cannot be read: Is a directory"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), OPTIONS.values(), ids=OPTIONS)
+def test_a_wrong_option_is_named(arguments: list[str], words: str) -> None:
+    assert words in error(invoke(*arguments))
+
+
+VARIABLES = {
+    "VOREL_MOCK_PORT": "abc",
+    "VOREL_MOCK_SEED": "1.5",
+    "VOREL_MOCK_CLOCK": "now",
+    "VOREL_MOCK_RATE_LIMIT": "-1",
+    "VOREL_MOCK_TENANT_RATE_LIMIT": "many",
+    "VOREL_MOCK_RATE_LIMIT_HEADERS": "no",
+    "VOREL_MOCK_JSON_LOGS": "maybe",
+    "VOREL_MOCK_CONTRACT": "no-such-file.json",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES.items(), ids=VARIABLES)
+def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+    told = error(invoke(**{name: value}))
+    assert told.startswith(f"Invalid value for '{name}': ")
+    assert value in told
+
+
+def test_a_variable_names_the_file() -> None:
+    assert error(invoke(VOREL_MOCK_CONFIG="no.toml")) == "no.toml: cannot be read: No such file or directory"
+
+
+FILES = {
+    "no TOML": (b"port = ", "vorel-mock.toml: is not TOML: Invalid value"),
+    "binary": (b"\x00\x01", "vorel-mock.toml: is not TOML: "),
+    "not UTF-8": (b"# \xff\xfe", "vorel-mock.toml: is not UTF-8 text: byte 2"),
+    "too deep": (b"port = " + b"[" * 100_000, "vorel-mock.toml: is not TOML: "),
+    "unknown": (b"prot = 1", "vorel-mock.toml: 'prot' is not an option; did you mean port?"),
+    "nothing like it": (b"xyzzy = 1", "vorel-mock.toml: 'xyzzy' is not an option"),
+    "another file": (b'config = "x"', "vorel-mock.toml: 'config' is not an option"),
+    "a table": (b"[serve]\nport = 1", "vorel-mock.toml: 'serve' is a table; options stand at the top of the file"),
+    "a list": (b"port = [1]", "vorel-mock.toml: 'port' must be a whole number"),
+    "a word for a number": (b'port = "1"', "vorel-mock.toml: 'port' must be a whole number"),
+    "true for a number": (b"rate-limit = true", "vorel-mock.toml: 'rate-limit' must be a whole number"),
+    "a fraction": (b"seed = 1.5", "vorel-mock.toml: 'seed' must be a whole number"),
+    "a number for a flag": (b"json-logs = 1", "vorel-mock.toml: 'json-logs' must be true or false"),
+    "a number for a file": (b"contract = 5", "vorel-mock.toml: 'contract' must be text"),
+    "twice": (b"rate-limit = 1\nrate_limit = 2", "vorel-mock.toml: 'rate_limit' stands twice"),
+    "out of range": (b"port = 65536", "Invalid value for 'port' in vorel-mock.toml: 65536 is not in the range"),
+    "a date": (b"clock = 2027-01-01", "Invalid value for 'clock' in vorel-mock.toml: '2027-01-01' has no offset"),
+    "no such contract": (
+        b'contract = "x.json"',
+        "Invalid value for 'contract' in vorel-mock.toml: x.json: no such file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), FILES.values(), ids=FILES)
+def test_a_wrong_member_of_the_file_is_named(content: bytes, words: str) -> None:
+    Path(cli.CONFIG_FILE).write_bytes(content)
+    assert words in error(invoke())
+
+
+def test_a_file_with_a_byte_order_mark_is_read() -> None:
+    Path(cli.CONFIG_FILE).write_bytes(b"\xef\xbb\xbfprot = 1")
+    assert "did you mean port?" in error(invoke())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named() -> None:
+    Path(cli.CONFIG_FILE).write_text("")
+    Path(cli.CONFIG_FILE).chmod(0)
+    assert error(invoke()) == "vorel-mock.toml: cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "file", "wrong"),
+    [
+        (["--port", "-1"], {"VOREL_MOCK_PORT": "-2"}, "port = -3", "'--port': -1 "),
+        ([], {"VOREL_MOCK_PORT": "-2"}, "port = -3", "'VOREL_MOCK_PORT': -2 "),
+        ([], {}, "port = -3", "'port' in vorel-mock.toml: -3 "),
+        ([], {"VOREL_MOCK_CONFIG": "other.toml"}, "port = -3", "'port' in other.toml: -4 "),
+        (["--config", "other.toml"], {"VOREL_MOCK_CONFIG": "no.toml"}, "port = -3", "'port' in other.toml: -4 "),
+    ],
+)
+def test_who_comes_first(arguments: list[str], environment: dict[str, str], file: str, wrong: str) -> None:
+    """Each source holds its own wrong number: the one that is complained of is the one that counts."""
+    Path("other.toml").write_text("port = -4")
+    Path(cli.CONFIG_FILE).write_text(file)
+    assert wrong in error(invoke(*arguments, **environment))
+
+
+def test_each_source_sets_what_the_others_leave(start: type[Started]) -> None:
+    Path(cli.CONFIG_FILE).write_text("seed = 7\nclock = 2027-01-01T00:00:00Z\nrate-limit = 5\njson-logs = true")
+    environment = {**os.environ, "VOREL_MOCK_RATE_LIMIT": "4", "VOREL_MOCK_SEED": "8"}
+    mock = start("--seed", "9", "--rate-limit-headers", "always", env=environment).ready()
+    health = httpx.get(mock.url + "/_mock/health", trust_env=False).json()
+    assert health["seed"] == 9
+    assert health["clock"] == {"now": "2027-01-01T00:00:00.000Z", "frozen": True}
+    assert mock.post().headers["x-ratelimit-limit"] == "4"
+    assert json.loads(mock.lines[0])["seed"] == 9
+
+
+# The document
+
+
+_YAML_BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+
+DOCUMENTS = {
+    "empty": (b"", "is not an OpenAPI document: its top level is not an object"),
+    "a list": (b"[]", "is not an OpenAPI document: its top level is not an object"),
+    "words": (b"hello", "is not an OpenAPI document: its top level is not an object"),
+    "binary": (b"\x00\x01\x02", "is neither JSON nor YAML: "),
+    "not UTF-8": (b"\xff\xfe{}", "is not UTF-8 text"),
+    "half a JSON": (b'{"openapi": ', "is neither JSON nor YAML: Expecting value: line 1"),
+    "half a YAML": (b"a: [", "is neither JSON nor YAML: "),
+    "a Python object": (b"a: !!python/object/apply:os.getcwd []", "is neither JSON nor YAML: could not determine"),
+    "deep JSON": (b'{"a":' * 100_000, "nests too deep"),
+    "deep YAML": (b"[" * 2_000, "nests too deep"),
+    "an alias in its anchor": (b"a: &a [*a]", "nests too deep, or a YAML alias stands within its own anchor"),
+    "few aliases for very much": (_YAML_BOMB.encode(), "holds more than 1000000 values"),
+    "huge": (b" " * (32 * 1024 * 1024 + 1), "is longer than 32 MiB"),
+    "any JSON": (b'{"a": 1}', "is not an OpenAPI 3.1 document: it has no `openapi` member"),
+    "Swagger 2": (b'swagger: "2.0"', "is not an OpenAPI 3.1 document: it has no `openapi` member"),
+    "OpenAPI 3.0": (b"openapi: 3.0.3", "is not an OpenAPI 3.1 document: its `openapi` member says '3.0.3'"),
+    "a number for a version": (b"openapi: 3.1", "is not an OpenAPI 3.1 document: its `openapi` member says 3.1"),
+    "nothing but its version": (b"openapi: 3.1.0", "is not a valid OpenAPI 3.1 document: "),
+    "no operation": (b"openapi: 3.1.0\ninfo: {title: x, version: '1'}\npaths: {}", "declares no operation"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_document_that_cannot_be_served(content: bytes, words: str) -> None:
+    Path("document").write_bytes(content)
+    told = error(invoke("--contract", "document"))
+    assert told.startswith("Invalid value for '--contract': document: ")
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("no-such-file", "no such file"), ("/", "cannot be read: Is a directory"), ("/dev/zero", "is longer than 32 MiB")],
+)
+def test_a_path_that_is_no_document(path: str, words: str) -> None:
+    assert error(invoke("--contract", path)) == f"Invalid value for '--contract': {path}: {words}"
+
+
+def test_another_document_in_yaml_is_served(start: type[Started]) -> None:
+    # A JSON text is YAML too; behind a comment it is nothing but YAML, and a byte order mark may stand before all.
+    Path("other.yaml").write_bytes(b"\xef\xbb\xbf# ours\n" + default_path().read_bytes().replace(b"0.1.0", b"0.2.0"))
+    mock = start("--contract", "other.yaml").ready()
+    assert httpx.get(mock.url + "/_mock/health", trust_env=False).json()["contract"]["version"] == "0.2.0"
+    assert mock.post().status_code == 200
+
+
+# The port
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with server.listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        result = invoke("--port", str(port))
+    assert result.exit_code == 1
+    assert result.output == (
+        f"Error: port {port} on 127.0.0.1 is taken by another program."
+        " Say --port with another one, or --port 0 for any.\n"
+    )
+
+
+@pytest.mark.parametrize("host", ["203.0.113.5", "no-such-host.invalid", "", "a..b", "a" * 300])
+def test_a_host_that_is_not_ours_is_one_line(host: str) -> None:
+    result = invoke("--port", "0", "--host", host)
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        rf"Error: cannot listen on '{re.escape(host)}': .+\."
+        r" Say --host with an address of this machine, such as 127\.0\.0\.1\.\n",
+        result.output,
+    )
+
+
+def test_a_port_that_is_not_allowed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str, port: int) -> socket.socket:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(server, "listen", refuse)
+    result = invoke("--port", "80")
+    assert result.exit_code == 1
+    assert result.output == "Error: port 80 may not be used by this user. Say --port with one above 1023.\n"
+
+
+# The end
+
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+
+
+@SIGNALS
+def test_it_ends_cleanly(start: type[Started], number: int) -> None:
+    mock = start().ready()
+    mock.post()
+    code, out, err = mock.end(number)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "Stopped."
+
+
+@SIGNALS
+def test_it_ends_while_clients_hang_on(start: type[Started], number: int) -> None:
+    mock = start("--rate-limit", "0").ready()
+    head = f"POST {HANDOFF} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+    whole = f"{head}Content-Length: 2\r\n\r\n{{}}".encode()
+    with contextlib.ExitStack() as stack:
+
+        def client(sent: bytes) -> socket.socket:
+            connection = stack.enter_context(socket.create_connection(mock.address, timeout=10))
+            connection.sendall(sent)
+            return connection
+
+        for sent in (b"", b"POST /", whole[:-1], whole):
+            client(sent)
+        waiting = client(f"{head}Prefer: fault=no_answer\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        never_reads = stack.enter_context(socket.socket())
+        never_reads.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full
+        never_reads.settimeout(0.5)
+        never_reads.connect(mock.address)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                never_reads.send(whole * 50)
+        time.sleep(0.3)  # let it take all of this in
+        assert mock.process.stdout is not None
+        mock.process.stdout.close()
+        mock.process.stdout = None
+        code, _, err = mock.end(number)
+        assert (code, err) == (0, "")
+        with contextlib.suppress(ConnectionResetError):
+            assert waiting.recv(100) == b""  # nothing that is no envelope
+
+
+# Its output, and those who do not read it
+
+
+def test_a_reader_that_goes_away_stops_nothing(start: type[Started]) -> None:
+    mock = start().ready()
+    assert mock.process.stdout is not None
+    mock.process.stdout.close()
+    mock.process.stdout = None
+    assert [mock.post().status_code for _ in range(5)] == [200] * 5
+    code, _, err = mock.end()
+    assert (code, err) == (0, "")
+
+
+@SIGNALS
+def test_a_reader_that_does_not_read_stops_nothing(start: type[Started], number: int) -> None:
+    mock = start("--rate-limit", "0").ready()
+    with httpx.Client(trust_env=False) as client:
+        path = "/" + "x" * 2000  # 100 lines are more than any pipe holds
+        assert [client.get(mock.url + path).status_code for _ in range(100)] == [404] * 100
+    mock.process.send_signal(number)
+    assert mock.process.wait(3 + 5) == 0
+    assert mock.process.stderr is not None
+    assert mock.process.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_disk_stops_nothing(start: type[Started]) -> None:
+    port = _free_port()
+    with Path("/dev/full").open("wb") as full:
+        mock = start("--port", str(port), stdout=full)
+    _served_at(mock, port)
+    code, _, err = mock.end()
+    assert (code, err) == (0, "")
+
+
+def test_no_output_at_all(start: type[Started]) -> None:
+    port = _free_port()
+    mock = start("--port", str(port), stdout=None, preexec_fn=lambda: os.close(1))
+    _served_at(mock, port)
+    code, _, err = mock.end()
+    assert (code, err) == (0, "")
+
+
+def test_an_output_that_cannot_say_everything(start: type[Started]) -> None:
+    mock = start(env={**os.environ, "PYTHONIOENCODING": "ascii"}).ready()
+    mock.post("/é")
+    mock.post("/afterwards")
+    _, out, err = mock.end()
+    assert err == ""
+    assert "POST /\\xe9 404" in out
+    assert "POST /afterwards 404" in out
+
+
+def _free_port() -> int:
+    with server.listen("127.0.0.1", 0) as sock:
+        return int(sock.getsockname()[1])
+
+
+def _served_at(mock: Started, port: int) -> None:
+    """Wait for a mock that cannot say that it is ready, and have it answer a few requests."""
+    mock.url = f"http://127.0.0.1:{port}"
+    end = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(httpx.ConnectError):
+            assert [mock.post().status_code for _ in range(3)] == [200] * 3
+            return
+        assert mock.process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
