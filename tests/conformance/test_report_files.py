@@ -107,10 +107,10 @@ def test_schema_misses_what_is_not_there(name: str) -> None:
 
 # What junit-10.xsd of Jenkins' xUnit plugin allows, for the elements that we use.
 JUNIT = {
-    "testsuites": ({"name", "time", "tests", "failures", "errors", "disabled"}, {"testsuite"}),
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
     "testsuite": (
         {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package"}
-        | {"file", "log", "url", "version"},
+        | {"file", "log", "url"},
         {"testsuite", "properties", "testcase", "system-out", "system-err"},
     ),
     "properties": (set(), {"property"}),
