@@ -48,14 +48,14 @@ def requests_of(running: Running, seed: int, monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(Client, "send", listen)
-        certify(running, seed=seed, workers=1)
+        # Without the bursts: whether one has to be repeated depends on the clock.
+        certify(running, seed=seed, workers=1, clauses=("envelope", "auth", "tenancy", "handoff", "crm", "fuzz"))
     return sent
 
 
 def test_the_same_seed_sends_the_same_requests(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, other = (requests_of(server(), seed, monkeypatch) for seed in (7, 7, 8))
-    # When a burst is due depends on the clock, so that only the order of tests may differ, never what they send.
-    assert Counter(one) == Counter(two)
+    assert one == two
     assert Counter(one) != Counter(other)
 
 
