@@ -104,7 +104,7 @@ class Exchange:
     def wait_s(self) -> float | None:
         """Retry-After in seconds, or None when it is not there or no integer."""
         value = self.header("Retry-After") or ""
-        return float(value) if re.fullmatch("[0-9]{1,9}", value) else None
+        return float(value) if re.fullmatch("[0-9]{1,18}", value) else None
 
 
 def resolve(text: str, target: Target, seed: int) -> str:
@@ -142,12 +142,19 @@ class Pacer:
         self._sent: dict[str, deque[float]] = {}
         self._parked: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._together = False
         self._share = max(1, int(target.limit * SHARE_OF_LIMIT))
+
+    def one_allowance(self) -> None:
+        """Treat all keys as one from here on: the target gives them one allowance together."""
+        with self._lock:
+            self._together = True
+            self._interval = max(self._interval, self._target.window_s / self._share)
 
     def park(self, key: str, seconds: float) -> None:
         """Leave a key alone for a while: it was told to."""
         with self._lock:
-            self._parked[key] = self._clock() + min(seconds, self._target.window_s + 1)
+            self._parked["all" if self._together else key] = self._clock() + min(seconds, self._target.window_s + 1)
 
     def ready_in(self, key: str) -> float:
         """Seconds until a parked key may be used again; 0 for any other."""
@@ -155,6 +162,7 @@ class Pacer:
 
     def wait(self, key: str | None, *, unpaced: bool) -> None:
         """Sleep until a request on `key` may go out, and count it. `unpaced` is for the burst alone."""
+        key = "all" if key and self._together else key
         while True:
             with self._lock:
                 now = self._clock()

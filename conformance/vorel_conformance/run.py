@@ -223,12 +223,14 @@ def try_again(session: Session, tests: dict[str, Test], options: Options) -> Non
             if options.again < 1:
                 continue
             if exchange is not None and _alone(session, violation):
-                failed = 1
+                failed = count = 1
                 for _ in range(options.again):
                     again = session.client.send(exchange.request)
                     checks = session.judge(again, violation.test, violation.expectation)
-                    failed += any(not check.ok and check.clause == record.clause.id for check in checks)
-                count = 1 + options.again
+                    asked = [check for check in checks if check.clause == record.clause.id]
+                    # An answer of another kind says nothing: a 429 does not come again just because one asks again.
+                    count += bool(asked)
+                    failed += any(not check.ok for check in asked)
             else:
                 # A burst takes a window, and repeats itself where it is in doubt.
                 if violation.test not in tests or violation.test in ("test_burst", "test_recovery"):

@@ -64,7 +64,7 @@ class Target:
     @property
     def host(self) -> str:
         """The host name of the base URL."""
-        return urlsplit(self.base_url).hostname or ""
+        return (urlsplit(self.base_url).hostname or "").rstrip(".")
 
     @property
     def is_loopback(self) -> bool:

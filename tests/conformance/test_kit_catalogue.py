@@ -61,8 +61,8 @@ def test_each_test_sends_what_the_plan_says() -> None:
 
 def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> None:
     with serve(limit=20, window=2.0) as server:
-        keys = {"full": server.profile["keys"]["full"]}  # type: ignore[index] - a profile is JSON
-        target = from_profile({"keys": keys}, server.base_url)
+        full = from_profile(server.profile, server.base_url).full
+        target = from_profile({"keys": {"full": full}}, server.base_url)
         options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
         report = run.run(server.base_url, target=target, options=options)
         planned = run.plan(target, options)["requests"]

@@ -35,7 +35,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(key=keys, before=before_it, after=st.sampled_from(["", " ", '"', "&x", ".", "%20", "\\n"]))
 def test_spelling(spelling: str, key: str, before: str, after: str) -> None:
     spelled = SPELLINGS[spelling](key)
@@ -44,7 +44,7 @@ def test_spelling(spelling: str, key: str, before: str, after: str) -> None:
         assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), PLACEHOLDER)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(key=keys, before=st.binary(max_size=7), after=st.binary(max_size=7), url_safe=st.booleans())
 def test_base64_at_every_alignment(key: str, before: bytes, after: bytes, url_safe: bool) -> None:
     encode = base64.urlsafe_b64encode if url_safe else base64.b64encode
@@ -56,7 +56,7 @@ def test_base64_at_every_alignment(key: str, before: bytes, after: bytes, url_sa
         assert len(found) - len(PLACEHOLDER) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(key=keys, length=st.integers(22, 58))
 def test_prefix_of_a_known_key_and_more(key: str, length: int) -> None:
     part = key[:length]
@@ -64,7 +64,7 @@ def test_prefix_of_a_known_key_and_more(key: str, length: int) -> None:
     assert redactor([])(part) == (part if length < 58 else PLACEHOLDER)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(key=keys)
 def test_rest_of_a_known_key(key: str) -> None:
     assert redactor([key])(f"...{key[22:]}") == f"...{PLACEHOLDER}"
@@ -78,7 +78,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(value=json_values)
 def test_all_else_stays_and_twice_is_once(value: object) -> None:
     redact = redactor([KEY])

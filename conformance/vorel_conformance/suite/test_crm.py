@@ -41,6 +41,7 @@ FREE_FIELDS: dict[str, dict[str, Any]] = {
     },
     "nested 30 deep": {"deep": nested(30)},
     "300 names": {f"field_{n}": n for n in range(300)},
+    "1000 names": {f"f{n}": "" for n in range(1000)},
     "a long value": {"note": "x" * 20_000},
     "international names and values": {
         "\u540d\u524d": "\u6f22\u5b57",

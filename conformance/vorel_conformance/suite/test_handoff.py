@@ -130,7 +130,7 @@ def _length(probe: Probe, member: str) -> None:
         probe.expect(clause, f"{member}: {name}", request, {400}, field=member)
 
 
-@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 3)))
+@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 4)))
 def test_characters_of_reason_and_summary(probe: Probe) -> None:
     if not probe.has("own", "handoff.characters"):
         return
@@ -146,6 +146,10 @@ def test_characters_of_reason_and_summary(probe: Probe) -> None:
             request = probe.request(probe.handoff, probe.note(**{member: COMBINED * count}))
             label = f"{member} of {2 * count} characters, each second one combining"
             probe.expect("handoff.characters", label, request, {status}, field=member)
+        lines = probe.note(**{member: "two\nlines\tand\r\na \u0001 \u007f \u2028"})
+        probe.expect(
+            "handoff.characters", f"{member} with control characters", probe.request(probe.handoff, lines), {200}
+        )
         other = next(each for each in MEMBERS if each != member)
         escaped = strict_dumps({other: "vorel-conformance", member: "HERE"}).replace(b"HERE", ESCAPED * longest)
         label = f"{member} of {longest} astral characters as escapes"

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 from typing import Any
 
-from .server import ABSENT, Answer, RefusedError, Reply, Tally, Variant, Visit, encode
+from .server import ABSENT, Answer, RefusedError, Reply, Tally, Variant, Visit, encode, walk
 
 
 @dataclass(frozen=True)
 class Reading(Variant):
-    """A server that keeps every sentence of the contract, its own way."""
+    """A server that keeps every sentence of the contract, its own way.
+
+    `warns` names the clauses that may warn: those that are not MUST, and ask for what the contract leaves open.
+    """
+
+    warns: tuple[str, ...] = ()
 
 
 def _steps(*names: str) -> dict[str, Any]:
@@ -193,17 +198,12 @@ def _no_duplicates(was: Any, v: Visit) -> Any:
     return value
 
 
-def _depth(value: Any) -> int:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, inside), default=0)
-
-
 def _at_most(size: int, depth: int) -> Any:
     def parse(was: Any, v: Visit) -> Any:
         if len(v.request.body) > size:
             raise RefusedError(400, f"body: longer than {size} bytes")
         value = was(v)
-        if _depth(value) > depth:
+        if max(at for at, _ in walk(value)) > depth:
             raise RefusedError(400, f"body: nested deeper than {depth}")
         return value
 
@@ -211,20 +211,16 @@ def _at_most(size: int, depth: int) -> Any:
 
 
 def _any_json(was: Any, v: Visit) -> Any:
-    """Python's own reading: a lone surrogate is let through."""
+    """A lone surrogate is let through, what else is no JSON is not."""
     try:
-        return json.loads(v.request.body.decode("utf-8"))
+        return json.loads(v.request.body.decode("utf-8"), parse_constant=lambda name: _raise(ValueError(name)))
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "body: not JSON") from error
 
 
 def _any_error(was: Any, v: Visit) -> str | None:
-    """jsonschema-rs takes no lone surrogates: look at the rest."""
-    if isinstance(v.value, dict):
-        clean = json.loads(
-            json.dumps(v.value).replace("\\ud8", "\\u00").replace("\\udc", "\\u00").replace("\\udf", "\\u00")
-        )
-        v.value = clean
+    """jsonschema-rs takes no lone surrogates: judge a question mark in their place."""
+    v.value = json.loads(json.dumps(v.value, ensure_ascii=False).encode("utf-8", "replace"))
     result: str | None = was(v)
     return result
 
@@ -349,8 +345,8 @@ READINGS: tuple[Reading, ...] = (
         },
     ),
     Reading(
-        "write_implies_nothing",
-        "A 403 names the scope that is missing.",
+        "scope_named",
+        "A 403 says more than it must.",
         {
             "allowed": lambda was, v: was(v) or _raise(RefusedError(403, f"Each key for {v.name} needs a scope.")),
         },
@@ -386,16 +382,24 @@ READINGS: tuple[Reading, ...] = (
             "answer": _on_other_method(404, {"error": {"code": "not_found", "message": "There is nothing here."}}, {}),
         },
     ),
-    Reading("other_method_bare_405", "A router in front answers 405 without a body.", {"encode": _bare_405}),
+    Reading(
+        "other_method_bare_405",
+        "A router in front answers 405 without a body.",
+        {"encode": _bare_405},
+        warns=("envelope.other-methods",),
+    ),
     Reading(
         "unknown_path_html",
         "A gateway in front answers paths outside of the API in HTML.",
         {"encode": _html_at_unknown_path},
+        warns=("envelope.other-methods",),
     ),
     # The answer on the wire.
     Reading("charset", "The media type carries a charset.", _media_type("application/json; charset=utf-8")),
     Reading(
-        "charset_quoted", "The charset is quoted, without a space.", _media_type('application/json;charset="UTF-8"')
+        "charset_quoted",
+        "The charset is quoted, without a space.",
+        _media_type('application/json;charset="UTF-8"'),
     ),
     Reading("media_type_capitals", "The media type is written in another case.", _media_type("Application/JSON")),
     Reading("header_names_lower", "Header names in lower case.", {"encode": _names(str.lower)}),
@@ -418,7 +422,7 @@ READINGS: tuple[Reading, ...] = (
             ),
         },
     ),
-    Reading("no_date", "No Date and no Server header.", wire={"date_header": False, "server_header": False}),
+    Reading("no_date", "No Date header.", date=False),
     Reading(
         "pretty_json",
         "JSON with line breaks and indentation, keys sorted.",
@@ -540,6 +544,7 @@ READINGS: tuple[Reading, ...] = (
         "no_idempotency",
         "Each write makes a record: the document never says what idempotency_key does.",
         {"crm": lambda was, v: _forget(was, v)},
+        warns=("crm.replay",),
     ),
     Reading(
         "idempotency_by_key_alone",

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
@@ -233,7 +234,7 @@ def limit_headers(v: Visit) -> dict[str, str]:
     return {
         "Retry-After": str(max(1, math.ceil(v.tally.ends - v.now))),
         "X-RateLimit-Limit": str(v.server.limit),
-        "X-RateLimit-Remaining": str(max(0, v.server.limit - v.tally.count)),
+        "X-RateLimit-Remaining": str(max(0, v.server.hooks.limit(v) - v.tally.count)),
         "X-RateLimit-Reset": str(math.ceil(v.tally.ends)),
     }
 
@@ -264,6 +265,18 @@ def parse(v: Visit) -> Any:
     except (ValueError, RecursionError) as error:
         raise RefusedError(400, "body: not JSON in UTF-8, or nested too deeply") from error
     return value
+
+
+def walk(value: Any) -> Iterator[tuple[int, Any]]:
+    """Every value and every name in a JSON value, with how deep it lies (the value itself lies at 1)."""
+    todo = [(1, value)]
+    while todo:
+        depth, value = todo.pop()
+        yield depth, value
+        if isinstance(value, dict):
+            todo += [(depth + 1, each) for pair in value.items() for each in pair]
+        elif isinstance(value, list):
+            todo += [(depth + 1, each) for each in value]
 
 
 def find_body_error(v: Visit) -> str | None:
@@ -354,7 +367,7 @@ class Variant:
     id: str
     sentence: str
     changes: Mapping[str, Change] = field(default_factory=dict)
-    wire: Mapping[str, Any] = field(default_factory=dict)  # settings of uvicorn
+    date: bool = True  # whether answers carry Date
 
     def __post_init__(self) -> None:
         unknown = set(self.changes) - {f.name for f in fields(Hooks)}
@@ -376,6 +389,7 @@ class Server:
     hooks: Hooks
     limit: int
     window: float
+    date: bool = True
     windows: dict[str, Tally] = field(default_factory=dict)
     records: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     notes: dict[Any, Any] = field(default_factory=dict)
@@ -416,6 +430,9 @@ class Server:
         query = scope["query_string"].decode("latin-1")
         reply = self.respond(Request(scope["method"], scope["path"], query, headers, body))
         named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        if self.date:
+            # uvicorn's own is as old as its last tick, which is seconds on a busy machine.
+            named.append((b"Date", formatdate(usegmt=True).encode()))
         if not any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in named):
             named.append((b"Content-Length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": named})
@@ -446,16 +463,23 @@ def serve(
     `limit` requests of each key in `window` seconds. The result carries the base URL and the target profile.
     """
     hooks = Hooks()
-    wire: dict[str, Any] = {}
     for variant in (reading, fault):
         if variant:
             hooks = variant.apply(hooks)
-            wire |= dict(variant.wire)
     world = make_world(full_keys, burst_keys)
-    server = Server(world, hooks, limit, window)
-    settings: dict[str, Any] = {"log_level": "critical", "access_log": False, "lifespan": "off", "ws": "none"}
+    server = Server(world, hooks, limit, window, date=all(variant.date for variant in (reading, fault) if variant))
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    web = uvicorn.Server(uvicorn.Config(server, timeout_keep_alive=60, **settings | wire))
+    config = uvicorn.Config(
+        server,
+        lifespan="off",
+        ws="none",
+        log_level="critical",
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        timeout_keep_alive=60,
+    )
+    web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

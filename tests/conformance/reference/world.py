@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 ALL_SCOPES = frozenset(
     {"read", "leads:write", "appointments:write", "offerings:write", "conversations:write", "crm:write"}
@@ -38,7 +39,7 @@ class World:
 
     keys: dict[str, Key]
     leads: dict[str, Lead]
-    profile: dict[str, object]
+    profile: dict[str, Any]
 
 
 def token(name: str) -> str:
@@ -68,7 +69,7 @@ def make_world(full: int = 40, burst: int = 4) -> World:
         keys.append(Key(token(name), tenant, scopes, revoked, trouble))
         return keys[-1].token
 
-    profile = {
+    profile: dict[str, Any] = {
         "keys": {
             "full": [issue(f"full {n}") for n in range(full)],
             "burst": [issue(f"burst {n}") for n in range(burst)],

@@ -61,7 +61,7 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "ok_missing_in_failure",
         "A soft failure has no `ok`.",
         "crm.ok",
-        also="crm.soft-failure",
+        also="crm.soft-failure crm.soft-failure-name",
         crm=lambda was, v: {k: m for k, m in was(v).items() if k != "ok" or m is True},
     ),
     fault(
@@ -146,17 +146,10 @@ CRM_FAULTS: tuple[Fault, ...] = (
     fault(
         "soft_failure_502",
         "A soft failure is a 502.",
-        "crm.soft-failure-status",
-        also="fuzz.no-server-error envelope.declared-status",
+        "fuzz.no-server-error",
+        also="crm.soft-failure-status envelope.declared-status",
         crm=trouble_as_status(502),
         refuse=other_status(502, 502),
-    ),
-    fault(
-        "soft_failure_401",
-        "A CRM that refuses its credentials is a 401.",
-        "crm.soft-failure-status",
-        also="auth.accepts-valid",
-        crm=lambda was, v: trouble_as_status(401)(was, v) if v.caller.trouble == "auth_failed" else was(v),
     ),
     fault(
         "soft_failure_429",
@@ -351,7 +344,7 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "key_ascii",
         "An idempotency_key outside of ASCII is refused.",
         "crm.characters",
-        also=FUZZ_VALID,
+        also=f"{FUZZ_VALID} crm.key-length",
         body_error=refuses(CRM, "idempotency_key", lambda b: not b["idempotency_key"].isascii()),
     ),
     fault(

@@ -8,7 +8,7 @@ from dataclasses import replace as change
 from typing import Any
 
 from ..contract import CRM, HANDOFF
-from ..server import Change, RefusedError, Visit
+from ..server import Change, RefusedError, Visit, walk
 from .parts import (
     BODY_CLAUSES,
     FUZZ_INVALID,
@@ -19,6 +19,7 @@ from .parts import (
     other_lead,
     refuses,
     refusing,
+    tolerates,
 )
 
 
@@ -45,19 +46,11 @@ def crash_on_bytes(on: Callable[[bytes], bool]) -> Change:
 
 def strings(value: Any) -> list[str]:
     """Every string in a JSON value, names of members too."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for name, member in value.items() for text in (name, *strings(member))]
-    return [text for item in value for text in strings(item)] if isinstance(value, list) else []
+    return [each for _, each in walk(value) if isinstance(each, str)]
 
 
 def numbers(value: Any) -> list[float]:
-    if isinstance(value, dict):
-        return numbers(list(value.values()))
-    if isinstance(value, list):
-        return [number for item in value for number in numbers(item)]
-    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+    return [each for _, each in walk(value) if isinstance(each, int | float) and not isinstance(each, bool)]
 
 
 def now_and_then(every: int, broken: Callable[[Any], Any], what: str = "now and then") -> Change:
@@ -82,20 +75,21 @@ def or_else(was: Any, v: Visit, otherwise: Any) -> Any:
 
 def first_value(was: Any, v: Visit) -> Any:
     try:
-        return json.JSONDecoder().raw_decode(v.request.body.decode("utf-8").lstrip())[0]
+        _, end = json.JSONDecoder().raw_decode(text := v.request.body.decode("utf-8").lstrip())
+        v.request = change(v.request, body=text[:end].encode())
     except (ValueError, RecursionError):
-        return was(v)
+        pass
+    return was(v)
 
 
 def with_nan(was: Any, v: Visit) -> Any:
+    """For `parse`: what Python takes for JSON."""
     try:
         return was(v)
     except RefusedError:
-        return (
-            json.loads(v.request.body.replace(b"-Infinity", b"0").replace(b"Infinity", b"0").replace(b"NaN", b"0"))
-            if b"N" in v.request.body or b"I" in v.request.body
-            else was(v)
-        )
+        text = v.request.body.decode("utf-8", "replace").replace("-Infinity", "0").replace("Infinity", "0")
+        v.request = change(v.request, body=text.replace("NaN", "0").encode())
+        return was(v)
 
 
 def as_latin_1(was: Any, v: Visit) -> Any:
@@ -118,6 +112,11 @@ def has_lone_surrogate(body: bytes) -> bool:
         return any("\ud800" <= c <= "\udfff" for text in strings(json.loads(body)) for c in text)
     except (ValueError, RecursionError):
         return False
+
+
+def without_reason(body: Any) -> Any:
+    both = isinstance(body, dict) and "summary" in body
+    return {name: member for name, member in body.items() if name != "reason"} if both else body
 
 
 def two_errors(was: Any, v: Visit) -> Any:
@@ -303,6 +302,13 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
         body_error=refuses(HANDOFF, "summary", lambda b: "\n" in b.get("summary", "")),
     ),
     fault(
+        "reason_beside_summary",
+        "Beside a `summary`, `reason` may be anything.",
+        FUZZ_INVALID,
+        also="handoff.types handoff.reason-length handoff.characters envelope.names-field",
+        body_error=tolerates(HANDOFF, without_reason),
+    ),
+    fault(
         "two_errors_pass",
         "A write with two wrong members is accepted.",
         "fuzz.invalid-refused",
@@ -326,7 +332,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
         "flaky_ok",
         "Each seventh CRM answer has `ok` as a string.",
         "crm.ok",
-        also="crm.success crm.soft-failure",
+        also="crm.success crm.soft-failure crm.soft-failure-name",
         crm=now_and_then(7, lambda a: {**a, "ok": str(a["ok"]).lower()}),
     ),
     fault(

@@ -13,6 +13,7 @@ from .parts import (
     FUZZ_INVALID,
     FUZZ_VALID,
     HANDOFF_SERVED,
+    OTHER_BODIES,
     Fault,
     always,
     cut,
@@ -175,11 +176,18 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         "handoff.canonical-id",
         handoff=lambda was, v: {**was(v), "lead_id": v.lead_id},
     ),
-    fault("body_needed", "A handoff without a body is a 400.", "handoff.body-optional", body_required=always(True)),
+    fault(
+        "body_needed",
+        "A handoff without a body is a 400.",
+        "handoff.body-optional",
+        also="tenancy.unknown-lead tenancy.foreign-lead handoff.repost",
+        body_required=always(True),
+    ),
     fault(
         "media_type_without_body",
         "A handoff without a body and without a Content-Type is a 400.",
         "handoff.body-optional",
+        also="tenancy.unknown-lead tenancy.foreign-lead handoff.repost",
         has_body=lambda was, v: (
             was(v)
             or (
@@ -193,21 +201,23 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         "empty_object_refused",
         "`{}` is refused.",
         "handoff.fields-optional",
-        also=f"{FUZZ_VALID} handoff.repost",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} handoff.repost",
         body_error=refuses(HANDOFF, "body", lambda b: b == {}),
     ),
     fault(
         "reason_needed",
         "A body without `reason` is refused.",
         "handoff.fields-optional",
-        also=f"{FUZZ_VALID} handoff.summary-length handoff.characters body.unknown-members handoff.repost",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} "
+        "handoff.summary-length handoff.characters body.unknown-members handoff.repost",
         body_error=refuses(HANDOFF, "reason", lambda b: "reason" not in b),
     ),
     fault(
         "summary_needed",
         "A body without `summary` is refused.",
         "handoff.fields-optional",
-        also=f"{FUZZ_VALID} handoff.reason-length handoff.characters body.unknown-members handoff.repost",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} "
+        "handoff.reason-length handoff.characters body.unknown-members handoff.repost",
         body_error=refuses(HANDOFF, "summary", lambda b: "summary" not in b),
     ),
     fault(
@@ -368,8 +378,8 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     fault(
         "malformed_id_422",
         "A malformed id is a 422.",
-        "handoff.malformed-id",
-        also="envelope.declared-status",
+        "envelope.declared-status",
+        also="handoff.malformed-id",
         well_formed_id=lambda was, v: was(v) or refusing(422, "id: not a UUID")(v, None),
         refuse=other_status(422, 422),
     ),
@@ -380,15 +390,6 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         also=f"{HANDOFF_SERVED} envelope.declared-status handoff.fresh-id handoff.same-conversation",
         handoff=repost(refusing(409, "Already handed off.")),
         refuse=other_status(409, 409),
-    ),
-    fault(
-        "repost_404",
-        "After three handoffs a lead is gone.",
-        "handoff.repost",
-        also=f"{HANDOFF_SERVED} handoff.fresh-id handoff.same-conversation",
-        handoff=lambda was, v: (
-            refusing(404, "There is no such lead.")(v, None) if v.once_more(v.lead_id.lower()) > 3 else was(v)
-        ),
     ),
     fault(
         "repost_same_id",

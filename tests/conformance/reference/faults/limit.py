@@ -96,8 +96,8 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     fault(
         "handoff_not_limited",
         "Handoffs do not count.",
-        "limit.every-operation",
-        also="limit.enforced",
+        "limit.enforced",
+        also="limit.every-operation",
         tally=free(HANDOFF),
     ),
     fault(
@@ -105,7 +105,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         "All keys of a tenant share the limit.",
         "limit.per-key",
         also="limit.not-before limit.every-operation limit.recovers limit.window",
-        bucket=lambda was, v: v.caller.tenant if v.number <= 3 * v.server.limit else was(v),
+        bucket=lambda was, v: v.caller.tenant,
     ),
     fault(
         "refused_key_takes_all",
@@ -253,18 +253,20 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         limit_headers=limit_header("X-RateLimit-Reset", lambda v, h: "2026-11-23T12:00:00Z"),
     ),
     fault(
+        "window_double",
+        "The window is twice as long.",
+        "limit.window",
+        also="limit.reset limit.retry-after limit.recovers",
+        window=6.0,
+        tally=by_window(lambda v: v.server.window * 2),
+    ),
+    fault(
         "window_half",
         "The window is half as long.",
         "limit.window",
         also="limit.enforced",
+        window=10.0,
         tally=by_window(lambda v: v.server.window / 2),
-    ),
-    fault(
-        "window_double",
-        "The window is twice as long.",
-        "limit.window",
-        also="limit.retry-after limit.recovers",
-        tally=by_window(lambda v: v.server.window * 2),
     ),
     fault(
         "window_never_ends",

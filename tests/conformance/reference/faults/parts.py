@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 from typing import Any
 
-from ..server import Answer, Change, RefusedError, Tally, Variant, Visit
+from ..server import Answer, Change, RefusedError, Tally, Variant, Visit, walk
 
 BODY_CLAUSES = "handoff.body-object crm.body-required"
 FUZZ_VALID = "fuzz.valid-accepted"
@@ -19,6 +19,8 @@ HANDOFF_SERVED = (
     "handoff.fields-optional handoff.reason-length handoff.summary-length handoff.characters"
 )
 CRM_SERVED = f"{_ALWAYS_SERVED} crm.objects crm.key-length crm.characters crm.fields-free crm.replay crm.distinct"
+# The clauses that send a handoff without a member, or without any, beside what they ask.
+OTHER_BODIES = "tenancy.unknown-lead tenancy.foreign-lead envelope.names-field"
 BAD_BODY_400 = (
     f"{FUZZ_INVALID} {BODY_CLAUSES} envelope.names-field envelope.wrong-media-type handoff.reason-length "
     "handoff.summary-length handoff.characters handoff.types handoff.malformed-id crm.object-enum crm.required "
@@ -32,10 +34,11 @@ class Fault(Variant):
 
     clauses: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    window: float = 0.0  # of the limiter, in seconds, where the proof's usual one is too short to tell
 
 
-def fault(name: str, sentence: str, clauses: str, *, also: str = "", **changes: Change) -> Fault:
-    return Fault(name, sentence, changes, clauses=tuple(clauses.split()), also=tuple(also.split()))
+def fault(name: str, sentence: str, clauses: str, *, also: str = "", window: float = 0.0, **changes: Change) -> Fault:
+    return Fault(name, sentence, changes, clauses=tuple(clauses.split()), also=tuple(also.split()), window=window)
 
 
 def always(value: Any) -> Change:
@@ -122,8 +125,7 @@ def utf16(text: str) -> int:
 
 
 def depth(value: Any) -> int:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(depth, inside), default=0)
+    return max(depth for depth, _ in walk(value))
 
 
 def no_header(v: Visit) -> bool:
