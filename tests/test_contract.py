@@ -321,3 +321,36 @@ def test_a_document_that_cannot_be_read(tmp_path: Path) -> None:
     for path, said in ((tmp_path, "cannot be read: Is a directory"), (tmp_path / "none", "no such file")):
         with pytest.raises(ContractError, match=f"^{said}$"):
             contract.load(path)
+
+
+def _without_member(document: Json) -> None:
+    document["components"]["schemas"]["CrmCreateRecordBody"]["required"].remove("fields")
+
+
+def _with_optional_body(document: Json) -> None:
+    document["paths"][CREATE]["post"]["requestBody"]["required"] = False
+
+
+def _with_another_parameter(document: Json) -> None:
+    item = document["paths"].pop(HANDOFF)
+    item["post"]["parameters"][0]["name"] = "lead"
+    document["paths"][HANDOFF.replace("{id}", "{lead}")] = item
+
+
+def _without_security(document: Json) -> None:
+    document["paths"][HANDOFF]["post"]["security"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without_member, "createCrmRecord: the mock needs a body in which fields is required"),
+        (_with_optional_body, "createCrmRecord: the mock needs a body in which object, fields, idempotency_key"),
+        (_with_another_parameter, "handoffLead: the mock needs the path parameter 'id'"),
+        (_without_security, "handoffLead: the mock needs a key to know the tenant"),
+    ],
+)
+def test_a_document_that_the_handlers_do_not_fit_is_refused_at_start(
+    tmp_path: Path, change: Callable[[Json], object], words: str
+) -> None:
+    assert words in _refused(tmp_path, json.dumps(_changed(change)))
