@@ -18,11 +18,17 @@ class App:
         self._api: ASGIApp = mock.api
         if mock.settings.cors_origins:
             self._api = _with_cors(mock.api, mock.settings.cors_origins)
-        self._control = Guard(build_control(mock), mock.contract, mock.control_token)
+        control, self._end_control = build_control(mock)
+        self._control = Guard(control, mock.contract, mock.control_token)
 
     async def start(self) -> None:
         """Do what would otherwise make the first request wait."""
         await self.mock.api.start()
+
+    def stop(self) -> None:
+        """End what runs beside the requests: the control plane's threads, and the webhooks'."""
+        self._end_control()
+        self.mock.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -42,7 +48,7 @@ class App:
                 await self.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self.mock.stop()
+                self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

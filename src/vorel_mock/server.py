@@ -369,7 +369,7 @@ def base_url(sock: socket.socket) -> str:
 def make(app: App, on_ready: Callable[[], None] = lambda: None) -> Server:
     """A server for `app`; run it with `server.run(sockets=[listen(…)])`."""
     # The words of the libraries underneath reach nobody: the mock says what there is to say.
-    for library in ("uvicorn", "connexion", "asyncio"):
+    for library in ("uvicorn", "connexion"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
@@ -390,6 +390,9 @@ def make(app: App, on_ready: Callable[[], None] = lambda: None) -> Server:
 
 def run(app: App, sock: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve `app` on `sock` until the process is told to end, by Ctrl-C or by SIGTERM."""
+
+    # Not in `make`: in a test, the loop's words may be about the program that is tested.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
     def ready() -> None:
         # What is there now stays: the collector need not walk it. And it comes seldom, because histories are long:

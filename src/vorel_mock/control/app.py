@@ -3,6 +3,8 @@
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,9 +26,12 @@ logger = logging.getLogger("vorel_mock")
 PREFIX = "/_mock"
 DOCUMENT = Path(__file__).parent / "openapi.yaml"
 
+#: Requests that are handled at once. Many, because whoever waits for a delivery keeps one for as long as it waits.
+WORKERS = 256
 
-def build(mock: Mock) -> ASGIApp:
-    """The ASGI application that answers below /_mock."""
+
+def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
+    """The ASGI application that answers below /_mock, and what ends its threads."""
     app = FlaskApp(
         "vorel_mock.control",
         specification_dir=str(DOCUMENT.parent),
@@ -57,7 +62,9 @@ def build(mock: Mock) -> ASGIApp:
             },
         )
     )
-    return cast(ASGIApp, app)
+    workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
+    app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
+    return cast(ASGIApp, app), partial(workers.shutdown, wait=False, cancel_futures=True)
 
 
 class _Parameters(ParameterValidator):

@@ -1,1 +1,62 @@
-"""The mock in a test: in process without a socket, or on a port of its own."""
+"""The mock in a test, through three doors: a server of its own, in process, a pytest fixture.
+
+The names are imported when they are used, so that a test run that loads the pytest plugin and uses none of it pays
+nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vorel_mock.testing.client import Control
+    from vorel_mock.testing.connection import ControlError
+    from vorel_mock.testing.in_process import InProcessMock
+    from vorel_mock.testing.receiver import Receiver
+    from vorel_mock.testing.server import MockServer
+    from vorel_mock.testing.tenant import Tenant
+    from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
+    from vorel_mock.testing.world import Clock, Faults, Requests, Subscription, Webhooks
+
+_MODULES = {
+    "Clock": "world",
+    "Control": "client",
+    "Faults": "world",
+    "Requests": "world",
+    "Subscription": "world",
+    "Tenant": "tenant",
+    "Webhooks": "world",
+    "ControlError": "connection",
+    "InProcessMock": "in_process",
+    "Receiver": "receiver",
+    "MockServer": "server",
+    "AsyncMockTransport": "transport",
+    "MockTransport": "transport",
+}
+
+__all__ = [
+    "AsyncMockTransport",
+    "Clock",
+    "Control",
+    "ControlError",
+    "Faults",
+    "InProcessMock",
+    "MockServer",
+    "MockTransport",
+    "Receiver",
+    "Requests",
+    "Subscription",
+    "Tenant",
+    "Webhooks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

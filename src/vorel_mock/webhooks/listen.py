@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from vorel_mock.webhooks import signature
 
@@ -21,6 +21,17 @@ MAX_BODY = 1024 * 1024
 READ_TIMEOUT = 30
 #: Event ids that are remembered, to tell a second arrival from a first.
 _MAX_SEEN = 10_000
+
+
+class Consumer(Protocol):
+    """Who a server hands webhooks to."""
+
+    delay: float
+    """Seconds before the answer."""
+
+    def take(self, path: str, body: bytes, header: str | None) -> int:
+        """Do with a webhook and its signature (`header`) what is to be done; the status to answer with."""
+        ...
 
 
 @dataclass(slots=True)
@@ -79,9 +90,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def serve(listener: Listener, host: str, port: int) -> ThreadingHTTPServer:
-    """A server that hands webhooks to `listener`; port 0 picks one. Run `serve_forever`. OSError if taken."""
-    return _Server((host, port), type("Handler", (_Handler,), {"listener": listener}))
+def serve(consumer: Consumer, host: str, port: int) -> ThreadingHTTPServer:
+    """A server that hands webhooks to `consumer`; port 0 picks one. Run `serve_forever`. OSError if taken."""
+    return _Server((host, port), type("Handler", (_Handler,), {"consumer": consumer}))
 
 
 class _Server(ThreadingHTTPServer):
@@ -100,7 +111,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    listener: Listener
+    consumer: Consumer
     timeout = READ_TIMEOUT
 
     def do_POST(self) -> None:
@@ -112,8 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
-                status = self.listener.take(self.path, body, self.headers.get(signature.HEADER))
-                time.sleep(self.listener.delay)
+                status = self.consumer.take(self.path, body, self.headers.get(signature.HEADER))
+                time.sleep(self.consumer.delay)
                 self._answer(status, "")
 
     def do_GET(self) -> None:

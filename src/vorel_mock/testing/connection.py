@@ -1,0 +1,142 @@
+"""The road from a test to the control plane, and what comes back along it when something is wrong."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from vorel_mock.redaction import redact
+
+Json = dict[str, Any]
+Rows = list[Json]
+
+#: Seconds, or a text such as 61s, 2h, 1h30m or 500ms.
+Duration = str | float | timedelta
+
+_PREFIX = "/_mock"
+#: Seconds that the mock has for an answer that it need not wait for.
+_TIMEOUT = 30.0
+
+
+class ControlError(Exception):
+    """The control plane refused, or nothing that is one answered. Holds no key.
+
+    `status` is that of the answer, None when there was none; `code` and `message` are the envelope's, or `unreachable`
+    and `not_a_mock` with a sentence of what to do.
+    """
+
+    def __init__(self, status: int | None, code: str, message: str) -> None:
+        super().__init__(message if status is None else f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Secret(str):
+    """A key or a signing secret: a text like any other, that is not shown by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """What test reports and debuggers print."""
+        shown = redact(self)
+        return repr(shown if shown != self else "[redacted]")
+
+
+class Connection:
+    """Asks the control plane at a base URL, or behind an httpx client (in process, say).
+
+    Safe to be used from many threads. ValueError when the URL is none.
+    """
+
+    def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
+        self._http = where if isinstance(where, httpx.Client) else _client(where)
+        self._owned = self._http is not where
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    @property
+    def base_url(self) -> str:
+        """Where the mock is."""
+        return str(self._http.base_url).rstrip("/")
+
+    def ask(
+        self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
+    ) -> Any:
+        """The JSON that `method` on the path of these segments is answered with, None for 204. ControlError."""
+        return _json(self.exchange(method, *path, json=json, params=params, timeout=timeout), self.base_url)
+
+    def exchange(
+        self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
+    ) -> httpx.Response:
+        """The answer itself, if it is a good one; `timeout` in seconds. ControlError."""
+        url = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
+        try:
+            response = self._http.request(
+                method, url, json=json, params=params, headers=self._headers, timeout=httpx.Timeout(timeout, connect=5)
+            )
+        except httpx.TimeoutException:
+            message = f"the mock at {self.base_url} did not answer within {timeout:g} s"
+            raise ControlError(None, "unreachable", message) from None
+        except httpx.TransportError:
+            message = f"nothing answers at {self.base_url}. Is vorel-mock running there?"
+            raise ControlError(None, "unreachable", message) from None
+        if not response.is_success:
+            raise _error(response, self.base_url)
+        return response
+
+    def close(self) -> None:
+        """Close the client, unless it was given."""
+        if self._owned:
+            self._http.close()
+
+
+def duration(value: Duration) -> str:
+    """`value` as the control plane takes it; a number is seconds."""
+    if isinstance(value, str):
+        return value
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    return f"{seconds:.6f}s"
+
+
+def rows(answer: Any) -> Rows:
+    """What a list of the control plane holds."""
+    return list(answer["data"])
+
+
+def without_none(**members: Any) -> Json:
+    """The members that were given."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _client(base_url: str) -> httpx.Client:
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, TypeError):
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"base_url: {base_url!r} must be a URL such as http://127.0.0.1:3000")
+    # Reading the system's certificates takes longer than a test should; plain HTTP asks for none.
+    return httpx.Client(base_url=url, trust_env=False, verify=url.scheme == "https")
+
+
+def _json(response: httpx.Response, base_url: str) -> Any:
+    if response.status_code == 204:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        raise _not_a_mock(response, base_url) from None
+
+
+def _error(response: httpx.Response, base_url: str) -> ControlError:
+    try:
+        error = response.json()["error"]
+        return ControlError(response.status_code, str(error["code"]), redact(str(error["message"])))
+    except (ValueError, LookupError, TypeError):
+        return _not_a_mock(response, base_url)
+
+
+def _not_a_mock(response: httpx.Response, base_url: str) -> ControlError:
+    message = f"what answers at {base_url} is not vorel-mock: it has no control plane below {_PREFIX}"
+    return ControlError(response.status_code, "not_a_mock", message)

@@ -1,0 +1,63 @@
+"""The mock without a socket: httpx clients that lead into it."""
+
+from typing import Any
+
+import httpx
+
+from vorel_mock.app import App
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+from vorel_mock.testing.client import Control
+from vorel_mock.testing.tenant import Tenant
+from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
+
+# A port where nothing listens: whoever forgets the transport is refused, and does not talk to another mock.
+_BASE_URL = "http://127.0.0.1:1"
+
+
+class InProcessMock:
+    """`with InProcessMock() as mock:` and then `mock.client(tenant)`. Webhooks leave through real sockets all the same.
+
+    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another,
+    ValueError for a value that cannot be had.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._app = App(Mock(Settings(**settings)))
+        self._http = self.client()
+        self.control = Control(self._http, self._app.mock.control_token)
+        """Its control plane."""
+
+    def __enter__(self) -> "InProcessMock":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def base_url(self) -> str:
+        """What stands in URLs; nothing listens there."""
+        return _BASE_URL
+
+    def new_tenant(self, **settings: Any) -> Tenant:
+        """A new world, see `Control.new_tenant`."""
+        return self.control.new_tenant(**settings)
+
+    def client(self, tenant: Tenant | None = None, **options: Any) -> httpx.Client:
+        """An httpx.Client that leads into the mock, with the tenant's key; `options` are those of httpx."""
+        return httpx.Client(transport=MockTransport(self._app), **_options(tenant, options))
+
+    def async_client(self, tenant: Tenant | None = None, **options: Any) -> httpx.AsyncClient:
+        """The same for asynchronous code."""
+        return httpx.AsyncClient(transport=AsyncMockTransport(self._app), **_options(tenant, options))
+
+    def close(self) -> None:
+        """End what runs beside. Clients are closed by whoever asked for them."""
+        self._http.close()
+        self._app.stop()
+
+
+def _options(tenant: Tenant | None, options: dict[str, Any]) -> dict[str, Any]:
+    headers = httpx.Headers(tenant.headers if tenant is not None else {})
+    headers.update(options.get("headers"))
+    return {"base_url": _BASE_URL, **options, "headers": headers}

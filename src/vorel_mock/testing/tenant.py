@@ -1,0 +1,179 @@
+"""A tenant, as a test wants to hold it. Nothing in here shows a key unless it is asked for by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from vorel_mock.testing.connection import Connection, ControlError, Json, Rows, Secret, rows, without_none
+from vorel_mock.testing.receiver import Receiver
+from vorel_mock.testing.world import Clock, Faults, Requests, Webhooks
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """The keys of a tenant by role, as in a target profile. None where it has none; none of them in the repr."""
+
+    full: tuple[str, ...]
+    """Every scope."""
+    burst: tuple[str, ...]
+    """Every scope, and unused: to exhaust the limit with."""
+    read_only: str | None
+    leads_only: str | None
+    crm_only: str | None
+    revoked: str | None
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self.full)} full, {len(self.burst)} burst)"
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """Ids of leads: the tenant's, and some that are not."""
+
+    own: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MintedKey:
+    """A key that was made for a test. `token` is what a client sends; it is not in the repr."""
+
+    id: str
+    scopes: tuple[str, ...]
+    token: str = field(repr=False)
+
+
+class Tenant:
+    """A world of its own: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
+
+    In `with` it is deleted at the end.
+    """
+
+    def __init__(self, connection: Connection, profile: Json, created_at: datetime) -> None:
+        self.id: str = profile["id"]
+        self.created_at = created_at
+        """On the clock of the mock, in whole seconds."""
+        self._connection = connection
+        self._path = ("tenants", self.id)
+        self._receivers: set[Receiver] = set()
+        self._read(profile)
+        self.clock = Clock(connection, *self._path)
+        self.faults = Faults(connection, *self._path)
+        self.requests = Requests(connection, self.headers, *self._path)
+        self.webhooks = Webhooks(connection, self._receivers, *self._path)
+
+    def _read(self, profile: Json) -> None:
+        self.base_url: str = profile["base_url"]
+        keys = profile["keys"]
+        single = {name: _secret(keys.get(name)) for name in ("read_only", "leads_only", "crm_only", "revoked")}
+        full, burst = (tuple(map(Secret, keys.get(name, ()))) for name in ("full", "burst"))
+        self.keys = Keys(full=full, burst=burst, **single)
+        self.leads = Leads(tuple(profile["leads"]["own"]), tuple(profile["leads"].get("foreign", ())))
+
+    def __enter__(self) -> "Tenant":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.delete()
+
+    def __repr__(self) -> str:
+        return f"Tenant({self.id!r}, {self.base_url!r})"
+
+    @property
+    def key(self) -> str:
+        """The first key that may do everything. LookupError when the tenant was made without."""
+        return _first(self.keys.full, "key that may do everything; make it with keys={'full': 1}")
+
+    @property
+    def lead(self) -> str:
+        """The id of its first lead. LookupError when the tenant was made without."""
+        return _first(self.leads.own, "lead; make it with leads=1, or add one with add_lead()")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of `key` carries: Authorization. Empty when there is no such key."""
+        return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
+
+    def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
+        """A new key with these scopes."""
+        made = self._ask("POST", "keys", json={"scopes": list(scopes), **without_none(id=id)})
+        return MintedKey(made["id"], tuple(made["scopes"]), Secret(made["token"]))
+
+    def revoke_key(self, key: MintedKey | str) -> None:
+        """Revoke a key, or the one of an id such as `full_1`, `burst_1`, `leads_only`."""
+        self._ask("DELETE", "keys", key if isinstance(key, str) else key.id)
+
+    def add_lead(
+        self, name: str | None = None, *, id: str | None = None, conversation_status: str | None = None
+    ) -> Json:
+        """A new lead in a conversation of its own: `id`, `conversation_id`, …; it joins `leads.own`."""
+        wanted = without_none(name=name, id=id, conversation_status=conversation_status)
+        made = dict(self._ask("POST", "leads", json=wanted))
+        self.leads = Leads((*self.leads.own, made["id"]), self.leads.foreign)
+        return made
+
+    def lead_states(self) -> Rows:
+        """Its leads, each with the status of its conversation."""
+        return rows(self._ask("GET", "leads"))
+
+    def handoffs(self) -> Rows:
+        """The handoffs, oldest first."""
+        return rows(self._ask("GET", "handoffs"))
+
+    def audit_log(self) -> Rows:
+        """The audit log, oldest first."""
+        return rows(self._ask("GET", "audit-log"))
+
+    def crm_records(self) -> Rows:
+        """What stands in its CRM, under canonical names and under the vendor's."""
+        return rows(self._ask("GET", "crm-records"))
+
+    def settings(self) -> Json:
+        """Its settings, those that `patch` changes, and its clock."""
+        return dict(self._ask("GET"))
+
+    def patch(self, **settings: Any) -> Json:
+        """Change settings (`rate_limit=2`, `crm=None`, …); all of them after that."""
+        return dict(self._ask("PATCH", json=settings))
+
+    def snapshot(self) -> Json:
+        """The world as JSON, keys and clock included: for `restore`, or `new_tenant(snapshot=…)`."""
+        return dict(self._ask("GET", "snapshot"))
+
+    def restore(self, snapshot: Json) -> None:
+        """Become the world that was exported, its keys, leads and clock included."""
+        self._ask("PUT", "snapshot", json=snapshot)
+        self._read(self._ask("GET", "target"))
+
+    def reset(self) -> None:
+        """Back to the world that it began with; its clock stays. Receivers are closed: their subscriptions are gone."""
+        self._close_receivers()
+        self._ask("POST", "reset")
+        self._read(self._ask("GET", "target"))
+
+    def delete(self) -> None:
+        """Forget the tenant and all that it owns, and close its receivers. One that is gone already is no error."""
+        self._close_receivers()
+        try:
+            self._ask("DELETE")
+        except ControlError as error:
+            if error.status != 404:
+                raise
+
+    def _close_receivers(self) -> None:
+        for receiver in list(self._receivers):
+            receiver.close()
+
+    def _ask(self, method: str, *path: str, json: Any = None) -> Any:
+        return self._connection.ask(method, *self._path, *path, json=json)
+
+
+def _secret(token: str | None) -> str | None:
+    return None if token is None else Secret(token)
+
+
+def _first(values: tuple[str, ...], what: str) -> str:
+    if not values:
+        raise LookupError(f"this tenant has no {what}")
+    return values[0]

@@ -1,0 +1,189 @@
+"""Every how-to runs: what stands in docs/how-to is taken from the page as it stands, and does what the page says."""
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from vorel_mock.testing import MockServer, Tenant
+
+pytest_plugins = ("pytester",)
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+README = ROOT / "README.md"
+FENCE = re.compile(r"^(<!-- test -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
+NODE = shutil.which("node")
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int
+    language: str
+    text: str
+    marked: bool
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def _blocks(page: Path) -> list[Block]:
+    source = page.read_text("utf-8")
+    return [
+        Block(page, source.count("\n", 0, found.start()) + 1, found[2], found[3], bool(found[1]))
+        for found in FENCE.finditer(source)
+    ]
+
+
+#: All of a how-to, and what the README marks: its other blocks are lines to be typed.
+BLOCKS = [block for page in PAGES for block in _blocks(page)] + [block for block in _blocks(README) if block.marked]
+
+
+def _in(*languages: str) -> list[Any]:
+    return [pytest.param(block, id=str(block)) for block in BLOCKS if block.language in languages]
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[MockServer]:
+    with MockServer() as mock:
+        yield mock
+
+
+def test_each_page_is_run() -> None:
+    assert {"python.md", "typescript.md", "n8n.md", "pytest.md"} <= {page.name for page in PAGES}
+    unknown = {str(block): block.language for block in BLOCKS if block.language not in RUNNERS | {"text", "console"}}
+    assert not unknown, "blocks that nobody runs"
+    assert {block.page for block in BLOCKS if block.language in RUNNERS} >= set(PAGES)
+
+
+RUNNERS = {"python", "typescript", "json"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text("utf-8")):
+        assert "://" in link or (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("block", _in("python"))
+def test_python(block: Block, pytester: pytest.Pytester, mock: MockServer) -> None:
+    if "\ndef test_" not in block.text:
+        runpy.run_path(str(pytester.path / pytester.makepyfile(script=block.text)))
+        return
+    tests = len(re.findall(r"^def test_", block.text, re.MULTILINE))
+    pytester.makepyfile(block.text)
+    run = pytester.runpytest("--strict-markers", "-W", "error", "--vorel-mock-url", mock.base_url)
+    outcomes = run.parseoutcomes()
+    assert set(outcomes) == {"passed"}
+    assert outcomes["passed"] >= tests > 0
+
+
+@pytest.mark.skipif(NODE is None, reason="Node is not installed: install Node 20 or later (https://nodejs.org)")
+@pytest.mark.parametrize("block", _in("typescript"))
+def test_typescript(block: Block, tmp_path: Path, mock: MockServer) -> None:
+    assert NODE is not None
+    script = tmp_path / "example.test.mjs"
+    script.write_text(block.text, "utf-8")
+    environment = {**os.environ, "VOREL_MOCK_URL": mock.base_url, "NO_COLOR": "1"}
+    run = subprocess.run(
+        [NODE, "--test", "--test-reporter=tap", script], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "# fail 0" in run.stdout
+    passed = re.search(r"^# pass (\d+)$", run.stdout, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) >= max(1, block.text.count('\ntest("'))
+
+
+# n8n: its HTTP Request node, as far as the page uses it.
+
+
+@pytest.fixture
+def workflow() -> dict[str, Any]:
+    (block,) = (block for block in BLOCKS if block.page.name == "n8n.md" and block.language == "json")
+    return dict(json.loads(block.text))
+
+
+def _value(text: str, item: dict[str, Any], items: dict[str, dict[str, Any]]) -> str:
+    """A parameter as n8n reads it: an expression when it begins with `=`."""
+
+    def resolve(expression: re.Match[str]) -> str:
+        earlier = re.fullmatch(r"\$\('([^']+)'\)\.item\.json\.(\w+)", expression[1])
+        own = re.fullmatch(r"\$json\.(\w+)", expression[1])
+        assert earlier or own, f"an expression that this test does not know: {expression[1]}"
+        return str(items[earlier[1]][earlier[2]] if earlier else item[own[1]])  # type: ignore[index]  # one of them is
+
+    return re.sub(r"\{\{\s*(.+?)\s*\}\}", resolve, text[1:]) if text.startswith("=") else text
+
+
+def _perform(
+    node: dict[str, Any], item: dict[str, Any], items: dict[str, dict[str, Any]], tenant: Tenant
+) -> httpx.Response:
+    given = node["parameters"]
+    assert given["authentication"] == "genericCredentialType"
+    assert given["genericAuthType"] == "httpBearerAuth"
+    assert given["sendBody"]
+    assert given["contentType"] == "json"
+    if given["specifyBody"] == "json":
+        body = json.loads(_value(given["jsonBody"], item, items))
+    else:
+        pairs = given["bodyParameters"]["parameters"]
+        body = {pair["name"]: _value(pair["value"], item, items) for pair in pairs}
+    timeout = given["options"]["timeout"] / 1000
+    return httpx.request(
+        given["method"], _value(given["url"], item, items), json=body, headers=tenant.headers, timeout=timeout
+    )
+
+
+def _run(workflow: dict[str, Any], tenant: Tenant) -> dict[str, dict[str, Any]]:
+    """What each node puts out. The item it begins with is moved to `tenant`, as a user would."""
+    nodes = {node["name"]: node for node in workflow["nodes"]}
+    name = next(name for name, node in nodes.items() if node["type"] == "n8n-nodes-base.set")
+    item = json.loads(nodes[name]["parameters"]["jsonOutput"])
+    items = {name: {**item, "base_url": tenant.base_url, "lead_id": tenant.lead}}
+    while name in workflow["connections"]:
+        ((following,),) = workflow["connections"][name]["main"]
+        answer = _perform(nodes[following["node"]], items[name], items, tenant)
+        assert answer.status_code == 200, answer.text
+        name = following["node"]
+        items[name] = answer.json()
+    assert set(items) == set(nodes), "every node is reached"
+    return items
+
+
+def test_n8n_hands_over_and_pushes(workflow: dict[str, Any], vorel: Tenant) -> None:
+    items = _run(workflow, vorel)
+    assert items["Hand over"]["conversation_status"] == "awaiting_human"
+    assert items["Push to the CRM"]["ok"] is True
+    assert vorel.handoffs()[0]["summary"] == "No answer from ada@example.com for seven days."
+    assert vorel.crm_records()[0]["fields"] == {"email": "ada@example.com"}
+
+
+def test_n8n_run_twice_makes_one_record_and_two_handoffs(workflow: dict[str, Any], vorel: Tenant) -> None:
+    _run(workflow, vorel)
+    _run(workflow, vorel)
+    assert (len(vorel.handoffs()), len(vorel.crm_records())) == (2, 1)
+
+
+def test_n8n_stays_below_the_limit(workflow: dict[str, Any], vorel: Tenant) -> None:
+    requests = [node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.httpRequest"]
+    assert len(requests) == 2
+    for node in requests:
+        batch = node["parameters"]["options"]["batching"]["batch"]
+        assert batch["batchSize"] * 60_000 / batch["batchInterval"] < vorel.settings()["rate_limit"]
+
+
+def test_n8n_begins_with_a_lead_that_the_mock_has(workflow: dict[str, Any], mock: MockServer) -> None:
+    item = json.loads(workflow["nodes"][0]["parameters"]["jsonOutput"])
+    assert item["lead_id"] in mock.control.target()["leads"]["own"]

@@ -1,0 +1,364 @@
+"""The client of the control plane: every thing that a test can hold, and what is said when one cannot be had."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+import vorel_mock.testing
+from vorel_mock.testing import Control, ControlError, InProcessMock, MockServer, Tenant
+
+HANDOFF = "conversation.handoff_requested"
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[InProcessMock]:
+    with InProcessMock(seed=1) as mock:
+        yield mock
+
+
+@pytest.fixture
+def tenant(mock: InProcessMock) -> Iterator[Tenant]:
+    with mock.new_tenant() as tenant:
+        yield tenant
+
+
+@pytest.fixture
+def api(mock: InProcessMock, tenant: Tenant) -> Iterator[httpx.Client]:
+    with mock.client(tenant) as api:
+        yield api
+
+
+def post(api: httpx.Client, tenant: Tenant, **options: Any) -> httpx.Response:
+    return api.post(f"/api/v1/leads/{tenant.lead}/handoff", **options)
+
+
+# The whole mock
+
+
+def test_the_whole_mock(mock: InProcessMock, tenant: Tenant) -> None:
+    control = mock.control
+    assert control.health()["status"] == "ok"
+    assert control.target()["leads"]["own"]
+    assert "rate_limited" in {fault["id"] for fault in control.faults()}
+    assert tenant.id in {known["id"] for known in control.tenants()}
+    assert control.clock.frozen is False
+
+
+def test_reset_leaves_tenants_that_were_made_unless_told_otherwise() -> None:
+    with InProcessMock() as mock:
+        kept = mock.new_tenant()
+        mock.control.reset()
+        assert kept.settings()["id"] == kept.id
+        mock.control.reset(everything=True)
+        with pytest.raises(ControlError, match="404 not_found: No tenant"):
+            kept.settings()
+        kept.delete()
+
+
+def test_the_clock_of_all() -> None:
+    with InProcessMock(clock="frozen") as mock:
+        tenant = mock.new_tenant()
+        assert mock.control.clock.frozen
+        before = tenant.clock.now
+        assert mock.control.clock.advance("2h") == tenant.clock.now == before + timedelta(hours=2)
+
+
+def test_an_httpx_client_will_do(mock: InProcessMock) -> None:
+    with mock.client() as client:
+        control = Control(client)
+        assert control.health()["status"] == "ok"
+        control.close()
+        assert client.get("/_mock/health").status_code == 200, "it is the caller's, and still open"
+
+
+# A tenant
+
+
+def test_keys_leads_and_headers(api: httpx.Client, tenant: Tenant) -> None:
+    assert tenant.headers == {"Authorization": f"Bearer {tenant.key}"}
+    assert tenant.key == tenant.keys.full[0]
+    assert tenant.lead == tenant.leads.own[0]
+    statuses = {
+        role: post(api, tenant, headers={"Authorization": f"Bearer {getattr(tenant.keys, role)}"}).status_code
+        for role in ("read_only", "leads_only", "crm_only", "revoked")
+    }
+    assert statuses == {"read_only": 403, "leads_only": 200, "crm_only": 403, "revoked": 401}
+    assert api.post(f"/api/v1/leads/{tenant.leads.foreign[0]}/handoff").status_code == 404
+
+
+def test_a_tenant_without_keys_and_leads_says_so(mock: InProcessMock) -> None:
+    with mock.new_tenant(keys={"full": 0}, leads=0) as tenant:
+        assert tenant.headers == {}
+        with pytest.raises(LookupError, match="has no key"):
+            _ = tenant.key
+        with pytest.raises(LookupError, match="has no lead"):
+            _ = tenant.lead
+
+
+def test_keys_are_minted_and_revoked(api: httpx.Client, tenant: Tenant) -> None:
+    key = tenant.mint_key(["leads:write"], id="mine")
+    assert (key.id, key.scopes) == ("mine", ("leads:write",))
+    headers = {"Authorization": f"Bearer {key.token}"}
+    assert post(api, tenant, headers=headers).status_code == 200
+    assert tenant.requests.count(key_id="mine") == 1
+    tenant.revoke_key(key)
+    tenant.revoke_key("leads_only")
+    assert post(api, tenant, headers=headers).status_code == 401
+    assert post(api, tenant, headers={"Authorization": f"Bearer {tenant.keys.leads_only}"}).status_code == 401
+
+
+def test_leads_are_added(api: httpx.Client, tenant: Tenant) -> None:
+    lead = tenant.add_lead("Ada", conversation_status="closed")
+    assert tenant.leads.own[-1] == lead["id"]
+    assert tenant.lead_states()[-1] == lead
+    assert api.post(f"/api/v1/leads/{lead['id']}/handoff").status_code == 200
+    assert tenant.lead_states()[-1]["conversation_status"] == "awaiting_human"
+
+
+def test_settings_are_patched(api: httpx.Client, tenant: Tenant) -> None:
+    record = {"object": "contact", "fields": {"email": "a@example.com"}, "idempotency_key": "1"}
+    assert api.post("/api/v1/crm/create-record", json=record).json()["ok"] is True
+    assert [row["idempotency_key"] for row in tenant.crm_records()] == ["1"]
+    assert tenant.patch(crm=None, rate_limit=3)["rate_limit"] == 3
+    assert tenant.settings()["crm"] is None
+    failed = api.post("/api/v1/crm/create-record", json={**record, "idempotency_key": "2"}).json()
+    assert failed["error"] == "no_crm_configured"
+
+
+def test_a_world_is_exported_and_taken_over(mock: InProcessMock, api: httpx.Client, tenant: Tenant) -> None:
+    tenant.add_lead("Ada")
+    world = tenant.snapshot()
+    first = post(api, tenant).json()
+    tenant.restore(world)
+    assert tenant.handoffs() == []
+    assert post(api, tenant).json() == first, "the same world gives the same answers"
+    tenant.delete()
+    with mock.new_tenant(snapshot=world) as again, mock.client(again) as client:
+        assert again.leads.own == tenant.leads.own
+        assert post(client, again).json() == first
+
+
+def test_a_reset_takes_back_leads_keys_and_receivers(api: httpx.Client, tenant: Tenant) -> None:
+    inbox = tenant.webhooks.receive()
+    lead = tenant.add_lead()
+    post(api, tenant)
+    tenant.reset()
+    assert lead["id"] not in tenant.leads.own
+    assert tenant.handoffs() == []
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(inbox.url.rsplit(":", 1)[1].strip("/"))))
+
+
+def test_no_key_is_shown(mock: InProcessMock, tenant: Tenant) -> None:
+    key = tenant.mint_key(["read"])
+    with tenant.webhooks.receive() as inbox:
+        shown = repr([tenant, tenant.keys, tenant.headers, vars(tenant), key, inbox, inbox.subscription, mock.control])
+        shown += repr([tenant.key, tenant.keys.revoked, key.token, inbox.subscription.secret])
+        secrets = [*tenant.keys.full, *tenant.keys.burst, key.token, inbox.subscription.secret]
+    assert all(secret not in shown for secret in secrets)
+    assert "vapk_live_[redacted]" in shown
+    assert "c0ffee" not in shown
+
+
+# Clock
+
+
+def test_a_clock_is_moved_in_every_way(tenant: Tenant) -> None:
+    start = tenant.clock.freeze()
+    assert tenant.clock.frozen
+    assert start.tzinfo is UTC
+    assert tenant.clock.advance("1m30s") == start + timedelta(seconds=90)
+    assert tenant.clock.advance(0.5) == start + timedelta(seconds=90.5)
+    assert tenant.clock.advance(timedelta(days=1)) == tenant.clock.now
+    assert tenant.clock.set("2090-01-01T00:00:00Z") == datetime(2090, 1, 1, tzinfo=UTC)
+    assert tenant.clock.set(datetime(2091, 1, 1, tzinfo=UTC)).year == 2091
+    tenant.clock.resume()
+    assert not tenant.clock.frozen
+    with pytest.raises(ControlError, match="forward only"):
+        tenant.clock.set("2020-01-01T00:00:00Z")
+    with pytest.raises(ControlError) as caught:
+        tenant.clock.advance("soon")
+    assert (caught.value.status, caught.value.code) == (400, "bad_request")
+    assert "advance" in caught.value.message
+
+
+# Faults
+
+
+def test_faults_are_armed_listed_and_disarmed(api: httpx.Client, tenant: Tenant) -> None:
+    armed = tenant.faults.arm("unavailable", every=2, next=2, operation="handoffLead")
+    assert [post(api, tenant).status_code for _ in range(6)] == [200, 503, 200, 503, 200, 200]
+    (listed,) = tenant.faults.armed()
+    assert (listed["id"], listed["met"], listed["spent"]) == (armed["id"], 2, True)
+    assert [met["request_id"] for met in listed["consumed"]] == [
+        exchange["id"] for exchange in tenant.requests.list(status=503)
+    ]
+    kept = tenant.faults.arm("unavailable", after=5)
+    tenant.faults.disarm(armed)
+    assert [fault["id"] for fault in tenant.faults.armed()] == [kept["id"]]
+    tenant.faults.arm("latency", chance=1.0, delay=0.001)
+    tenant.faults.clear()
+    assert tenant.faults.armed() == []
+    with pytest.raises(ControlError, match="fault"):
+        tenant.faults.arm("no-such-fault")
+
+
+# Journal
+
+
+def test_requests_are_found_counted_and_exported(api: httpx.Client, tenant: Tenant) -> None:
+    tenant.clock.freeze()
+    post(api, tenant, json={"reason": "first"})
+    between = tenant.clock.advance("10s")
+    post(api, tenant, json={"reason": "second"})
+    post(api, tenant, json={"reason": 3})
+    assert [exchange["response"]["status"] for exchange in tenant.requests.list()] == [200, 200, 400]
+    assert tenant.requests.count(status=200) == 2
+    assert tenant.requests.count(since=between) == 2
+    assert tenant.requests.count(until=between - timedelta(seconds=1)) == 1
+    assert tenant.requests.count(contains="second") == 1
+    assert len(tenant.requests.list(limit=1)) == 1
+    assert len(tenant.requests.har(status=400)["log"]["entries"]) == 1
+    assert "reason" in tenant.requests.list(status=400)[0]["explanation"]["rule"]
+    assert tenant.key not in str(tenant.requests.list())
+    tenant.requests.clear()
+    assert tenant.requests.count() == 0
+
+
+def test_a_request_is_waited_for(api: httpx.Client, tenant: Tenant) -> None:
+    with pytest.raises(ControlError, match="0 of 1 requests") as caught:
+        tenant.requests.wait(timeout=0.01)
+    assert caught.value.status == 408
+    timer = threading.Timer(0.05, post, (api, tenant))
+    timer.start()
+    assert tenant.requests.wait(timeout=30, status=200)[0]["operation"] == "handoffLead"
+    timer.join()
+
+
+def test_an_answer_is_foretold(api: httpx.Client, tenant: Tenant) -> None:
+    path = f"/api/v1/leads/{tenant.lead}/handoff"
+    assert tenant.requests.explain(path, body={"reason": 1})["response"]["status"] == 400
+    assert tenant.requests.explain(path, headers={})["response"]["status"] == 401
+    assert tenant.requests.explain(path)["response"]["status"] == 200
+    assert tenant.handoffs() == []
+    assert tenant.requests.count() == 0
+
+
+# Webhooks
+
+
+def test_a_delivery_is_held_repeated_and_spoilt(api: httpx.Client, tenant: Tenant) -> None:
+    with tenant.webhooks.receive(events=[HANDOFF]) as inbox:
+        tenant.webhooks.hold(inbox.subscription)
+        post(api, tenant)
+        with pytest.raises(TimeoutError, match=f"{HANDOFF} is pending"):
+            inbox.next(timeout=0.05)
+        tenant.webhooks.release(inbox.subscription)
+        event = inbox.next(HANDOFF)
+        delivery = tenant.webhooks.wait(HANDOFF, subscription=inbox.subscription)
+        assert delivery["event_id"] == event["id"]
+        tenant.webhooks.redeliver(delivery)
+        assert inbox.next() == event
+        tenant.webhooks.redeliver(delivery["id"], tampered=True)
+        assert tenant.webhooks.wait(state="failed")["attempts"][0]["status"] == 401
+        with pytest.raises(TimeoutError, match="1 refused"):
+            inbox.next(timeout=0.05)
+    assert [event["event"] for event in inbox.events] == ["webhook.test", HANDOFF, HANDOFF]
+
+
+def test_a_receiver_that_refuses_gets_it_again(api: httpx.Client, tenant: Tenant) -> None:
+    tenant.clock.freeze()
+    with tenant.webhooks.receive() as inbox:
+        inbox.next("webhook.test")
+        inbox.status = 503
+        post(api, tenant)
+        tenant.clock.advance("5s")
+        inbox.status = None
+        tenant.clock.advance("30s")
+        assert inbox.next()["event"] == HANDOFF
+    (delivery,) = (delivery for delivery in tenant.webhooks.deliveries() if delivery["event"] == HANDOFF)
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [503, 503, 200]
+
+
+def test_a_receiver_may_be_closed_after_its_tenant(mock: InProcessMock) -> None:
+    tenant = mock.new_tenant()
+    inbox = tenant.webhooks.receive()
+    mock.control.reset(everything=True)
+    inbox.close()
+    inbox.close()
+
+
+def test_a_subscription_that_cannot_be_made(tenant: Tenant) -> None:
+    with pytest.raises(ControlError, match=r"target_url: example\.com is not on this machine"):
+        tenant.webhooks.subscribe("https://example.com/hook")
+    threads = threading.active_count()
+    with pytest.raises(ControlError, match=r"events: 'lead\.exploded' unknown"):
+        tenant.webhooks.receive(events=["lead.exploded"])
+    assert threading.active_count() <= threads
+
+
+# What goes wrong
+
+
+def test_a_setting_that_cannot_be_had(mock: InProcessMock) -> None:
+    with pytest.raises(ControlError, match="notified_channel: must be one of") as caught:
+        mock.new_tenant(notified_channel="fax")
+    assert caught.value.status == 400
+    with pytest.raises(ControlError, match="colour"):
+        mock.new_tenant(colour="red")
+    with pytest.raises(TypeError, match="colour"):
+        MockServer(colour="red")
+
+
+def test_nothing_answers() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with Control(url) as control, pytest.raises(ControlError, match=f"nothing answers at {url}") as caught:
+            control.health()
+    assert (caught.value.status, caught.value.code) == (None, "unreachable")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:3000", "ftp://127.0.0.1", "", "http://"])
+def test_a_base_url_that_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="must be a URL such as"):
+        Control(url)
+
+
+@pytest.mark.parametrize(("status", "content"), [(200, b"<html>"), (404, b"<html>"), (500, b'["no"]')])
+def test_something_else_answers(status: int, content: bytes) -> None:
+    other = httpx.MockTransport(lambda request: httpx.Response(status, content=content))
+    client = httpx.Client(transport=other, base_url="http://127.0.0.1:9")
+    with client, pytest.raises(ControlError, match="is not vorel-mock") as caught:
+        Control(client).health()
+    assert caught.value.code == "not_a_mock"
+
+
+def test_a_control_token(mock: InProcessMock) -> None:
+    with MockServer(control_token="open-sesame") as guarded:
+        assert guarded.new_tenant().settings()
+        with Control(guarded.base_url, token="wrong") as control, pytest.raises(ControlError, match="401") as caught:
+            control.health()
+        with Control(guarded.base_url, token="open-sesame") as control:
+            assert control.health()["status"] == "ok"
+            assert "sesame" not in repr(vars(control)) + str(caught.value)
+
+
+def test_the_port_is_taken() -> None:
+    with MockServer() as mock:
+        port = int(mock.base_url.rsplit(":", 1)[1])
+        with pytest.raises(OSError, match="in use"):
+            MockServer(port=port).start()
+
+
+def test_the_public_names_are_all_there() -> None:
+    for name in vorel_mock.testing.__all__:
+        assert getattr(vorel_mock.testing, name).__doc__
+    assert dir(vorel_mock.testing) == sorted(vorel_mock.testing.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = vorel_mock.testing.Nothing

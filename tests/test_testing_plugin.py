@@ -1,0 +1,224 @@
+"""The pytest plugin, in test runs of its own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from vorel_mock.testing import MockServer, Tenant
+
+pytest_plugins = ("pytester",)
+
+#: What a worker needs, and no other plugin that happens to be installed: each worker would import them all.
+LEAN = ("-p", "xdist.plugin", "-p", "vorel_mock.testing.plugin")
+
+TWO_HUNDRED = """
+import httpx
+import pytest
+
+SEEN = set()
+
+@pytest.mark.parametrize("number", range(200))
+def test_number(vorel, number):
+    limit = 2 + number % 4
+    vorel.patch(rate_limit=limit)
+    vorel.clock.freeze()
+    vorel.faults.arm("unavailable", after=1)
+    path = f"/api/v1/leads/{vorel.lead}/handoff"
+    with httpx.Client(base_url=vorel.base_url, headers=vorel.headers, verify=False) as api:
+        served = [api.post(path, json={"reason": str(number)}).status_code for _ in range(limit + 2)]
+        vorel.clock.advance("61s")
+        served.append(api.post(path).status_code)
+    assert served == EXPECTED[limit]
+    assert {handoff["reason"] for handoff in vorel.handoffs()} == {str(number), "operator_request"}
+    assert vorel.requests.count() == limit + 3
+    assert vorel.id not in SEEN
+    SEEN.add(vorel.id)
+
+EXPECTED = {limit: [200, 503, *[200] * (limit - 1), 429, 200] for limit in range(2, 6)}
+"""
+
+SHUFFLED = """
+import random
+
+def pytest_collection_modifyitems(items):
+    random.Random(7).shuffle(items)
+"""
+
+
+def test_two_hundred_tests_on_two_workers_each_with_a_world_of_its_own(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeconftest(SHUFFLED)
+    pytester.makepyfile(TWO_HUNDRED)
+    run = pytester.runpytest_subprocess(*LEAN, "-n2", "-q", "-W", "error", "--strict-markers")
+    run.assert_outcomes(passed=200)
+
+
+def test_the_settings_of_marks_add_up_and_the_nearest_wins(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.vorel(rate_limit=7, leads=1)
+
+        @pytest.mark.vorel(crm=None)
+        class TestClass:
+            @pytest.mark.vorel(rate_limit=2)
+            def test_all(self, vorel):
+                settings = vorel.settings()
+                assert settings["rate_limit"] == 2
+                assert settings["crm"] is None
+                assert len(vorel.leads.own) == 1
+                assert settings["name"] == "test_all"
+
+        @pytest.mark.vorel(name="mine")
+        def test_module(vorel):
+            assert vorel.settings()["rate_limit"] == 7
+            assert vorel.settings()["name"] == "mine"
+        """
+    )
+    pytester.runpytest("--strict-markers").assert_outcomes(passed=2)
+
+
+def test_a_mark_that_makes_no_sense_is_told(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.vorel(rate_limit="two")
+        def test_value(vorel):
+            pass
+
+        @pytest.mark.vorel(colour="red")
+        def test_name(vorel):
+            pass
+
+        @pytest.mark.vorel(2)
+        def test_position(vorel):
+            pass
+        """
+    )
+    run = pytester.runpytest()
+    run.assert_outcomes(errors=3)
+    run.stdout.fnmatch_lines(
+        ["*@pytest.mark.vorel: rate_limit: *", "*@pytest.mark.vorel: *colour*", "*takes settings by name only*"]
+    )
+    run.stdout.no_fnmatch_line("*Traceback*")
+
+
+FAILING = """
+import httpx
+import pytest
+
+def test_that_passes(vorel):
+    httpx.post(f"{vorel.base_url}/api/v1/leads/{vorel.lead}/handoff", headers=vorel.headers)
+
+@pytest.mark.vorel(rate_limit=1)
+def test_that_fails(vorel):
+    vorel.clock.freeze()
+    vorel.faults.arm("unavailable")
+    with httpx.Client(base_url=vorel.base_url, headers=vorel.headers) as api:
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff")
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff", json={"reason": 1})
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff")
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff", headers={"Authorization": f"Bearer {vorel.keys.revoked}"})
+        key, keys, headers = vorel.key, vorel.keys, vorel.headers
+        assert headers == keys
+"""
+
+
+def test_a_failing_test_shows_the_requests_of_its_tenant_and_no_key(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(FAILING)
+    run = pytester.runpytest("--showlocals", "-vv")
+    run.assert_outcomes(passed=1, failed=1)
+    run.stdout.fnmatch_lines(
+        [
+            "*vorel-mock: requests of tenant *",
+            "POST /api/v1/leads/*/handoff -> 503  fault unavailable; faults: *",
+            "POST /api/v1/leads/*/handoff -> 400  validation: *reason*",
+            "POST /api/v1/leads/*/handoff -> 429  rate_limit: *",
+            "meanwhile, without a valid key:",
+            "POST /api/v1/leads/*/handoff -> 401  authentication: *",
+        ]
+    )
+    assert run.stdout.str().count("requests of tenant") == 1
+    run.stdout.no_re_match_line("vapk_live_[0-9a-f]{12}")
+
+
+def test_a_failing_test_in_a_worker_shows_them_as_well(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(FAILING)
+    run = pytester.runpytest_subprocess(*LEAN, "-n1")
+    run.assert_outcomes(passed=1, failed=1)
+    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "POST /api/v1/leads/*/handoff -> 503 *"])
+
+
+def test_a_test_that_deletes_its_tenant_may(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_gone(vorel, vorel_server):
+            vorel.delete()
+
+        def test_gone_and_failed(vorel, vorel_server):
+            vorel_server.reset(everything=True)
+            assert False
+        """
+    )
+    run = pytester.runpytest()
+    run.assert_outcomes(passed=1, failed=1)
+    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: 404 not_found: *"])
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[MockServer]:
+    with MockServer() as mock:
+        yield mock
+
+
+def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_where(vorel, vorel_server):
+            assert vorel.base_url == vorel_server.base_url == "{running.base_url}"
+        """
+    )
+    before = len(running.control.tenants())
+    pytester.runpytest("--vorel-mock-url", running.base_url + "/").assert_outcomes(passed=1)
+    assert len(running.control.tenants()) == before, "what a test made is gone with it"
+
+
+def test_a_mock_with_a_token(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile("def test_it(vorel): pass")
+    with MockServer(control_token="open-sesame") as mock:
+        refused = pytester.runpytest("--vorel-mock-url", mock.base_url)
+        refused.assert_outcomes(errors=1)
+        refused.stdout.fnmatch_lines(["*--vorel-mock-url: 401 *"])
+        monkeypatch.setenv("VOREL_MOCK_CONTROL_TOKEN", "open-sesame")
+        pytester.runpytest("--vorel-mock-url", mock.base_url).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("url", "told"), [("nonsense", "must be a URL"), ("http://127.0.0.1:1", "nothing answers")])
+def test_a_mock_that_is_not_there(pytester: pytest.Pytester, url: str, told: str) -> None:
+    pytester.makepyfile("def test_it(vorel): pass")
+    run = pytester.runpytest("--vorel-mock-url", url)
+    run.assert_outcomes(errors=1)
+    run.stdout.fnmatch_lines([f"*--vorel-mock-url: *{told}*"])
+    run.stdout.no_fnmatch_line("*httpcore*")
+
+
+def test_whoever_does_not_use_it_does_not_pay_for_it() -> None:
+    script = (
+        "import sys, pytest, vorel_mock.testing.plugin; "
+        "print([name for name in sys.modules if name.split('.')[0] in ('connexion', 'flask', 'httpx', 'uvicorn')])"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "[]"
+
+
+def test_the_fixtures_of_this_very_run(vorel: Tenant, request: pytest.FixtureRequest) -> None:
+    assert vorel.settings()["name"] == request.node.name
