@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+import checked
 from vorel_mock import demo
 from vorel_mock.app import App
 from vorel_mock.mock import Mock
@@ -47,3 +48,17 @@ def api(http: httpx.Client, key: str) -> httpx.Client:
     """A client that authenticates with `key`."""
     http.headers["Authorization"] = f"Bearer {key}"
     return http
+
+
+@pytest.fixture
+def control(mock: Mock) -> Iterator[httpx.Client]:
+    """A client of the control plane, in process; each answer is checked against the control plane's document."""
+    with checked.client(mock) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[httpx.Client]:
+    """The same for tests that leave nothing behind but tenants of their own."""
+    with checked.client(Mock(Settings(seed=1, clock="frozen"))) as client:
+        yield client
