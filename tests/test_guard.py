@@ -163,7 +163,7 @@ def test_the_token_opens(open_to_all: httpx.Client, credentials: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/_mock/health", "/_mock/docs/", "/_mock/tenants", "/_mock/nothing"])
 def test_nothing_else_does(open_to_all: httpx.Client, credentials: str | None, path: str) -> None:
-    headers = {} if credentials is None else {"Authorization": credentials.encode("latin-1")}
+    headers = {} if credentials is None else {b"Authorization": credentials.encode("latin-1")}
     answer = open_to_all.get(path, headers=headers)
     refused(answer, 401, "Authorization: ")
     assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
