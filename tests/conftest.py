@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 
+import checked
 from vorel_mock import demo, server
 from vorel_mock.app import App
 from vorel_mock.contract import is_json
@@ -122,3 +123,17 @@ def judge() -> Judge:
         return found + [error.message for error in validator.iter_errors(answer.json())]
 
     return problems
+
+
+@pytest.fixture
+def control(mock: Mock) -> Iterator[httpx.Client]:
+    """A client of the control plane, in process; each answer is checked against the control plane's document."""
+    with checked.client(mock) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[httpx.Client]:
+    """The same for tests that leave nothing behind but tenants of their own."""
+    with checked.client(Mock(Settings(seed=1, clock="frozen"))) as client:
+        yield client

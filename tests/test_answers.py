@@ -133,7 +133,7 @@ def client(mock: Mock) -> Iterator[httpx.Client]:
         yield client
 
 
-@budget(max_examples=100, deadline=None)
+@budget(max_examples=70, deadline=None)
 @given(run=st.lists(requests(), min_size=1, max_size=12), seconds=st.sampled_from([0, 0.5, 20, 60]))
 def test_every_answer_is_declared_and_valid(
     mock: Mock, client: httpx.Client, judge: Judge, run: list[httpx.Request], seconds: float

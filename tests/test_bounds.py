@@ -1,14 +1,115 @@
 """Whatever grows with requests is bounded."""
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from vorel_mock import demo
 from vorel_mock.api import journal
+from vorel_mock.app import App
 from vorel_mock.mock import Mock
+from vorel_mock.model import history
+from vorel_mock.model.history import History
+from vorel_mock.settings import Settings
 
 
-def test_the_journal_s_bytes_count_the_whole_request(http: httpx.Client, mock: Mock) -> None:
-    padding = "x" * 50_000
-    for _ in range(journal.MAX_BYTES // 100_000 + 10):
-        http.get(f"/nothing?{padding}", headers={"X-Padding": padding})
-    kept = sum(len(e.query) + sum(len(value) for _, value in e.headers) for e in mock.journal._by_id.values())
-    assert journal.MAX_BYTES * 0.9 < kept <= journal.MAX_BYTES
+@given(sizes=st.lists(st.integers(0, 40), max_size=60), max_rows=st.integers(1, 12), max_bytes=st.integers(0, 100))
+def test_a_history_keeps_the_newest_within_its_bounds(sizes: list[int], max_rows: int, max_bytes: int) -> None:
+    forgotten: list[int] = []
+    rows: History[int] = History(max_rows, max_bytes, on_forget=forgotten.append)
+    for number, size in enumerate(sizes):
+        rows.append(number, size)
+        kept = list(rows)
+        assert kept == list(range(number + 1 - len(kept), number + 1))  # the newest, none left out
+        assert forgotten == list(range(number + 1 - len(kept)))  # the others, each once, oldest first
+        assert rows.dropped == len(forgotten)
+        assert 1 <= len(rows) == len(kept) <= max_rows
+        assert sum(sizes[n] for n in kept) <= max_bytes or len(kept) == 1
+        # No more is forgotten than has to be.
+        if forgotten and len(kept) < max_rows:
+            assert sum(sizes[n] for n in [forgotten[-1], *kept]) > max_bytes
+
+
+def test_a_history_without_bounds_to_speak_of_forgets_nothing() -> None:
+    rows: History[int] = History()
+    for number in range(1000):
+        rows.append(number)
+    assert (list(rows), rows.dropped) == (list(range(1000)), 0)
+    assert (rows.max_rows, rows.max_bytes) == (history.MAX_ROWS, history.MAX_BYTES)
+
+
+def test_the_journal_s_bytes_count_the_whole_request(
+    http: httpx.Client, mock: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MAX_BYTES", 400_000)
+    for _ in range(100):
+        http.post(f"/{'p' * 2000}?{'q' * 2000}", headers={"X-Padding": "h" * 2000}, content=b"b" * 2000)
+    kept = sum(
+        len(e.path) + len(e.query) + sum(len(value) for _, value in e.headers) + len(e.body)
+        for e in mock.journal._by_id.values()
+    )
+    assert 350_000 < kept <= 400_000
+
+
+async def _send(app: App, path: str, token: str, bodies: Sequence[bytes]) -> list[int]:
+    """Each body to `path`, at once past httpx, which takes most of the time of a request in process."""
+    statuses = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    for body in bodies:
+
+        async def receive(body: bytes = body) -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+        await app(scope | {"root_path": ""}, receive, send)
+    return statuses
+
+
+def test_ten_thousand_requests_leave_what_is_bounded_within_its_bounds() -> None:
+    mock = Mock(Settings(seed=1, clock="frozen", rate_limit=0, tenant_rate_limit=0))
+    app = App(mock)
+    tenant = next(mock.store.tenants())
+    histories = (tenant.handoffs, tenant.audit_log, tenant.events, tenant.crm_records)
+    for rows in histories:
+        rows.max_rows = 500  # so that ten thousand are far beyond it
+    record = b'{"object":"contact","fields":{"email":"a@example.com"},"idempotency_key":"%d"}'
+    handoff, token = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff", demo.token(1, 1, 1)
+
+    async def run() -> list[int]:
+        return [
+            *await _send(app, handoff, token, [b""] * 3_500),
+            *await _send(app, "/api/v1/crm/create-record", token, [record % n for n in range(3_500)]),
+            *await _send(app, "/api/v1/crm/create-record", "none", [b"{}"] * 3_000),
+        ]
+
+    assert asyncio.run(run()) == [200] * 7_000 + [401] * 3_000
+    assert [len(rows) for rows in histories] == [500] * 4
+    assert [rows.dropped for rows in histories] == [3_000] * 4
+    assert set(tenant.idempotency) == {record.idempotency_key for record in tenant.crm_records}
+    # Of the tenant, and of nobody: what one of them does never drives the other's out.
+    kept = list(mock.journal._by_id.values())
+    assert len(kept) == 2 * journal.MAX_EXCHANGES
+    assert sum(exchange.tenant is None for exchange in kept) == journal.MAX_EXCHANGES
+
+
+def test_a_key_whose_record_is_forgotten_makes_a_new_one(api: httpx.Client, mock: Mock) -> None:
+    next(mock.store.tenants()).crm_records.max_rows = 1
+
+    def create(key: str) -> str:
+        record = {"object": "contact", "fields": {"email": "ann@example.com"}, "idempotency_key": key}
+        return str(api.post("/api/v1/crm/create-record", json=record).json()["external_id"])
+
+    first = create("a")
+    assert create("a") == first
+    create("b")
+    assert create("a") != first

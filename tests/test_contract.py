@@ -1,6 +1,7 @@
 """The contract document: pinned, valid, and the source of what the mock does. A bad one is one clear line."""
 
 import copy
+import hashlib
 import json
 import socket
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from vorel_mock import contract, demo
 from vorel_mock.app import App
@@ -18,6 +21,8 @@ from vorel_mock.settings import Settings
 from vorel_mock.testing.transport import MockTransport
 
 VENDORED = json.loads(contract.default_path().read_text("utf-8"))
+#: Of the vendored file; it is never edited.
+SHA256 = "f97fc48bf96c630fb781af455625c0ba63f7a3c5625895cc25f368bf2dcc89f7"
 HANDOFF = "/api/v1/leads/{id}/handoff"
 CREATE = "/api/v1/crm/create-record"
 
@@ -29,6 +34,11 @@ def _changed(change: Callable[[Json], object]) -> Json:
     document: Json = copy.deepcopy(VENDORED)
     change(document)
     return document
+
+
+def _body_schema_with(**keywords: object) -> Callable[[Json], object]:
+    """Changes the schema of a member of a body."""
+    return lambda d: d["components"]["schemas"]["LeadHandoffBody"]["properties"]["reason"].update(keywords)
 
 
 def _refused(tmp_path: Path, content: str | bytes | Json) -> str:
@@ -51,7 +61,7 @@ def _refused(tmp_path: Path, content: str | bytes | Json) -> str:
     ids=["endless", "deep", "deeper", "YAML"],
 )
 def test_a_document_without_a_floor_is_refused(tmp_path: Path, content: str) -> None:
-    assert _refused(tmp_path, content) == "is nested too deeply, or holds itself"
+    assert _refused(tmp_path, content) == "nests too deep, or a YAML alias stands within its own anchor"
 
 
 @pytest.mark.parametrize(
@@ -130,3 +140,217 @@ def test_a_key_of_no_known_shape_is_looked_up_as_it_is(tmp_path: Path, told: str
     with _client(tmp_path, _changed(change)) as client:
         assert _handoff(client).status_code == 200
         assert _handoff(client, headers={"Authorization": "Bearer JWT"}).status_code == 401
+
+
+# The vendored document.
+
+
+def test_the_vendored_document_is_the_published_one() -> None:
+    assert hashlib.sha256(contract.default_path().read_bytes()).hexdigest() == SHA256
+
+
+def test_the_vendored_document_is_valid() -> None:
+    assert list(OpenAPIV31SpecValidator(VENDORED).iter_errors()) == []
+
+
+def test_what_is_read_from_the_vendored_document() -> None:
+    vendored = contract.load()
+    assert [(o.id, o.method, o.path, set(o.security[0].scopes)) for o in vendored.operations] == [
+        ("handoffLead", "post", HANDOFF, {"leads:write"}),
+        ("createCrmRecord", "post", CREATE, {"crm:write"}),
+    ]
+    codes = VENDORED["components"]["schemas"]["ErrorEnvelope"]["properties"]["error"]["properties"]["code"]["enum"]
+    assert set(vendored.error_codes.values()) <= set(codes)
+    assert {status: vendored.error_codes[status] for status in (400, 401, 403, 404, 409, 429, 500)} == {
+        400: "bad_request",
+        401: "unauthorized",
+        403: "forbidden",
+        404: "not_found",
+        409: "conflict",
+        429: "rate_limited",
+        500: "internal_error",
+    }
+    names = vendored.rate_limit_headers
+    assert [names.retry_after, names.limit, names.remaining, names.reset] == list(
+        VENDORED["components"]["responses"]["RateLimited"]["headers"]
+    )
+    for token, is_one in {
+        demo.token(1, 1, 1): True,
+        "vapk_test_" + "0" * 48: True,
+        "vapk_live_" + "0" * 50: False,  # the 60 characters of the prose
+        "vapk_live_" + "0" * 47: False,
+    }.items():
+        assert (vendored.token_pattern.fullmatch(token) is not None) is is_one
+
+
+# What another document says is what the mock does.
+
+
+def test_the_scopes_are_the_document_s(tmp_path: Path) -> None:
+    document = _changed(lambda d: d["paths"][HANDOFF]["post"].update(security=[{"BearerAuth": ["crm:write", "x:y"]}]))
+    with _client(tmp_path, document) as client:
+        assert _handoff(client).status_code == 200
+        crm_only = {"Authorization": f"Bearer {demo.token(1, 5, 1)}"}
+        refused = _handoff(client, headers=crm_only)
+    assert refused.status_code == 403
+    assert refused.json()["error"]["message"].endswith("scope: x:y.")
+
+
+def test_the_messages_are_the_document_s(tmp_path: Path) -> None:
+    change = {"description": "Nobody knows you."}
+    with _client(tmp_path, _changed(lambda d: d["components"]["responses"]["Unauthorized"].update(change))) as client:
+        assert _handoff(client, headers={"Authorization": ""}).json()["error"]["message"] == "Nobody knows you."
+
+
+def test_the_names_of_the_limit_s_headers_are_the_document_s(tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        headers = document["components"]["responses"]["RateLimited"]["headers"]
+        headers["RateLimit-Remaining"] = headers.pop("X-RateLimit-Remaining")
+        del headers["X-RateLimit-Limit"]
+
+    with _client(tmp_path, _changed(change), rate_limit=1) as client:
+        _handoff(client)
+        refused = _handoff(client)
+    assert refused.status_code == 429
+    told = {name for name in refused.headers if "limit" in name or name == "retry-after"}
+    assert told == {"retry-after", "ratelimit-remaining", "x-ratelimit-reset"}
+
+
+def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path) -> None:
+    document = _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat="k_<8-hex>"))
+    with _client(tmp_path, document) as client:
+        answer = _handoff(client)
+        told = client.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
+    assert answer.status_code == 401
+    assert told["explanation"]["rule"] == "the key has not the shape of a key"
+
+
+def test_the_error_codes_are_the_document_s(tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        responses, schemas = document["components"]["responses"], document["components"]["schemas"]
+        responses["InvalidThing"] = responses.pop("BadRequest")
+        schemas["ErrorEnvelope"]["properties"]["error"]["properties"]["code"]["enum"].append("invalid_thing")
+        for path in (HANDOFF, CREATE):
+            document["paths"][path]["post"]["responses"]["400"] = {"$ref": "#/components/responses/InvalidThing"}
+
+    with _client(tmp_path, _changed(change)) as client:
+        assert _handoff(client, content=b"{").json()["error"]["code"] == "invalid_thing"
+        assert _handoff(client, headers={"Authorization": ""}).json()["error"]["code"] == "unauthorized"
+
+
+def test_lengths_enums_and_required_members_are_the_document_s(tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        schemas = document["components"]["schemas"]
+        schemas["LeadHandoffBody"]["properties"]["reason"]["maxLength"] = 3
+        schemas["LeadHandoffBody"]["required"] = ["summary"]
+        schemas["LeadHandoffResponse"]["properties"]["conversation_status"]["enum"] = ["with_human"]
+        schemas["CrmCreateRecordBody"]["properties"]["object"]["enum"] = ["contact"]
+
+    with _client(tmp_path, _changed(change)) as client:
+        assert _handoff(client, json={"summary": ""}).json()["conversation_status"] == "with_human"
+        wrong = _handoff(client, json={"reason": "1234"}).json()["error"]["message"]
+        deal = client.post(CREATE, json={"object": "deal", "fields": {}, "idempotency_key": "k"})
+    assert "reason: is longer than 3 characters" in wrong
+    assert "summary: is required" in wrong
+    assert deal.json()["error"]["message"].startswith('object: must be one of "contact"')
+
+
+def test_a_document_in_yaml_is_the_same_document(tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text(yaml.safe_dump(VENDORED, allow_unicode=True))
+    assert contract.load(file).document == VENDORED
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(VENDORED).encode())
+    assert contract.load(file).document == VENDORED
+
+
+# Bad documents.
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "its top level is not an object"),
+        ("[]", "its top level is not an object"),
+        ("null", "its top level is not an object"),
+        ("just text", "its top level is not an object"),
+        ("{", "is neither JSON nor YAML"),
+        ('{"openapi": "3.1.0",}', "is neither JSON nor YAML"),
+        ("a: [b", "is neither JSON nor YAML"),
+        ("a: !!python/object:os.system x", "is neither JSON nor YAML"),
+        ("\x00", "is neither JSON nor YAML"),
+        (b"\xff\xfe{}", "is not UTF-8 text"),
+        ("{}", "it has no `openapi` member"),
+        ("openapi: 3.1", "its `openapi` member says 3.1"),
+        ("openapi: 3.0.3", "its `openapi` member says '3.0.3'"),
+        ('swagger: "2.0"', "it has no `openapi` member"),
+        ("openapi: 3.1.0", "is not a valid OpenAPI 3.1 document"),
+        ("openapi: 3.1.0\ninfo: {title: t, version: v}", "is not a valid OpenAPI 3.1 document"),
+        ("openapi: 3.1.0\ninfo: {title: t, version: v}\npaths: []", "is not a valid OpenAPI 3.1 document"),
+        ("openapi: 3.1.0\ninfo: {title: t, version: v}\npaths: {}", "declares no operation"),
+        ("openapi: 3.1.0\ninfo: {title: t, version: v}\npaths: {/x: {get: }}", "is not a valid OpenAPI 3.1 document"),
+    ],
+)
+def test_a_bad_document_is_one_clear_line(tmp_path: Path, content: str | bytes, said: str) -> None:
+    assert said in _refused(tmp_path, content)
+
+
+BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
+    "no info": (lambda d: d.pop("info"), "info"),
+    "a path without a slash": (lambda d: d["paths"].update({"x": d["paths"].pop(HANDOFF)}), "'x'"),
+    "an undeclared path parameter": (lambda d: d["paths"][HANDOFF]["post"].pop("parameters"), "'id'"),
+    "a parameter that the path has not": (lambda d: d["paths"].update({"/x": d["paths"].pop(HANDOFF)}), "'id'"),
+    "an operationId twice": (lambda d: d["paths"][CREATE]["post"].update(operationId="handoffLead"), "handoffLead"),
+    "a type that is none": (_body_schema_with(type="strin"), "strin"),
+    "a length in quotes": (_body_schema_with(maxLength="200"), "'200'"),
+    "a pattern that is none": (_body_schema_with(pattern="("), "regex"),
+    "no answer to a handoff": (lambda d: d["paths"][HANDOFF]["post"]["responses"].pop("200"), "handoffLead"),
+    "no status of the conversation": (
+        lambda d: d["components"]["schemas"]["LeadHandoffResponse"]["properties"].pop("conversation_status"),
+        "handoffLead: its 200 answer has no enum for conversation_status",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD_CHANGES)
+def test_a_bad_part_is_named(tmp_path: Path, what: str) -> None:
+    change, said = BAD_CHANGES[what]
+    assert said in _refused(tmp_path, _changed(change))
+
+
+def test_a_document_that_cannot_be_read(tmp_path: Path) -> None:
+    for path, said in ((tmp_path, "cannot be read: Is a directory"), (tmp_path / "none", "no such file")):
+        with pytest.raises(ContractError, match=f"^{said}$"):
+            contract.load(path)
+
+
+def _without_member(document: Json) -> None:
+    document["components"]["schemas"]["CrmCreateRecordBody"]["required"].remove("fields")
+
+
+def _with_optional_body(document: Json) -> None:
+    document["paths"][CREATE]["post"]["requestBody"]["required"] = False
+
+
+def _with_another_parameter(document: Json) -> None:
+    item = document["paths"].pop(HANDOFF)
+    item["post"]["parameters"][0]["name"] = "lead"
+    document["paths"][HANDOFF.replace("{id}", "{lead}")] = item
+
+
+def _without_security(document: Json) -> None:
+    document["paths"][HANDOFF]["post"]["security"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without_member, "createCrmRecord: the mock needs a body in which fields is required"),
+        (_with_optional_body, "createCrmRecord: the mock needs a body in which object, fields, idempotency_key"),
+        (_with_another_parameter, "handoffLead: the mock needs the path parameter 'id'"),
+        (_without_security, "handoffLead: the mock needs a key to know the tenant"),
+    ],
+)
+def test_a_document_that_the_handlers_do_not_fit_is_refused_at_start(
+    tmp_path: Path, change: Callable[[Json], object], words: str
+) -> None:
+    assert words in _refused(tmp_path, json.dumps(_changed(change)))

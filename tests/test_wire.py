@@ -848,7 +848,8 @@ def test_half_a_request_to_the_control_plane_does_nothing(mock_process: Running)
     assert before.number > 1
     with mock_process.connect() as client:
         client.send(
-            b"POST /_mock/reset HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{}"
+            b"POST /_mock/reset HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n{}"
         )
     (after,) = mock_process.ask(request(b"{}"))
     assert after.number > before.number  # a reset would have begun to count anew

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+#: How far a clock may be moved: what a Date header, an RFC 3339 timestamp, and both some weeks later, can say.
+LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
 #: Seconds on a counter that only measures durations; its zero means nothing.
 stopwatch = time.perf_counter
 
@@ -54,21 +57,32 @@ class Clock:
             self._offset = self._frozen_at - self._source()
             self._frozen_at = None
 
-    def set(self, moment: float) -> None:
+    def set(self, moment: float, *, ahead: float = 0.0) -> None:
         """Show `moment` (seconds since the epoch). ValueError if that lies in the past: time runs forward only."""
         now = self.now()
         if moment < now:
             raise ValueError(f"the clock runs forward only: {iso(moment)} lies before its time, {iso(now)}")
-        self.advance(moment - now)
+        self._move_to(moment, now, ahead)
 
-    def advance(self, seconds: float) -> None:
-        """Move forward by `seconds`. ValueError if negative."""
+    def advance(self, seconds: float, *, ahead: float = 0.0) -> None:
+        """Move forward by `seconds`. ValueError if negative, or beyond the year 9998.
+
+        Nor may a clock that moves along, and is so many seconds `ahead`, get there.
+        """
         if seconds < 0:
             raise ValueError(f"the clock runs forward only: cannot advance by {seconds:g} s")
+        now = self.now()
+        self._move_to(now + seconds, now, ahead)
+
+    def _move_to(self, moment: float, now: float, ahead: float) -> None:
+        if moment + ahead >= LATEST:
+            raise ValueError(
+                "clocks end with the year 9998" + (", and a tenant's is ahead of this one" if ahead else "")
+            )
         if self._frozen_at is not None:
-            self._frozen_at += seconds
+            self._frozen_at = moment
         else:
-            self._offset += seconds
+            self._offset += moment - now
 
     def restore(self, moment: float, *, frozen: bool) -> None:
         """Show `moment`, backwards too, and stand still there or run on: for a world that is taken over whole."""
@@ -78,7 +92,7 @@ class Clock:
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 def parse_duration(text: str) -> float:
@@ -87,6 +101,11 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration such as 61s, 2h, 1h30m or 500ms")
     return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def write_duration(seconds: float) -> str:
+    """`seconds` as `parse_duration` reads it, to the microsecond: `61s`, `0.25s`."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def iso(moment: float) -> str:

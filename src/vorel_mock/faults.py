@@ -54,6 +54,10 @@ class Situation:
         return Answer(self.true.status, body, self.true.headers)
 
 
+def _always(_: Situation) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One entry of the catalogue."""
@@ -66,6 +70,10 @@ class Fault:
     clause: str | None = None
     operation: str | None = None
     """The only operation that can meet it; None for any."""
+    applies: Callable[[Situation], bool] = _always
+    """Whether an answer is one that it can spoil; others pass and are not counted."""
+    takes_time: bool = False
+    """Whether `delay` says anything to it."""
 
 
 def _envelope(contract: Contract, status: int, message: str, code: str | None = None) -> bytes:
@@ -80,7 +88,8 @@ def declared(status: int) -> Callable[[Situation], Answer]:
         reason = f"asked for: {situation.exchange.preference or situation.armed.fault}"
         if status == 429:
             raise _limited(situation, reason)
-        _, description = situation.contract.error_responses[status]
+        # A document of another make may declare a status without a description, or not declare it at all.
+        _, description = situation.contract.error_responses.get(status, ("", "A fault was asked for."))
         raise Refusal(status, description, reason=reason)
 
     return spoil
@@ -90,7 +99,8 @@ def _limited(situation: Situation, reason: str = "") -> Refusal:
     tenant = situation.exchange.tenant
     assert tenant is not None
     now = tenant.clock.now()
-    return rate_limit.refusal(situation.contract, tenant.rate_limit, "API key", reset_at(now), now, reason)
+    limit = tenant.rate_limit or 1  # it may be switched off; the answer is that of one that is on
+    return rate_limit.refusal(situation.contract, limit, "API key", reset_at(now), now, reason)
 
 
 def _limited_with(change: Callable[[Headers, Contract], Headers]) -> Callable[[Situation], Answer]:
@@ -151,12 +161,25 @@ def _body(change: Callable[[bytes], bytes]) -> Callable[[Situation], Answer]:
     return spoil
 
 
-def _stale_handoff_id(situation: Situation) -> Answer:
-    """The id of the tenant's first handoff of this lead, where there was one before."""
+def _handoff_ids(situation: Situation) -> list[str]:
+    """Every handoff of this lead that the tenant keeps, oldest first."""
     tenant = situation.exchange.tenant
     assert tenant is not None
     lead_id = msgspec.json.decode(situation.true.body)["lead_id"]
-    return situation.changed(handoff_id=next(h.id for h in tenant.handoffs if h.lead_id == lead_id))
+    return [handoff.id for handoff in tenant.handoffs if handoff.lead_id == lead_id]
+
+
+def _reposted(situation: Situation) -> bool:
+    return len(_handoff_ids(situation)) > 1
+
+
+def _stale_handoff_id(situation: Situation) -> Answer:
+    return situation.changed(handoff_id=_handoff_ids(situation)[0])
+
+
+def _succeeded(situation: Situation) -> bool:
+    """Whether the record was written: a soft failure has neither `ok: true` nor a URL."""
+    return msgspec.json.decode(situation.true.body)["ok"] is True
 
 
 def _plain_text(situation: Situation) -> Answer:
@@ -174,6 +197,11 @@ def _crm(error: str) -> Callable[[Situation], Answer | None]:
 
 def _on_the_way(situation: Situation) -> None:
     """A webhook fault does nothing to the answer: the delivery meets it."""
+
+
+def _mishap(name: str, sentence: str, *, takes_time: bool = False) -> Fault:
+    """A fault of the one event that this contract's operations publish."""
+    return Fault(f"webhook_{name}", sentence, "webhook", _on_the_way, None, "handoffLead", takes_time=takes_time)
 
 
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -252,19 +280,23 @@ _ENTRIES = (
         "envelope.shape",
     ),
     Fault("connection_reset", "The connection is reset; nothing was done.", "before", _reset),
-    Fault("no_answer", "The answer never comes; nothing was done.", "before", _silence),
+    Fault(
+        "no_answer", "The answer never comes (`delay`, 60 s); nothing was done.", "before", _silence, takes_time=True
+    ),
     # -- the effect is committed, the answer is wrong or lost -----------------------------------------------------
     Fault(
         "latency",
         "The answer takes a while (`delay`, 1 s).",
         "after",
         _manner(lambda s: Manner(delay=s.delay(_A_WHILE))),
+        takes_time=True,
     ),
     Fault(
         "slow_body",
         "The body drips, a few bytes at a time (`delay`, 1 s in all).",
         "after",
         _manner(lambda s: Manner(drip=s.delay(_A_WHILE))),
+        takes_time=True,
     ),
     Fault(
         "truncated_body",
@@ -280,7 +312,13 @@ _ENTRIES = (
         _answer(500, None),
         "envelope.declared-status",
     ),
-    Fault("no_answer_after_commit", "The work is done, the answer never comes (`delay`, 60 s).", "after", _silence),
+    Fault(
+        "no_answer_after_commit",
+        "The work is done, the answer never comes (`delay`, 60 s).",
+        "after",
+        _silence,
+        takes_time=True,
+    ),
     Fault(
         "broken_json",
         "The body ends before its JSON does.",
@@ -329,8 +367,17 @@ _ENTRIES = (
         _stale_handoff_id,
         "handoff.fresh-id",
         "handoffLead",
+        applies=_reposted,
     ),
-    Fault("ok_as_text", 'ok is the text "true".', "after", lambda s: s.changed(ok="true"), "crm.ok", "createCrmRecord"),
+    Fault(
+        "ok_as_text",
+        'ok is the text "true".',
+        "after",
+        lambda s: s.changed(ok="true"),
+        "crm.ok",
+        "createCrmRecord",
+        applies=_succeeded,
+    ),
     Fault(
         "relative_record_url",
         "record_url has no scheme and no host.",
@@ -338,6 +385,7 @@ _ENTRIES = (
         lambda s: s.changed(record_url="/record/1"),
         "crm.record-url",
         "createCrmRecord",
+        applies=_succeeded,
     ),
     # -- between the mock and the tenant's CRM --------------------------------------------------------------------
     *(
@@ -347,11 +395,11 @@ _ENTRIES = (
         for error in (*ErrorName, "upstream_unavailable")
     ),
     # -- on the way to a webhook receiver -------------------------------------------------------------------------
-    Fault("webhook_duplicate", "The event is delivered twice.", "webhook", _on_the_way),
-    Fault("webhook_tampered", "The event is delivered with a signature that does not match.", "webhook", _on_the_way),
-    Fault("webhook_late", "The event is delivered late (`delay`, 60 s on the tenant's clock).", "webhook", _on_the_way),
-    Fault("webhook_reordered", "The event is delivered after the one that follows it.", "webhook", _on_the_way),
-    Fault("webhook_lost", "The event is not delivered.", "webhook", _on_the_way),
+    _mishap("duplicate", "The event is delivered twice."),
+    _mishap("tampered", "The event is delivered with a signature that does not match."),
+    _mishap("late", "The event is delivered late (`delay`, 60 s on the tenant's clock).", takes_time=True),
+    _mishap("reordered", "The event is delivered after the one that follows it."),
+    _mishap("lost", "The event is not delivered."),
 )
 
 #: Every fault by its id.

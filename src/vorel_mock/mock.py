@@ -37,7 +37,8 @@ class Mock:
         self.log = log or RequestLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
-        self.control_token = settings.control_token
+        self.stopped = False
+        self.control_token = (settings.control_token or "").strip() or None  # an empty one would keep nobody out
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
         self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
@@ -50,7 +51,8 @@ class Mock:
         self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
 
     def stop(self) -> None:
-        """End what runs beside the requests."""
+        """End what runs beside the requests, and whoever waits for something to happen."""
+        self.stopped = True
         self.webhooks.stop()
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
@@ -76,18 +78,26 @@ class Mock:
         self.journal.forget(tenant.id)
 
     def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
-        """Make `tenant` what `world` says. ValueError when one of its keys is another tenant's."""
+        """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
+        its keys is another tenant's.
+        """
+        self.check_tokens(world, tenant)
+        self.webhooks.forget(tenant)
+        for key in tenant.keys.values():
+            self.store.unindex(key)
+        snapshot.load(tenant, world, clock=clock)
+        for key in tenant.keys.values():
+            self.store.index(tenant, key)
+        self.webhooks.requeue(tenant)
+
+    def check_tokens(self, world: Snapshot, tenant: Tenant | None) -> None:
+        """ValueError when a key of `world` belongs to another tenant than `tenant`."""
         for key in world.keys:
             owner = self.store.by_token(key.token)
             if owner is not None and owner[0] is not tenant:
-                raise ValueError(f"snapshot: the token of key {key.id} belongs to another tenant")
-        self.webhooks.forget(tenant)
-        self.store.remove(tenant)
-        try:
-            snapshot.load(tenant, world, clock=clock)
-        finally:
-            self.store.add(tenant)
-        self.webhooks.requeue(tenant)
+                raise ValueError(
+                    f"snapshot: the token of key {key.id} belongs to another tenant; delete that one first"
+                )
 
     def reset(self, *, everything: bool = False) -> None:
         """The demo world back to its start. `everything`: other tenants go as well.

@@ -10,7 +10,6 @@ import struct
 from asyncio import Event, TimerHandle, Transport
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 import uvicorn
@@ -19,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from vorel_mock.api.body import UNREADABLE
 from vorel_mock.api.manner import ABORT
+from vorel_mock.api.routing import decode_path
 from vorel_mock.app import App
 
 #: Bytes and number of headers that one request may have.
@@ -38,7 +38,6 @@ _HEAD_TOO_LARGE = (
     f"The request has more than {MAX_HEADERS} headers, or target and headers of over {MAX_HEAD // 1024} KiB."
 )
 _NO_PATH = re.compile(rb"^[a-z][a-z0-9+.-]*://[^/?#]*(?=[?#]|$)", re.IGNORECASE)
-_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 class Unacceptable(Exception):
@@ -137,7 +136,7 @@ class Protocol(HttpToolsProtocol):
         if target == b"*":
             self.scope["path"] = "*"
         elif b"%" in self.scope["raw_path"]:
-            self.scope["path"] = _decoded(self.scope["raw_path"].decode("ascii"))
+            self.scope["path"] = decode_path(self.scope["raw_path"].decode("ascii"))
         self.scope["extensions"] = self._extensions
         self.cycle.transport = self._outlet
         self.cycle.send_500_response = self._give_up
@@ -323,11 +322,6 @@ def _what_is_wrong(error: httptools.HttpParserError, data: bytes) -> str:
 def _origin_form(target: bytes) -> bytes:
     """The target as uvicorn can read it: it knows neither `*` nor a URL that ends with its host."""
     return b"/*" if target == b"*" else _NO_PATH.sub(rb"\g<0>/", target)
-
-
-def _decoded(path: str) -> str:
-    """Percent-decoded, but for an encoded slash: that is a part of its segment, not its end."""
-    return "%2F".join(map(unquote, _ENCODED_SLASH.split(path)))
 
 
 class Server(uvicorn.Server):

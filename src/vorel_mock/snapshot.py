@@ -1,14 +1,18 @@
 """A tenant's world as JSON, and back: import of what was exported gives the same answers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
 
-from vorel_mock.clock import Clock
+from vorel_mock.clock import LATEST, Clock
+from vorel_mock.contract import Contract
+from vorel_mock.crm import VENDORS
+from vorel_mock.faults import CATALOGUE
 from vorel_mock.ids import Ids
-from vorel_mock.model.crm_records import CrmRecord
+from vorel_mock.model.bounds import Count, Limit, Moment, Seconds
+from vorel_mock.model.crm_records import CrmRecord, size
 from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.handoffs import AuditRow, Event, Handoff
 from vorel_mock.model.history import History
@@ -16,7 +20,7 @@ from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.quota import Window
 from vorel_mock.model.tenant import CrmConnection, Tenant
-from vorel_mock.model.webhooks import Delivery, Webhook
+from vorel_mock.model.webhooks import EVENTS, Delivery, Webhook
 
 Row = TypeVar("Row")
 
@@ -25,7 +29,7 @@ Row = TypeVar("Row")
 class ClockState:
     """What a clock shows, in seconds since the epoch, and whether it stands still."""
 
-    now: float
+    now: Moment
     frozen: bool
 
 
@@ -35,7 +39,7 @@ class IdsState:
 
     seed: int
     stream: str
-    drawn: int
+    drawn: Count
 
 
 @dataclass(slots=True)
@@ -45,8 +49,8 @@ class Snapshot:
     name: str
     notified_channel: str
     crm: CrmConnection | None
-    rate_limit: int
-    tenant_rate_limit: int
+    rate_limit: Limit
+    tenant_rate_limit: Limit
     clock: ClockState
     ids: IdsState
     keys: list[ApiKey]
@@ -58,7 +62,7 @@ class Snapshot:
     crm_records: list[CrmRecord] = field(default_factory=list)
     webhooks: list[Webhook] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
-    webhook_timeout: float = 10.0
+    webhook_timeout: Seconds = 10.0
     faults: list[ArmedFault] = field(default_factory=list)
     window: Window = field(default_factory=Window)
 
@@ -105,15 +109,65 @@ def read(content: bytes | Any) -> Snapshot:
             return msgspec.json.decode(content, type=Snapshot)
         return msgspec.convert(content, Snapshot)
     except msgspec.ValidationError as error:
-        raise SnapshotError(f"snapshot: {error}") from None
+        what, _, where = str(error).partition(" - at `$")
+        raise SnapshotError(f"snapshot{where.rstrip('`')}: {what}") from None
+
+
+def check(world: Snapshot, contract: Contract) -> None:
+    """SnapshotError when `world`, which came from elsewhere, is not one that `dump` can have made."""
+    for problem in _problems(world, contract):
+        raise SnapshotError(f"snapshot.{problem}")
+
+
+def _problems(world: Snapshot, contract: Contract) -> Iterator[str]:
+    if world.notified_channel not in contract.notified_channels:
+        yield f"notified_channel: must be one of {', '.join(contract.notified_channels)}"
+    if world.crm is not None and world.crm.vendor not in VENDORS:
+        yield f"crm.vendor: must be one of {', '.join(VENDORS)}"
+    if world.clock.now >= LATEST:
+        yield "clock.now: lies beyond the year 9998"
+    yield from _repeated("keys", "id", [key.id for key in world.keys])
+    yield from _repeated("keys", "token", [key.token for key in world.keys])
+    yield from _repeated("leads", "id", [lead.id for lead in world.leads])
+    yield from _repeated("conversations", "id", [conversation.id for conversation in world.conversations])
+    yield from _repeated("crm_records", "idempotency_key", [record.idempotency_key for record in world.crm_records])
+    yield from _repeated("webhooks", "id", [webhook.id for webhook in world.webhooks])
+    yield from _repeated("deliveries", "id", [delivery.id for delivery in world.deliveries])
+    for number, key in enumerate(world.keys):
+        if not contract.token_pattern.fullmatch(key.token):
+            yield f"keys[{number}].token: has not the shape of a key"
+    conversations = {conversation.id for conversation in world.conversations}
+    for number, lead in enumerate(world.leads):
+        if lead.conversation_id not in conversations:
+            yield f"leads[{number}].conversation_id: there is no such conversation in the snapshot"
+    for number, webhook in enumerate(world.webhooks):
+        if not webhook.events.issubset(EVENTS):
+            yield f"webhooks[{number}].events: must be of {', '.join(EVENTS)}"
+    for number, delivery in enumerate(world.deliveries):
+        if not _is_object(delivery.body):
+            yield f"deliveries[{number}].body: must be a JSON object in base64"
+    operations = {operation.id for operation in contract.operations}
+    for number, armed in enumerate(world.faults):
+        if armed.fault not in CATALOGUE:
+            yield f"faults[{number}].fault: no such fault; GET /_mock/faults lists them"
+        if armed.operation is not None and armed.operation not in operations:
+            yield f"faults[{number}].operation: must be one of {', '.join(sorted(operations))}"
+
+
+def _repeated(name: str, member: str, values: Collection[str]) -> Iterator[str]:
+    if len(set(values)) < len(values):
+        yield f"{name}: two have the same {member}"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
     """Make `tenant` what `world` says; its own id stays. `clock`: whether its clock is set as well, even backwards."""
-    conversations = {conversation.id: conversation for conversation in world.conversations}
-    for lead in world.leads:
-        if lead.conversation_id not in conversations:
-            raise SnapshotError(f"snapshot: lead {lead.id} is in a conversation that is not there")
     if clock:
         tenant.clock.restore(world.clock.now, frozen=world.clock.frozen)
     tenant.name = world.name
@@ -124,29 +178,33 @@ def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
     tenant.ids = Ids(world.ids.seed, world.ids.stream, world.ids.drawn)
     tenant.keys = {key.id: key for key in world.keys}
     tenant.leads = {lead.id: lead for lead in world.leads}
-    tenant.conversations = conversations
+    tenant.conversations = {conversation.id: conversation for conversation in world.conversations}
     _refill(tenant.handoffs, world.handoffs)
     _refill(tenant.audit_log, world.audit_log)
     _refill(tenant.events, world.events)
-    _refill(tenant.crm_records, world.crm_records)
-    _refill(tenant.deliveries, world.deliveries)
+    _refill(tenant.crm_records, world.crm_records, size)
+    _refill(tenant.deliveries, world.deliveries, lambda delivery: len(delivery.body))
     tenant.webhooks = {webhook.id: webhook for webhook in world.webhooks}
     tenant.webhook_timeout = world.webhook_timeout
-    tenant.idempotency = {record.idempotency_key: record for record in world.crm_records}
+    tenant.idempotency = {record.idempotency_key: record for record in tenant.crm_records}
     tenant.faults = world.faults
     tenant.window = world.window
 
 
 def rehearsal(tenant: Tenant) -> Tenant:
-    """A copy of `tenant` on which a request can be tried without an effect; its histories are empty."""
+    """A copy of `tenant` on which a request can be tried without an effect.
+
+    Of its histories it has what an answer may depend on: handoffs and the records of idempotency keys.
+    """
     world = read(msgspec.json.encode(_state(tenant, history=False)))
     copy = Tenant(tenant.id, tenant.name, Clock(at=tenant.clock.now()), tenant.ids.copy(), tenant.notified_channel)
     load(copy, world, clock=False)
     copy.idempotency = dict(tenant.idempotency)
+    _refill(copy.handoffs, tenant.handoffs)
     return copy
 
 
-def _refill(history: History[Row], rows: Iterable[Row]) -> None:
+def _refill(history: History[Row], rows: Iterable[Row], size: Callable[[Row], int] = lambda row: 0) -> None:
     history.clear()
     for row in rows:
-        history.append(row)
+        history.append(row, size(row))

@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "crm": {"vendor": "hubspot"},
     "keys": {"full": 2, "burst": 1},
     "leads": 3,
+    "webhook_timeout": 10.0,
 }
 
 
@@ -52,8 +53,12 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
     if vendor not in VENDORS:
         raise ValueError(f"crm.vendor: {vendor!r} is none of {', '.join(VENDORS)}")
     failure = wanted.get("failure")
-    if failure is not None and failure not in ErrorName:
+    if failure is not None and failure not in list(ErrorName):  # before 3.12, `in` takes members only
         raise ValueError(f"crm.failure: {failure!r} is none of {', '.join(ErrorName)}")
+    objects = VENDORS[vendor].objects
+    for name in wanted.get("mappings", {}):
+        if name not in objects:
+            raise ValueError(f"crm.mappings.{name}: {vendor} takes {', '.join(objects)}, and nothing else")
     return CrmConnection(
         vendor,
         wanted.get("account", "44512345"),
@@ -82,6 +87,7 @@ def create(
         crm=crm,
         rate_limit=wanted.get("rate_limit", settings.rate_limit),
         tenant_rate_limit=wanted.get("tenant_rate_limit", settings.tenant_rate_limit),
+        webhook_timeout=wanted.get("webhook_timeout", DEFAULTS["webhook_timeout"]),
     )
     counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
     for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):

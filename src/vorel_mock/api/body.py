@@ -38,6 +38,15 @@ async def read(scope: Scope, receive: Receive, limit: int = MAX_BYTES) -> tuple[
         else:
             chunks.clear()
     if size > limit:
-        return b"", f"is longer than {limit >> 20} MiB"
+        return b"", _too_long(limit)
     unreadable = scope.get(UNREADABLE)
     return (b"", unreadable) if unreadable else (b"".join(chunks), None)
+
+
+def cut(raw: bytes, limit: int = MAX_BYTES) -> tuple[bytes, str | None]:
+    """A body that is all there, as `read` would have it."""
+    return (b"", _too_long(limit)) if len(raw) > limit else (raw, None)
+
+
+def _too_long(limit: int) -> str:
+    return f"is longer than {limit >> 20} MiB"

@@ -11,7 +11,7 @@ from typing import Any, cast
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from vorel_mock.api import body, manner, rate_limit
+from vorel_mock.api import body, faults, manner, rate_limit
 from vorel_mock.api.exchange import Answer, Exchange, Headers, Refusal
 from vorel_mock.api.journal import Journal
 from vorel_mock.api.pipeline import Pipeline
@@ -102,7 +102,7 @@ class Envelope:
         scope = {**_NOTHING, "method": method, "path": path, "query_string": query, "headers": headers}
         with self._lock:
             exchange = self._exchange(scope, "rehearsal")
-            exchange.body, exchange.rehearsed = raw, True
+            exchange.body, exchange.unreadable = body.cut(raw)
             stage = MemoryStore()
             for tenant in self._store.tenants():
                 if any(key.token.encode() in value for key in tenant.keys.values() for _, value in headers):
@@ -148,8 +148,9 @@ class Envelope:
             exchange.at = exchange.tenant.clock.now()
         if self._always and exchange.quota is not None and answer.status != 429:
             answer.headers += rate_limit.headers(exchange.quota, self._contract)
-        if exchange.preference is not None:
-            answer.headers.append((b"preference-applied", exchange.preference.encode()))
+        preference = faults.applied(exchange, answer)
+        if preference is not None:
+            answer.headers.append((b"preference-applied", preference.encode()))
         if answer.status != 204:  # RFC 9110, 8.6
             answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         answer.headers += [

@@ -87,14 +87,12 @@ class Exchange:
     tenant: Tenant | None = None
     key: ApiKey | None = None
     quota: Quota | None = None
-    rehearsed: bool = False
-    """Whether this only tells what would happen; nothing may leave the mock for it."""
     asked: ArmedFault | None = None
     """The fault that the request asked for by itself."""
     fault: str | None = None
     """The id of the fault that this request consumed."""
     preference: str | None = None
-    """What the request asked for by its Prefer header, and got."""
+    """What the request asked for by its Prefer header."""
     decided_by: str = "routing"
     """The step that the request got to, and that decided the answer."""
     reason: str = ""

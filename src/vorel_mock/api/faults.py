@@ -1,9 +1,13 @@
 """Step: what shall go wrong? Faults armed for the tenant, and what a single request asks for by its Prefer header."""
 
+from functools import partial
+
 from vorel_mock.api.exchange import Answer, Exchange, Refusal
 from vorel_mock.contract import Contract, Operation
 from vorel_mock.faults import CATALOGUE, Fault, Situation, Stage, declared
+from vorel_mock.ids import Ids
 from vorel_mock.model.faults import ArmedFault
+from vorel_mock.model.tenant import Tenant
 
 _PREFER = "Prefer: code=<status> or fault=<id> is what the mock knows"
 
@@ -23,9 +27,9 @@ def crm(exchange: Exchange, contract: Contract) -> None:
     _meet(exchange, "crm", contract)
 
 
-def webhook(exchange: Exchange) -> ArmedFault | None:
+def webhook(exchange: Exchange, contract: Contract) -> ArmedFault | None:
     """The fault that an event meets on its way to its receivers."""
-    return _take(exchange, "webhook")
+    return _take(exchange, "webhook", contract)
 
 
 def after(exchange: Exchange, contract: Contract, answer: Answer) -> Answer:
@@ -34,7 +38,7 @@ def after(exchange: Exchange, contract: Contract, answer: Answer) -> Answer:
 
 
 def _meet(exchange: Exchange, stage: Stage, contract: Contract, answer: Answer | None = None) -> Answer | None:
-    armed = _take(exchange, stage)
+    armed = _take(exchange, stage, contract, answer)
     if armed is None:
         return None
     spoiled = CATALOGUE[armed.fault].spoil(Situation(contract, exchange, armed, answer))
@@ -43,7 +47,7 @@ def _meet(exchange: Exchange, stage: Stage, contract: Contract, answer: Answer |
     return spoiled
 
 
-def _take(exchange: Exchange, stage: Stage) -> ArmedFault | None:
+def _take(exchange: Exchange, stage: Stage, contract: Contract, answer: Answer | None = None) -> ArmedFault | None:
     """The first armed fault of that stage that this request meets."""
     tenant, operation = exchange.tenant, exchange.operation
     if exchange.asked is None and not (tenant is not None and tenant.faults):
@@ -55,12 +59,18 @@ def _take(exchange: Exchange, stage: Stage) -> ArmedFault | None:
         fault = CATALOGUE[armed.fault]
         if fault.stage != stage or fault.operation not in (None, operation.id):
             continue
-        chance = tenant.ids.chance() if armed.chance is not None and not armed.spent else None
-        if armed.meets(operation.id, chance):
-            armed.note(exchange.id, exchange.at)
+        if not fault.applies(Situation(contract, exchange, armed, answer)):
+            continue
+        if armed.meets(operation.id, partial(_draw, tenant, armed)):
+            armed.note(exchange.id, tenant.clock.now())
             exchange.fault = fault.id
             return armed
     return None
+
+
+def _draw(tenant: Tenant, armed: ArmedFault, number: int) -> float:
+    """From a stream of the fault's own: arming one changes no id that the tenant gives out."""
+    return Ids(tenant.ids.seed, f"{tenant.ids.stream}/{armed.id}", number).chance()
 
 
 def _prefer(exchange: Exchange, contract: Contract, preference: str) -> Answer | None:
@@ -91,3 +101,12 @@ def _prefer(exchange: Exchange, contract: Contract, preference: str) -> Answer |
 def _applicable(fault: Fault, operation: Operation) -> None:
     if fault.operation not in (None, operation.id):
         raise Refusal(400, f"Prefer: {fault.id} is a fault of {fault.operation}, not of {operation.id}")
+
+
+def applied(exchange: Exchange, answer: Answer) -> str | None:
+    """What the request asked for by its Prefer header and got, as Preference-Applied says it (RFC 7240)."""
+    if exchange.preference is None:
+        return None
+    asked = exchange.asked
+    got = exchange.preference == f"code={answer.status}" if asked is None else asked.met > 0
+    return exchange.preference if got else None

@@ -7,7 +7,7 @@ from typing import Any
 from vorel_mock.api import example
 from vorel_mock.api.exchange import Answer, Refusal
 from vorel_mock.api.validation import Arguments
-from vorel_mock.contract import Contract, ContractError, Operation
+from vorel_mock.contract import Contract, ContractError, Operation, is_json
 from vorel_mock.model.crm_records import create_record
 from vorel_mock.model.handoffs import Event, request_handoff
 from vorel_mock.model.tenant import Tenant
@@ -54,12 +54,31 @@ def create_crm_record(tenant: Tenant, key_id: str, arguments: Arguments, publish
 
 
 def handlers(contract: Contract) -> dict[str, Handler]:
-    """The handlers by operationId."""
-    made: dict[str, Handler] = {"createCrmRecord": create_crm_record}
+    """The handlers by operationId. ContractError when the document asks for what a handler does not do."""
+    made: dict[str, Handler] = {}
     for operation in contract.operations:
         if operation.id == "handoffLead":
+            _fits(contract, operation, parameter="id")
             made[operation.id] = partial(handoff_lead, status=_conversation_status(contract, operation))
+        elif operation.id == "createCrmRecord":
+            _fits(contract, operation, members=("object", "fields", "idempotency_key"))
+            made[operation.id] = create_crm_record
     return made
+
+
+def _fits(contract: Contract, operation: Operation, parameter: str = "", members: tuple[str, ...] = ()) -> None:
+    """Check that what a handler takes for granted is what the document demands."""
+    if not operation.security:
+        raise ContractError(f"{operation.id}: the mock needs a key to know the tenant, and its security asks for none")
+    if parameter and f"{{{parameter}}}" not in operation.path:
+        raise ContractError(f"{operation.id}: the mock needs the path parameter {parameter!r}, and there is none")
+    if members:
+        body = contract.resolve(contract.at(operation.pointer).get("requestBody", {}))
+        schemas = (media.get("schema", {}) for name, media in body.get("content", {}).items() if is_json(name))
+        required = contract.resolve(next(schemas, {})).get("required", ()) if body.get("required") else ()
+        missing = [member for member in members if member not in required]
+        if missing:
+            raise ContractError(f"{operation.id}: the mock needs a body in which {', '.join(missing)} is required")
 
 
 def by_example(contract: Contract, operation: Operation) -> Answer:

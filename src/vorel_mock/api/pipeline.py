@@ -75,8 +75,9 @@ class Pipeline:
             exchange.reason = "answered by example: the mock has no handler for this operation"
             exchange.pointer = f"{operation.pointer}/responses"
             example = self._examples[operation.id]
-            return Answer(example.status, example.body, list(example.headers))
-        answer = self._operate(handler, exchange, operation, arguments)
+            answer = Answer(example.status, example.body, list(example.headers))
+        else:
+            answer = self._operate(handler, exchange, operation, arguments)
         return faults.after(exchange, self._contract, answer)
 
     def _operate(
@@ -98,7 +99,7 @@ class Pipeline:
         """Publish an event that this exchange caused, unless a fault loses it."""
         tenant = exchange.tenant
         assert tenant is not None
-        if tenant.webhooks and not exchange.rehearsed:
-            mishap = faults.webhook(exchange)
+        if any(event.event in webhook.events for webhook in tenant.webhooks.values()):
+            mishap = faults.webhook(exchange, self._contract)
             if mishap is None or mishap.fault != "webhook_lost":
                 self._publish(tenant, event, **_MISHAPS[mishap.fault](mishap) if mishap is not None else {})

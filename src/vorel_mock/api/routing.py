@@ -7,6 +7,7 @@ nothing else: paths, methods, operationIds, all parameters as strings. Everythin
 import re
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, compile_path
@@ -27,7 +28,13 @@ from vorel_mock.lean_connexion import (
 #: Where an exchange travels in the ASGI scope.
 EXCHANGE = "vorel_mock.exchange"
 
+_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{([^}]+)\}")
+
+
+def decode_path(path: str) -> str:
+    """Percent-decoded, but for an encoded slash: that is a part of its segment, not its end."""
+    return "%2F".join(map(unquote, _ENCODED_SLASH.split(path)))
 
 
 class Router:

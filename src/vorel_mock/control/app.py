@@ -8,15 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+from a2wsgi import WSGIMiddleware
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
-from connexion.validators import ParameterValidator
+from flask.json.provider import DefaultJSONProvider
 from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from vorel_mock.api.validation import parse
 from vorel_mock.control import handlers
+from vorel_mock.control.validation import Body, Parameters
 from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver
 from vorel_mock.mock import Mock
 from vorel_mock.redaction import redact
@@ -25,6 +29,8 @@ logger = logging.getLogger("vorel_mock")
 
 PREFIX = "/_mock"
 DOCUMENT = Path(__file__).parent / "openapi.yaml"
+#: Requests that may wait at once, for a delivery say; they must never keep the one waiting that they wait for.
+WORKERS = 256
 
 #: Requests that are handled at once. Many, because whoever waits for a delivery keeps one for as long as it waits.
 WORKERS = 256
@@ -35,7 +41,7 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     app = FlaskApp(
         "vorel_mock.control",
         specification_dir=str(DOCUMENT.parent),
-        jsonifier=Jsonifier(indent=2),
+        jsonifier=_Jsonifier(),
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
         server_args={"static_folder": None},
     )
@@ -43,8 +49,10 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
         DOCUMENT.name,
         base_path=PREFIX,
         resolver=_Handlers(handlers.bind(mock)),
-        validator_map={"parameter": _Parameters},
+        validator_map={"parameter": Parameters, "body": {"application/json": Body}},
     )
+    app.app.json = _Json(app.app)
+    app._middleware_app.asgi_app = WSGIMiddleware(app.app.wsgi_app, workers=WORKERS)
     app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
     app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
@@ -67,13 +75,18 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     return cast(ASGIApp, app), partial(workers.shutdown, wait=False, cancel_futures=True)
 
 
-class _Parameters(ParameterValidator):
-    """Connexion's own, whose errors name the parameter and are one line."""
+class _Jsonifier(Jsonifier):
+    """Indented for the reader at a terminal; the standard library's indenting would cost a third of a request."""
 
-    @staticmethod
-    def validate_parameter(parameter_type: str, value: Any, param: Any, param_name: str | None = None) -> str | None:
-        error = ParameterValidator.validate_parameter(parameter_type, value, param, param_name)
-        return f"{param['name']}: {error.splitlines()[0]}" if error else None
+    def dumps(self, data: Any, **_: Any) -> str:
+        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+
+
+class _Json(DefaultJSONProvider):
+    """Reads what the guard and the validator have read, however long its numbers."""
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return parse(s if isinstance(s, bytes) else s.encode())
 
 
 class _Handlers(Resolver):
@@ -86,10 +99,7 @@ class _Handlers(Resolver):
 
 
 def _text(error: Any) -> str:
-    """Connexion says `'x' is required - 'crm.vendor'`; the field belongs in front."""
-    text = str(error.detail or getattr(error, "title", "") or "")
-    message, dash, field = text.rpartition(" - '")
-    return f"{field.rstrip(chr(39))}: {message}" if dash else text
+    return str(error.detail or getattr(error, "title", "") or "")
 
 
 def _http_error(mock: Mock, error: HTTPException) -> ConnexionResponse:

@@ -21,6 +21,7 @@ from vorel_mock.settings import is_loopback
 #: Bytes: a snapshot of a busy tenant is large.
 MAX_BODY = 64 * 1024 * 1024
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
+_JSON = b"application/json"
 
 
 class Guard:
@@ -58,7 +59,7 @@ class Guard:
         elif not self._knows_token(headers.get(b"authorization", b"").decode("latin-1")):
             return 401, "Authorization: this mock is reachable from elsewhere; send the control token as Bearer"
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
+        if origin is not None and _netloc(origin.decode("latin-1")) != host.lower():
             return 403, "Origin: a page of another origin may not use the control plane"
         if method in _WRITES and headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             return 403, "Sec-Fetch-Site: a page of another site may not use the control plane"
@@ -71,6 +72,8 @@ class Guard:
                 given = base64.b64decode(given, validate=True).decode().partition(":")[2]
             except ValueError:
                 return False
+        elif scheme.lower() != "bearer":
+            return False
         return compare_digest(given.strip().encode(), (self._token or "").encode())
 
     async def _refuse(self, send: Send, status: int, message: str) -> None:
@@ -90,13 +93,22 @@ def _hostname(host: str) -> str:
         return ""
 
 
+def _netloc(origin: str) -> str | None:
+    """Host and port of an origin; None when it is none, as `null` is."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
 def _problem(headers: dict[bytes, bytes], raw: bytes) -> str | None:
-    """What is wrong with a body, if anything."""
+    """What is wrong with a body, if anything. A form is refused even when it is empty: only a page sends those."""
+    content_type = headers.get(b"content-type")
+    media_type = (content_type or b"").partition(b";")[0].strip().lower()
+    if media_type != _JSON and (raw or content_type is not None):
+        return "Content-Type: must be application/json"
     if not raw:
         return None
-    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
-        return "Content-Type: must be application/json"
     try:
         parse(raw)
     except ValueError as error:
@@ -107,7 +119,7 @@ def _problem(headers: dict[bytes, bytes], raw: bytes) -> str | None:
 def _with_body(scope: Scope, raw: bytes) -> tuple[Scope, Receive]:
     """The request with its body in one piece and of known length."""
     kept = [h for h in scope["headers"] if h[0] not in (b"content-length", b"transfer-encoding", b"content-type")]
-    headers = [*kept, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+    headers = [*kept, (b"content-type", _JSON), (b"content-length", b"%d" % len(raw))]
     given = False
 
     async def receive() -> Message:

@@ -1,11 +1,14 @@
 """The journal as HAR 1.2, which browsers and many tools open."""
 
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import vorel_mock
 
 Json = dict[str, Any]
+
+#: RFC 3986, 3.3; and the sign of what has stayed encoded.
+_IN_A_PATH = "/:@!$&'()*+,;=%"
 
 
 def har(exchanges: list[Json]) -> Json:
@@ -25,7 +28,7 @@ def _entry(exchange: Json) -> Json:
         "time": exchange["duration_ms"],
         "request": {
             "method": request["method"],
-            "url": f"http://{host}{request['path']}{query}",
+            "url": f"http://{host}{quote(request['path'], safe=_IN_A_PATH)}{query}",
             "httpVersion": "HTTP/1.1",
             "cookies": [],
             "headers": _pairs(request["headers"]),

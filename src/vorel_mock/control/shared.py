@@ -1,11 +1,21 @@
 """What the handlers of the control plane share: how one refuses, how it finds its tenant."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from time import monotonic
+from typing import Any, NoReturn, TypeVar
 
+from vorel_mock.clock import parse_duration, write_duration
 from vorel_mock.lean_connexion import ProblemException
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
+
+Found = TypeVar("Found")
+
+#: Seconds that a request may wait for something to happen; how long it does when it does not say.
+LONGEST_WAIT = 60.0
+DEFAULT_WAIT = 10.0
+#: Seconds between two looks whether the mock ends: a thread that waits on would keep the process from ending.
+_SLICE = 0.25
 
 #: Handlers by operationId; each takes the mock first.
 Operations = Mapping[str, Callable[..., Any]]
@@ -19,3 +29,31 @@ def refuse(status: int, message: str) -> NoReturn:
 def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
     """The tenant, or 404."""
     return mock.store.tenant(tenant_id.lower()) or refuse(404, "No tenant with this id.")
+
+
+def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
+    """Seconds of a duration that a request gave as `name`; 400 when it is none, or not within the bounds."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        refuse(400, f"{name}: {error}")
+    if not least <= seconds <= most:
+        between = (
+            f"at most {write_duration(most)}" if not least else f"{write_duration(least)} to {write_duration(most)}"
+        )
+        refuse(400, f"{name}: must be {between}")
+    return seconds
+
+
+def wait(mock: Mock, body: Mapping[str, Any], look: Callable[[float], Found | None]) -> tuple[Found | None, float]:
+    """What `look` finds within the time-out that `body` asks for, or None; and that time-out in seconds.
+
+    `look` itself waits for as many seconds as it is called with.
+    """
+    timeout = duration("timeout", body["timeout"], most=LONGEST_WAIT) if "timeout" in body else DEFAULT_WAIT
+    deadline = monotonic() + timeout
+    while True:
+        left = deadline - monotonic()
+        found = look(max(0.0, min(left, _SLICE)))
+        if found is not None or left <= _SLICE or mock.stopped:
+            return found, timeout

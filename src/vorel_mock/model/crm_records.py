@@ -10,6 +10,7 @@ import msgspec
 
 from vorel_mock import crm
 from vorel_mock.crm import CrmError, ErrorName
+from vorel_mock.model.bounds import Moment, Uuid
 
 if TYPE_CHECKING:
     from vorel_mock.model.tenant import Tenant
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class CrmRecord:
     """A record in the tenant's CRM, as the tenant called it and as the vendor does."""
 
-    id: str
-    at: float
+    id: Uuid
+    at: Moment
     object: str
     fields: dict[str, Any]
     idempotency_key: str
@@ -38,7 +39,7 @@ def create_record(tenant: Tenant, *, object: str, fields: dict[str, Any], idempo
 
     A failure is not remembered: the same key may be tried again.
     """
-    canonical = msgspec.json.encode([object, fields], order="deterministic")
+    canonical = _canonical(object, fields)
     fingerprint = sha256(canonical).digest()
     known = tenant.idempotency.get(idempotency_key)
     if known is not None:
@@ -71,6 +72,15 @@ def create_record(tenant: Tenant, *, object: str, fields: dict[str, Any], idempo
     tenant.idempotency[idempotency_key] = record
     tenant.crm_records.append(record, 2 * len(canonical))
     return record
+
+
+def size(record: CrmRecord) -> int:
+    """About how many bytes a record takes beside its own members."""
+    return 2 * len(_canonical(record.object, record.fields))
+
+
+def _canonical(object: str, fields: dict[str, Any]) -> bytes:
+    return msgspec.json.encode([object, fields], order="deterministic")
 
 
 def _failure(name: ErrorName) -> CrmError:

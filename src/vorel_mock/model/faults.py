@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from vorel_mock.model.bounds import Chance, Count, Moment, Ordinal, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,7 @@ class Consumption:
     """A fault that was met. `at` is seconds since the epoch."""
 
     request_id: str
-    at: float
+    at: Moment
 
 
 @dataclass(slots=True)
@@ -24,25 +27,25 @@ class ArmedFault:
     id: str
     fault: str
     operation: str | None = None
-    next: int | None = None
-    every: int = 1
-    after: int = 0
-    chance: float | None = None
-    delay: float | None = None
+    next: Ordinal | None = None
+    every: Ordinal = 1
+    after: Count = 0
+    chance: Chance | None = None
+    delay: Seconds | None = None
     """Seconds, for the faults that take time; None is the fault's own."""
-    seen: int = 0
-    met: int = 0
+    seen: Count = 0
+    met: Count = 0
     consumed: list[Consumption] = field(default_factory=list)
 
-    def meets(self, operation: str, chance: float | None) -> bool:
-        """Count a request to `operation`; whether it meets the fault. `chance` is a number in [0, 1) drawn for it."""
+    def meets(self, operation: str, draw: Callable[[int], float]) -> bool:
+        """Count a request to `operation`; whether it meets the fault. `draw(n)` is the n-th of numbers in [0, 1)."""
         if self.spent or self.operation not in (None, operation):
             return False
         self.seen += 1
         number = self.seen - self.after
         if number <= 0 or number % self.every:
             return False
-        if self.chance is not None and chance is not None and chance >= self.chance:
+        if self.chance is not None and draw(self.seen) >= self.chance:
             return False
         self.met += 1
         return True

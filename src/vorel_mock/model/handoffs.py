@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vorel_mock.model.bounds import Moment, Uuid
+
 if TYPE_CHECKING:
     from vorel_mock.model.leads import Lead
     from vorel_mock.model.tenant import Tenant
@@ -22,21 +24,21 @@ HANDOFF_REQUESTED = "conversation.handoff_requested"
 class Handoff:
     """One request for a human. Times are seconds since the epoch."""
 
-    id: str
-    lead_id: str
-    conversation_id: str
+    id: Uuid
+    lead_id: Uuid
+    conversation_id: Uuid
     reason: str
     summary: str
     notified_channel: str
-    requested_at: float
+    requested_at: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
     """One row of the append-only audit log."""
 
-    id: str
-    at: float
+    id: Uuid
+    at: Moment
     action: str
     handoff_id: str
     lead_id: str
@@ -52,7 +54,7 @@ class Event:
 
     id: str
     event: str
-    created_at: float
+    created_at: Moment
     data: dict[str, Any]
 
 

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from vorel_mock.model.bounds import Uuid
+
 
 @dataclass(slots=True)
 class Conversation:
     """A conversation with a customer. Its statuses: the contract's, and `active` from the public docs."""
 
-    id: str
+    id: Uuid
     status: str = "active"
 
 
@@ -15,6 +17,6 @@ class Conversation:
 class Lead:
     """A qualified lead, attached to a conversation."""
 
-    id: str
-    conversation_id: str
+    id: Uuid
+    conversation_id: Uuid
     name: str = ""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from vorel_mock.model.bounds import Count
+
 #: Seconds. The contract says "200 req/min" in prose; that windows are fixed and aligned is in docs/assumptions.md.
 WINDOW = 60
 
@@ -11,7 +13,7 @@ class Window:
     """How many requests one bucket has seen in its current window."""
 
     number: int = -1
-    count: int = 0
+    count: Count = 0
 
     def add(self, now: float) -> int:
         """Count a request at `now` (seconds since the epoch); the count of its window, this one included."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vorel_mock.model.bounds import Moment, Seconds, Uuid
+
 #: The public events, as docs.vorel.ai lists them; the contract document itself names only the one of the handoff.
 EVENTS = (
     "lead.created",
@@ -33,7 +35,7 @@ State = Literal["pending", "delivered", "failed", "dead"]
 class Webhook:
     """A subscription: where to, which events, and the secret that signs them."""
 
-    id: str
+    id: Uuid
     target_url: str
     events: frozenset[str]
     secret: str = field(repr=False)
@@ -45,13 +47,13 @@ class Webhook:
 class Attempt:
     """One request to the target, and what came of it."""
 
-    at: float
+    at: Moment
     """On the tenant's clock: when it was due, or when the webhook was free for it."""
     status: int | None = None
     """None when no answer came."""
     error: str | None = None
     """Why there is no whole answer. None when there is one, whatever its status."""
-    duration: float = 0.0
+    duration: Seconds = 0.0
     """Seconds of real time."""
     request_headers: dict[str, str] = field(default_factory=dict)
     response_headers: dict[str, str] = field(default_factory=dict)
@@ -63,15 +65,15 @@ class Attempt:
 class Delivery:
     """One event on its way to one webhook."""
 
-    id: str
-    webhook_id: str
+    id: Uuid
+    webhook_id: Uuid
     event: str
     event_id: str
     """What a consumer dedupes on: the `id` of the envelope."""
     body: bytes
-    created_at: float
+    created_at: Moment
     state: State = "pending"
-    due_at: float | None = None
+    due_at: Moment | None = None
     """When the next attempt is due. None: there is none, or it goes out behind the webhook's next event."""
     attempts: list[Attempt] = field(default_factory=list)
     tampered: bool = False

@@ -27,14 +27,18 @@ class MemoryStore:
         """Forget a tenant and its keys."""
         del self._tenants[tenant.id]
         for key in tenant.keys.values():
-            entries = self._keys.get(key.token[:PREFIX], [])
-            entries[:] = [entry for entry in entries if entry[1] is not key]
-            if not entries:
-                self._keys.pop(key.token[:PREFIX], None)
+            self.unindex(key)
 
     def index(self, tenant: Tenant, key: ApiKey) -> None:
         """Make `key` of `tenant` found by its token."""
         self._keys.setdefault(key.token[:PREFIX], []).append((tenant, key))
+
+    def unindex(self, key: ApiKey) -> None:
+        """Have `key` found no longer."""
+        entries = self._keys.get(key.token[:PREFIX], [])
+        entries[:] = [entry for entry in entries if entry[1] is not key]
+        if not entries:
+            self._keys.pop(key.token[:PREFIX], None)
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """The tenant of that id, if there is one."""

@@ -74,7 +74,7 @@ class Dispatcher:
             subscribed = [webhook for webhook in tenant.webhooks.values() if event.event in webhook.events]
             if subscribed:
                 body = payload(event, tenant.id)
-                due_at = None if after_next else tenant.clock.now() + late + LADDER[0]
+                due_at = None if after_next else event.created_at + late + LADDER[0]
             for webhook in subscribed:
                 delivery = self._deliver(tenant, webhook, event, body, due_at, tampered)
                 made.append(delivery)
@@ -224,9 +224,15 @@ class Dispatcher:
     def _deliver(
         self, tenant: Tenant, webhook: Webhook, event: Event, body: bytes, due_at: float | None, tampered: bool
     ) -> Delivery:
-        now = tenant.clock.now()
         delivery = Delivery(
-            tenant.ids.uuid(), webhook.id, event.event, event.id, body, now, due_at=due_at, tampered=tampered
+            tenant.ids.uuid(),
+            webhook.id,
+            event.event,
+            event.id,
+            body,
+            event.created_at,
+            due_at=due_at,
+            tampered=tampered,
         )
         return self._keep(tenant, webhook, delivery)
 

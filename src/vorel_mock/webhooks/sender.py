@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from functools import cached_property
+from typing import Any
 
 import httpx
 
@@ -71,17 +72,29 @@ class Sender:
             "Connection": "close",
             signature.HEADER: signed,
         }
+        connections: list[Any] = []
+
+        async def note_connection(event: str, info: dict[str, Any]) -> None:
+            # httpcore leaves the connection open when it is cancelled in the middle of a TLS handshake.
+            if event == "connection.connect_tcp.complete":
+                connections.append(info["return_value"])
+
         # The address stands in the URL, so that nobody resolves the name a second time; TLS still asks for the name.
         request = httpx.Request(
             "POST",
             target.copy_with(host=address),
             headers=headers,
             content=body,
-            extensions={"sni_hostname": target.host},
+            extensions={"sni_hostname": target.host, "trace": note_connection},
         )
         attempt.request_headers = _bounded(request.headers)
         transport = self._secure if target.scheme == "https" else self._plain
-        response = await transport.handle_async_request(request)
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            for connection in connections:
+                await connection.aclose()
+            raise
         try:
             attempt.status = response.status_code
             attempt.response_headers = _bounded(response.headers)

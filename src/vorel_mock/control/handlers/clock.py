@@ -23,7 +23,8 @@ def set_clock(mock: Mock, body: Json) -> Json:
     """Move or hold the mock's clock. A tenant whose clock is held by itself is moved as well, so that all are."""
     with mock.lock:
         before = mock.clock.now()
-        _change(mock.clock, body)
+        furthest = max((tenant.clock.now() for tenant in mock.store.tenants()), default=before)
+        _change(mock.clock, body, ahead=max(0.0, furthest - before))
         moved = mock.clock.now() - before
         if "advance" in body or "set" in body:
             for tenant in mock.store.tenants():
@@ -48,19 +49,20 @@ def set_tenant_clock(mock: Mock, tenant_id: str, body: Json) -> Json:
     return shown(tenant.clock)
 
 
-def _change(clock: Clock, body: Json) -> None:
+def _change(clock: Clock, body: Json, ahead: float = 0.0) -> None:
+    """Do what `body` says. `ahead`: seconds by which some other clock, which moves along, is ahead of this one."""
     ((what, value),) = body.items()
     try:
         match what:
             case "advance":
-                clock.advance(parse_duration(value))
+                clock.advance(parse_duration(value), ahead=ahead)
             case "set":
-                clock.set(parse_iso(value))
+                clock.set(parse_iso(value), ahead=ahead)
             case "freeze":
                 clock.freeze()
             case "resume":
                 clock.resume()
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         refuse(400, f"{what}: {error}")
 
 

@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from vorel_mock.clock import iso, parse_duration
-from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.clock import iso, write_duration
+from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
 from vorel_mock.faults import CATALOGUE
 from vorel_mock.mock import Mock
 from vorel_mock.model.faults import ArmedFault
+from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
+
+#: Seconds: a client that still waits after a month has waited long enough.
+_LONGEST_DELAY = 30 * 86400.0
+#: Faults that one tenant may have; those that are spent make room.
+MAX_FAULTS = 200
 
 
 def fault_catalogue(mock: Mock) -> Json:
@@ -36,6 +42,11 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
             refuse(400, f"operation: must be one of {', '.join(operations)}")
         if operation is not None and fault.operation not in (None, operation):
             refuse(400, f"operation: {fault.id} is a fault of {fault.operation} only")
+        if "delay" in body and not fault.takes_time:
+            slow = ", ".join(known.id for known in CATALOGUE.values() if known.takes_time)
+            refuse(400, f"delay: {fault.id} takes no time; those that do are {slow}")
+        delay = duration("delay", body["delay"], most=_LONGEST_DELAY) if "delay" in body else None
+        _make_room(tenant)
         endless = "every" in body or "chance" in body
         armed = ArmedFault(
             id=tenant.ids.uuid(),
@@ -45,7 +56,7 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
             every=body.get("every", 1),
             after=body.get("after", 0),
             chance=body.get("chance"),
-            delay=parse_duration(body["delay"]) if "delay" in body else None,
+            delay=delay,
         )
         tenant.faults.append(armed)
         return _shown(armed), 201
@@ -69,10 +80,20 @@ def disarm_fault(mock: Mock, tenant_id: str, fault_id: str) -> tuple[None, int]:
     return None, 204
 
 
+def _make_room(tenant: Tenant) -> None:
+    if len(tenant.faults) < MAX_FAULTS:
+        return
+    spent = next((armed for armed in tenant.faults if armed.spent), None)
+    if spent is None:
+        refuse(409, f"the tenant has {MAX_FAULTS} armed faults, and cannot have more; DELETE .../faults disarms them")
+    tenant.faults.remove(spent)
+
+
 def _shown(armed: ArmedFault) -> Json:
     shown = ("id", "fault", "operation", "next", "every", "after", "chance", "seen", "met", "spent")
     return {
         **{name: getattr(armed, name) for name in shown},
+        "delay": None if armed.delay is None else write_duration(armed.delay),
         "consumed": [{"request_id": met.request_id, "at": iso(met.at)} for met in armed.consumed],
     }
 

@@ -7,15 +7,14 @@ import msgspec
 
 from vorel_mock.api.exchange import Exchange
 from vorel_mock.api.journal import explain
-from vorel_mock.clock import parse_duration, parse_iso
+from vorel_mock.api.routing import decode_path
+from vorel_mock.clock import parse_iso
 from vorel_mock.control.har import har
-from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse, wait
 from vorel_mock.mock import Mock
 
 Json = dict[str, Any]
 
-_WAIT = "10s"
-_LONGEST_WAIT = 60.0
 _DEFAULT_LIMIT = 1000
 
 
@@ -61,15 +60,19 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json:
         tenant = find_tenant(mock, tenant_id)
     matches = _matcher(body)
     count = body.get("count", 1)
-    timeout = min(parse_duration(body.get("timeout", _WAIT)), _LONGEST_WAIT)
 
     def found() -> list[Exchange]:
         return [exchange for exchange in mock.journal.exchanges(tenant.id) if matches(exchange)]
 
-    with mock.journal.changed:
-        if not mock.journal.changed.wait_for(lambda: len(found()) >= count, timeout):
-            refuse(408, f"{len(found())} of {count} requests that match were answered within {timeout:g} s")
-        return {"data": [explain(exchange) for exchange in found()], "total": len(found())}
+    def enough(seconds: float) -> list[Exchange] | None:
+        with mock.journal.changed:
+            return found() if mock.journal.changed.wait_for(lambda: len(found()) >= count, seconds) else None
+
+    met, timeout = wait(mock, body, enough)
+    if met is None:
+        refuse(408, f"{len(found())} of {count} requests that match were answered within {timeout:g} s")
+    with mock.lock:
+        return {"data": [explain(exchange) for exchange in met], "total": len(met)}
 
 
 def explain_request(mock: Mock, body: Json) -> Json:
@@ -77,6 +80,9 @@ def explain_request(mock: Mock, body: Json) -> Json:
     path, _, query = body["path"].partition("?")
     if not path.startswith("/"):
         refuse(400, "path: must begin with /")
+    if not (path.isascii() and query.isascii()):
+        refuse(400, "path: must be ASCII; write other characters percent-encoded")
+    path = decode_path(path)
     content = body.get("body")
     raw = b"" if "body" not in body else content.encode() if isinstance(content, str) else msgspec.json.encode(content)
     headers = [
@@ -84,7 +90,7 @@ def explain_request(mock: Mock, body: Json) -> Json:
         for name, value in body.get("headers", {}).items()
     ]
     with mock.lock:
-        return explain(mock.api.rehearse(body.get("method", "POST").upper(), path, query.encode("utf-8"), headers, raw))
+        return explain(mock.api.rehearse(body.get("method", "POST").upper(), path, query.encode(), headers, raw))
 
 
 def _listed(mock: Mock, tenant_id: str | None, filters: Json) -> Json:

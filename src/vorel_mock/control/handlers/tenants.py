@@ -6,9 +6,9 @@ import msgspec
 from flask import request
 
 from vorel_mock import demo, snapshot, tenants
-from vorel_mock.clock import parse_duration
+from vorel_mock.clock import write_duration
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 
@@ -23,21 +23,17 @@ def list_tenants(mock: Mock) -> Json:
 
 def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
     """A new world; its id and its target profile."""
-    wanted = body or {}
+    wanted = dict(body or {})
     with mock.lock:
         _check(mock, wanted)
+        if "webhook_timeout" in wanted:
+            wanted["webhook_timeout"] = _timeout(wanted)
+        if "snapshot" in wanted:
+            return _profile(mock, _from_snapshot(mock, wanted)), 201
         try:
             tenant = mock.make_tenant(wanted)
         except ValueError as error:
             refuse(400, str(error))
-        if "webhook_timeout" in wanted:
-            tenant.webhook_timeout = parse_duration(wanted["webhook_timeout"])
-        if "snapshot" in wanted:
-            try:
-                _import(mock, tenant, wanted["snapshot"])
-            except Exception:
-                mock.remove_tenant(tenant)
-                raise
         return _profile(mock, tenant), 201
 
 
@@ -52,13 +48,13 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         _check(mock, body)
+        timeout = _timeout(body) if "webhook_timeout" in body else tenant.webhook_timeout
         if "crm" in body:
             try:
                 tenant.crm = tenants.connection(body["crm"])
             except ValueError as error:
                 refuse(400, str(error))
-        if "webhook_timeout" in body:
-            tenant.webhook_timeout = parse_duration(body["webhook_timeout"])
+        tenant.webhook_timeout = timeout
         for name in ("name", "notified_channel", "rate_limit", "tenant_rate_limit"):
             if name in body:
                 setattr(tenant, name, body[name])
@@ -97,21 +93,38 @@ def export_snapshot(mock: Mock, tenant_id: str) -> Json:
 def import_snapshot(mock: Mock, tenant_id: str, body: Json) -> tuple[None, int]:
     """Take over a world."""
     with mock.lock:
-        _import(mock, find_tenant(mock, tenant_id), body)
+        tenant = find_tenant(mock, tenant_id)
+        mock.replace_world(tenant, _world(mock, body, tenant), clock=True)
     return None, 204
 
 
-def _import(mock: Mock, tenant: Tenant, body: Json) -> None:
+def _world(mock: Mock, body: Json, tenant: Tenant | None) -> snapshot.Snapshot:
+    """The world of a snapshot that `tenant`, or a new one, can take over."""
     try:
         world = snapshot.read(body)
+        snapshot.check(world, mock.contract)
     except snapshot.SnapshotError as error:
         refuse(400, str(error))
     try:
-        mock.replace_world(tenant, world, clock=True)
-    except snapshot.SnapshotError as error:
-        refuse(400, str(error))
+        mock.check_tokens(world, tenant)
     except ValueError as error:
         refuse(409, str(error))
+    return world
+
+
+def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
+    others = ", ".join(name for name in wanted if name != "snapshot")
+    if others:
+        refuse(400, f"snapshot: holds the whole world; leave out {others}, and PATCH the tenant afterwards")
+    world = _world(mock, wanted["snapshot"], None)
+    tenant = mock.make_tenant({})
+    mock.replace_world(tenant, world, clock=True)
+    tenant.initial = snapshot.dump(tenant)
+    return tenant
+
+
+def _timeout(wanted: Json) -> float:
+    return duration("webhook_timeout", wanted["webhook_timeout"], least=0.001, most=3600.0)
 
 
 def _check(mock: Mock, wanted: Json) -> None:
@@ -133,7 +146,7 @@ def _shown(tenant: Tenant) -> Json:
         "notified_channel": tenant.notified_channel,
         "rate_limit": tenant.rate_limit,
         "tenant_rate_limit": tenant.tenant_rate_limit,
-        "webhook_timeout": f"{tenant.webhook_timeout:g}s",
+        "webhook_timeout": write_duration(tenant.webhook_timeout),
         "clock": shown(tenant.clock),
     }
 

@@ -1,21 +1,17 @@
 """Webhooks: subscriptions, and the journal of their deliveries."""
 
-from itertools import islice
 from typing import Any
 
 import msgspec
 
-from vorel_mock.clock import iso, parse_duration
-from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.clock import iso
+from vorel_mock.control.shared import Operations, find_tenant, refuse, wait
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
 from vorel_mock.redaction import redact, redact_deep
 
 Json = dict[str, Any]
-
-_WAIT = "10s"
-_LONGEST_WAIT = 60.0
 
 
 def list_webhooks(mock: Mock, tenant_id: str) -> Json:
@@ -89,7 +85,6 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
     """Wait until a delivery that matches is in the state that is asked for; 408 when that takes too long."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-    timeout = min(parse_duration(body.get("timeout", _WAIT)), _LONGEST_WAIT)
     state = body.get("state", "delivered")
 
     def matches(delivery: Delivery) -> bool:
@@ -99,12 +94,8 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
             and body.get("webhook_id") in (None, delivery.webhook_id)
         )
 
-    def reached(delivery: Delivery) -> bool:
-        """Whether `delivery` is the one behind the first `after` that match."""
-        matching = filter(matches, tenant.deliveries)
-        return delivery is next(islice(matching, body.get("after", 0), None), None)
-
-    found = mock.webhooks.wait(tenant, reached, timeout)
+    skip = body.get("after", 0)
+    found, timeout = wait(mock, body, lambda seconds: mock.webhooks.wait(tenant, matches, seconds, skip=skip))
     if found is None:
         refuse(408, f"no delivery that matches was {state} within {timeout:g} s")
     with mock.lock:

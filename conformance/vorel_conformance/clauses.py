@@ -1,0 +1,56 @@
+"""The catalogue of clauses, read from clauses.toml."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CATALOGUE = Path(__file__).with_name("clauses.toml")
+LEVELS = ("MUST", "SHOULD", "advisory")
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One thing that a server keeps or breaks, and the sentence of the contract that it stands on."""
+
+    id: str
+    level: str
+    title: str
+    pointer: str
+    quote: str
+    why: str
+    how: str
+    passing: str
+    failing: str
+
+    @property
+    def group(self) -> str:
+        """The part of the id in front of the point."""
+        return self.id.split(".", 1)[0]
+
+
+@cache
+def load() -> dict[str, Clause]:
+    """All the clauses by id, in the order of the file."""
+    entries = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))["clause"]
+    return {entry["id"]: Clause(**entry) for entry in entries}
+
+
+def select(wanted: tuple[str, ...]) -> dict[str, Clause]:
+    """The clauses named by id or by group (all for nothing named); ValueError names what is unknown."""
+    clauses = load()
+    unknown = [name for name in wanted if not any(name in (each.id, each.group) for each in clauses.values())]
+    if unknown:
+        raise ValueError(f"no such clause or group: {', '.join(unknown)}. `vorel-conformance clauses` lists them.")
+    return {id_: each for id_, each in clauses.items() if not wanted or id_ in wanted or each.group in wanted}
+
+
+def quoted(clause: Clause, value: Any) -> bool:
+    """Whether the quote stands in `value`: in the string, or else in its JSON text, white space aside."""
+    if isinstance(value, str):
+        return clause.quote in value
+    return "".join(clause.quote.split()) in "".join(json.dumps(value, ensure_ascii=False).split())

@@ -1,0 +1,111 @@
+"""Reports: one dict in (`report.schema.json` says its shape), any of four files out."""
+
+from __future__ import annotations
+
+import json as json_format
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from vorel_conformance.report import html as html_page
+from vorel_conformance.report import junit as junit_xml
+from vorel_conformance.report import sarif as sarif_log
+from vorel_conformance.report.model import Report, counts, verdict, worst_first
+from vorel_conformance.report.redact import redactor
+
+__all__ = ["SCHEMA", "check_writable", "counts", "schema", "verdict", "worst_first", "write"]
+
+SCHEMA = Path(__file__).with_name("report.schema.json")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a report."""
+    found: dict[str, Any] = json_format.loads(SCHEMA.read_text(encoding="utf-8"))
+    return found
+
+
+def write(
+    report: Report,
+    *,
+    json: Path | None = None,
+    junit: Path | None = None,
+    html: Path | None = None,
+    sarif: Path | None = None,
+    secrets: Iterable[str] = (),
+) -> None:
+    """Write the reports that have a path, each whole or not at all; folders are made.
+
+    `report` ought to be redacted already; it is redacted again, of `secrets` and whatever has the shape of a key, so
+    that no writer depends on it. OSError says which files could not be written; the others are there all the same.
+    """
+    report = redactor(secrets)(report)
+    renderers: list[tuple[Path | None, Callable[[Report], str]]] = [
+        (json, _render_json),
+        (junit, junit_xml.render),
+        (html, html_page.render),
+        (sarif, sarif_log.render),
+    ]
+    failed = []
+    for path, render in renderers:
+        if path is None:
+            continue
+        text = render(report)
+        try:
+            _replace(path, text)
+        except OSError as error:
+            failed.append(_complaint(path, error))
+    if failed:
+        raise OSError("; ".join(failed))
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Find out before a run whether its reports can be written afterwards; OSError names the path and the trouble."""
+    for path in paths:
+        if path is None or _is_device(path):
+            continue
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = _part(path)
+            part.touch()
+            part.unlink()
+        except OSError as error:
+            raise OSError(_complaint(path, error)) from error
+
+
+def _render_json(report: Report) -> str:
+    return json_format.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _complaint(path: Path, error: OSError) -> str:
+    return f"cannot write the report {path}: {(error.strerror or str(error)).lower()}"
+
+
+def _is_device(path: Path) -> bool:
+    """Whether the path is a pipe, a terminal, /dev/stdout: written into, never replaced."""
+    return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _part(path: Path) -> Path:
+    """Where a file is written before it takes its place: beside it, so that the last step is a rename."""
+    real = path.resolve()
+    return real.with_name(f".{real.name}.{os.getpid()}.part")
+
+
+def _replace(path: Path, text: str) -> None:
+    data = text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+    if _is_device(path):
+        with path.open("wb") as device:
+            device.write(data)
+        return
+    if path.is_dir():
+        raise IsADirectoryError(0, "it is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = _part(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path.resolve())
+    finally:
+        part.unlink(missing_ok=True)

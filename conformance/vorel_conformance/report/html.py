@@ -1,0 +1,159 @@
+"""The page: one file that shows a run to people, without network, on screen and on paper."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from vorel_conformance.report.lines import line_of
+from vorel_conformance.report.model import (
+    LOOKS,
+    VERDICTS,
+    WORST_FIRST,
+    Report,
+    body_text,
+    counts,
+    group,
+    key_hint,
+    remarks,
+    shown_status,
+    total_violations,
+    verdict_sentence,
+    visible,
+    worst_first,
+)
+
+# A page that holds a megabyte for each breach does not open; the JSON report has everything.
+_BODY_LIMIT = 6_000
+_CURL_LIMIT = 8_000
+_VIOLATIONS_LIMIT = 25
+
+
+def render(report: Report) -> str:
+    """The report as one HTML file."""
+    template, style, script = _page()
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for clause in report["clauses"]:
+        groups.setdefault(group(clause), []).append(clause)
+    found = counts(report)
+    day, time = _moment(report["started"])
+    return template.render(
+        report=report,
+        verdict=VERDICTS[report["verdict"]],
+        sentence=_sentence(report),
+        numbers=verdict_sentence(report),
+        counts={status: found.get(status, 0) for status in WORST_FIRST},
+        bar=_bar(found),
+        groups=groups,
+        levels=[
+            level for level in ("MUST", "SHOULD", "advisory") if any(c["level"] == level for c in report["clauses"])
+        ],
+        clauses=worst_first(report["clauses"]),
+        day=day,
+        time=time,
+        duration=_duration(report["duration_s"]),
+        remarks=remarks(report),
+        style=Markup(style),  # noqa: S704 - our own files, not the server's words
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        violations_limit=_VIOLATIONS_LIMIT,
+    )
+
+
+@cache
+def _page() -> tuple[Template, str, str]:
+    environment = Environment(
+        loader=PackageLoader("vorel_conformance.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": visible, "breakable": _breakable, "shown_status": shown_status}
+    environment.globals |= {
+        "looks": LOOKS,
+        "shown": shown_status,
+        "line_of": line_of,
+        "key_hint": key_hint,
+        "total": total_violations,
+        "headers": _headers,
+        "body": lambda message: body_text(message, _BODY_LIMIT),
+        "curl_limit": _CURL_LIMIT,
+    }
+    source = environment.loader
+    assert source is not None
+    style = source.get_source(environment, "style.css")[0]
+    script = source.get_source(environment, "script.js")[0]
+    return environment.get_template("page.html"), style, script
+
+
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy allows instead of the network and of whatever a server tries to slip in."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _headers(pairs: list[list[str]]) -> str:
+    return visible("\n".join(f"{name}: {value}" for name, value in pairs))
+
+
+def _breakable(text: str) -> Markup:
+    """A pointer that may be broken at its slashes."""
+    return Markup("/<wbr>").join(text.split("/"))
+
+
+def _bar(found: Mapping[str, int]) -> list[tuple[str, float, float]]:
+    """The parts of the bar: status, where it begins and how wide it is, in hundredths of the whole."""
+    total = sum(found.values()) or 1
+    parts, start = [], 0.0
+    for status in reversed(WORST_FIRST):
+        if number := found.get(status, 0):
+            width = 100 * number / total
+            parts.append((status, round(start, 3), round(width, 3)))
+            start += width
+    return parts
+
+
+def _sentence(report: Report) -> str:
+    """The verdict in words for whoever reads nothing else."""
+    clauses = report["clauses"]
+    failed = [clause for clause in clauses if shown_status(clause) == "failed"]
+    open_ones = sum(shown_status(clause) == "inconclusive" for clause in clauses)
+    total = len(clauses)
+    match report["verdict"]:
+        case "passed":
+            warned = sum(shown_status(clause) in ("warning", "accepted") for clause in clauses)
+            rest = f" {warned} of them with remarks." if warned else ""
+            idle = sum(shown_status(clause) == "not_applicable" for clause in clauses)
+            who = f"All {total} clauses" if not idle else f"All {total - idle} clauses that apply"
+            return f"{who} were judged and nothing that fails a run was found.{rest}"
+        case "failed" if failed:
+            areas = sorted({group(clause) for clause in failed})
+            are = "clauses is" if len(failed) == 1 else "clauses are"
+            return f"{len(failed)} of {total} {are} broken, in: {', '.join(areas)}. The evidence is below."
+        case "failed":
+            return "No clause is broken beyond the accepted ones, but the list of accepted failures is out of date."
+        case "inconclusive":
+            one = "clause" if open_ones == 1 else "clauses"
+            return f"Nothing was found broken, but {open_ones} {one} of {total} could not be judged on this target."
+    return "The kit contradicted itself. This run says nothing about the server; please report it."
+
+
+def _moment(text: str) -> tuple[str, str]:
+    """Day and time of day."""
+    moment = datetime.fromisoformat(text)
+    zone = "UTC" if moment.utcoffset() is None or not moment.utcoffset() else moment.strftime("%z")
+    return f"{moment.day} {moment:%B %Y}", f"{moment:%H:%M} {zone}"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return re.sub(r"^0 min ", "", f"{whole // 60} min {whole % 60} s")

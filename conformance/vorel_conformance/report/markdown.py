@@ -1,0 +1,93 @@
+"""The summary of a CI job, in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vorel_conformance.report.model import (
+    LOOKS,
+    VERDICTS,
+    Report,
+    counts,
+    key_hint,
+    remarks,
+    shorten,
+    shown_status,
+    total_violations,
+    verdict_sentence,
+    worst_first,
+)
+
+_SIGNS = {"passed": "✅", "failed": "❌", "inconclusive": "❔", "error": "‼️"}
+_VIOLATIONS_SHOWN = 3
+_CURL_LIMIT = 4_000
+
+
+def render(report: Report) -> str:
+    """The report as Markdown: the verdict, what is not green with its evidence, the counts."""
+    contract = report["contract"]
+    lines = [
+        f"## {_SIGNS[report['verdict']]} {VERDICTS[report['verdict']]}",
+        "",
+        f"{_text(report['target'])} against contract {_text(contract['version'])} (`{contract['sha256'][:12]}`): "
+        f"{verdict_sentence(report)} "
+        f"{report['requests']} requests in {report['duration_s']:.0f} s, seed {report['seed']}.",
+        "",
+    ]
+    lines += [f"- ❌ {_text(problem)}" for problem in report.get("accepted", {}).get("problems", [])]
+    lines += [*(f"- {_text(remark)}" for remark in remarks(report)), ""]
+    shown = [clause for clause in worst_first(report["clauses"]) if shown_status(clause) != "passed"]
+    if shown:
+        lines += ["| | clause | level | |", "|---|---|---|---|"]
+        lines += [
+            f"| {LOOKS[shown_status(clause)].word} | `{clause['id']}` | {clause['level']} | {_text(_remark(clause))} |"
+            for clause in shown
+        ]
+        lines.append("")
+    for clause in shown:
+        if clause["violations"]:
+            lines += _evidence(clause)
+    passed = counts(report).get("passed", 0)
+    lines.append(f"{passed} of {len(report['clauses'])} clauses passed. The levels are the kit's own.")
+    return "\n".join(lines) + "\n"
+
+
+def _remark(clause: Mapping[str, Any]) -> str:
+    if accepted := clause.get("accepted"):
+        return f"{clause['title']} — accepted until {accepted['expires']} ({accepted['owner']}): {accepted['reason']}"
+    return f"{clause['title']} — {clause['reason']}" if clause.get("reason") else clause["title"]
+
+
+def _evidence(clause: Mapping[str, Any]) -> list[str]:
+    violations = clause["violations"]
+    lines = [
+        f"<details><summary><code>{_text(clause['id'])}</code> {_text(clause['title'])}</summary>",
+        "",
+        f"> {_text(clause['quote'])}",
+        f"> — `{clause['pointer']}`",
+        "",
+    ]
+    for violation in violations[:_VIOLATIONS_SHOWN]:
+        flaky = violation.get("flaky")
+        often = f" (comes and goes: {flaky['failed']} of {flaky['of']} tries)" if flaky else ""
+        lines.append(f"{_text(violation['message'])}{often}")
+        lines += [f"- {word}: {_text(violation[word])}" for word in ("expected", "got") if violation.get(word)]
+        curl = violation["curl"]
+        if 0 < len(curl) <= _CURL_LIMIT:
+            fence = "`" * max(3, max(map(len, re.findall("`+", curl)), default=0) + 1)
+            lines += ["", f"{fence}bash", curl, fence]
+        elif curl:
+            lines += ["", "The request is too long for this place; the other reports have it."]
+        lines += [_text(key_hint(violation)), ""]
+    if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
+        lines += [f"… and {more} more.", ""]
+    return [*lines, "</details>", ""]
+
+
+def _text(value: object) -> str:
+    """One line of text with nothing that Markdown or HTML would act upon."""
+    plain = html.escape(shorten(str(value), 600), quote=False)
+    return re.sub(r"[\\`*_{}\[\]()#+!|~@]", lambda match: f"&#{ord(match[0])};", plain)

@@ -1,0 +1,148 @@
+"""What every writer asks of a report: the order of statuses, the counts, the verdict, the evidence as text."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Report = Mapping[str, Any]
+
+# Worst first. An accepted failure is a status only for the reader: in the report its clause stays failed.
+WORST_FIRST = ("failed", "error", "warning", "accepted", "inconclusive", "not_applicable", "passed")
+BREACHES = ("failed", "warning")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a status is shown: its word, a sign that needs no colour, a rich style."""
+
+    word: str
+    sign: str
+    style: str
+
+
+LOOKS = {
+    "failed": Look("failed", "✗", "bold red"),
+    "error": Look("kit error", "‼", "bold magenta"),
+    "warning": Look("warning", "!", "yellow"),
+    "accepted": Look("accepted", "≈", "cyan"),
+    "inconclusive": Look("inconclusive", "?", "blue"),
+    "not_applicable": Look("not applicable", "-", "dim"),
+    "passed": Look("passed", "✓", "green"),
+}
+
+VERDICTS = {
+    "passed": "Keeps the contract",
+    "failed": "Breaks the contract",
+    "inconclusive": "Nothing broken, not all judged",
+    "error": "No verdict: the kit failed",
+}
+
+
+def shown_status(clause: Mapping[str, Any]) -> str:
+    """The status of a clause for a reader: `accepted` where its breach is an accepted one."""
+    return "accepted" if clause.get("accepted") and clause["status"] in BREACHES else str(clause["status"])
+
+
+def worst_first(clauses: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The clauses, worst status first, otherwise in their order."""
+    return sorted(clauses, key=lambda clause: WORST_FIRST.index(shown_status(clause)))
+
+
+def counts(report: Report) -> dict[str, int]:
+    """How many clauses have each shown status, worst first, those that occur."""
+    found = Counter(map(shown_status, report["clauses"]))
+    return {status: found[status] for status in WORST_FIRST if found[status]}
+
+
+def verdict(report: Report) -> str:
+    """What the clauses, and the file of accepted failures, come to: the word for the report's `verdict`."""
+    found = counts(report)
+    if "error" in found:
+        return "error"
+    if "failed" in found or report.get("accepted", {}).get("problems"):
+        return "failed"
+    # Nothing judged is no reason to be content either.
+    return "inconclusive" if "inconclusive" in found or not found.keys() - {"not_applicable"} else "passed"
+
+
+def verdict_sentence(report: Report) -> str:
+    """One line with the numbers behind the verdict."""
+    found = counts(report)
+    parts = [f"{number} {LOOKS[status].word}" for status, number in found.items()]
+    if problems := len(report.get("accepted", {}).get("problems", [])):
+        parts.insert(0, f"{problems} {'problems' if problems > 1 else 'problem'} with accepted failures")
+    return f"{len(report['clauses'])} clauses: {', '.join(parts) or 'none judged'}."
+
+
+def group(clause: Mapping[str, Any]) -> str:
+    """The part of the clause's id in front of the point."""
+    return str(clause["id"]).split(".", 1)[0]
+
+
+def key_hint(violation: Mapping[str, Any]) -> str:
+    """What to put into VOREL_API_KEY for the curl line, or nothing when the line needs none."""
+    name = (violation["request"] or {}).get("key") or ""
+    if not name or "VOREL_API_KEY" not in violation["curl"]:
+        return ""
+    kind, _, which = name.partition(".")
+    if kind == "random":
+        return "VOREL_API_KEY: any well-formed key that was never issued"
+    place = {"soft": f"soft_failures.{which}", "full": f"keys.full[{which}]", "burst": f"keys.burst[{which}]"}
+    return f"VOREL_API_KEY: {place.get(kind, f'keys.{name}')} of the target profile"
+
+
+def total_violations(clause: Mapping[str, Any]) -> int:
+    """How many violations of a clause there were, listed or not."""
+    return max(len(clause["violations"]), int(clause.get("violations_total", 0)))
+
+
+def remarks(report: Report) -> list[str]:
+    """What a reader of the verdict should know beside it."""
+    found = []
+    if report.get("stopped"):
+        found.append(f"The run ended before its end: {report['stopped']}")
+    if retried := report.get("retried", 0):
+        found.append(f"Connections broke: {retried} {'request was' if retried == 1 else 'requests were'} sent again.")
+    return found
+
+
+def body_text(message: Mapping[str, Any], limit: int) -> tuple[str, int]:
+    """The body of a request or an answer as visible text, at most `limit` characters, and how many are left out."""
+    text = message.get("body")
+    if text is None:
+        encoded = message.get("body_base64", "")
+        try:
+            text = base64.b64decode(encoded, validate=True).decode("utf-8", "backslashreplace")
+        except (binascii.Error, ValueError):
+            text = encoded  # redaction may have cut into it
+    return visible(text[:limit]), max(0, len(text) - limit)
+
+
+def visible(text: str, *, newlines: bool = True) -> str:
+    r"""The text with everything that has no glyph as an escape.
+
+    A server must not move our cursor or turn our text around. Line feeds and tabs stay unless `newlines` is false.
+    """
+    kept = "\n\t" if newlines else ""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in kept else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
+    if named:
+        return named
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def shorten(text: str, limit: int) -> str:
+    """One line of at most `limit` characters, its end replaced by an ellipsis when it is longer."""
+    line = visible(text[: limit + 1], newlines=False)
+    return line if len(line) <= limit else line[: limit - 1] + "…"

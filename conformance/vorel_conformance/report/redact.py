@@ -1,0 +1,140 @@
+"""Secrets out of reports, by value: whatever the place and however a server spelled them.
+
+Redaction by header name is not enough: a server that echoes a key in a message would put it into every report. A key is
+looked for as text in any letter case, percent-encoded, as JSON or HTML escapes, and in base64; what has the shape of a
+key is taken out even when nobody told us that it is one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+PLACEHOLDER = "$VOREL_API_KEY"
+
+T = TypeVar("T")
+
+# The shape is the contract's bearerFormat; a server finds a key by its first 22 characters, so they are a secret too.
+_KEY = re.compile(r"vapk_[a-z0-9]{1,16}_[0-9a-f]{48,}", re.IGNORECASE)
+_PREFIX_LENGTH = 22
+_HEX = re.compile("[0-9a-f]*", re.IGNORECASE)
+# A shorter "secret" would be found all over ordinary text.
+_SHORTEST = 8
+
+# One character, escaped: %76 (and %2576), \u0076, \x76, &#118;, &#x76;. Repetition is bounded here and below: what a
+# server sends must not make a pattern run for hours.
+_ESCAPED = r"%(?:25){0,3}[0-9a-f]{2}|\\{1,8}(?:u00|x)[0-9a-f]{2}|&#x0{0,4}[0-9a-f]{2};|&#0{0,4}[0-9]{2,3};"
+_UNIT = re.compile(rf"{_ESCAPED}|.", re.IGNORECASE | re.DOTALL)
+# Where a key may be: a run of what keys are made of, as long as the shortest thing that is looked for.
+_RUN = re.compile(rf"(?:[a-z0-9_]|{_ESCAPED}){{{_PREFIX_LENGTH},}}", re.IGNORECASE)
+
+_LEAD = (0, 2, 3)  # characters of base64 that hold something of the bytes before, for 0, 1 and 2 of them
+_URL_SAFE = str.maketrans("-_", "+/")
+# As much of base64 as the longest key needs: a body full of them must not be decoded over and over.
+_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{1,200}")
+
+
+def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
+    """Make a function that replaces every occurrence of `secrets` in a text, or in all texts of a JSON value.
+
+    The function returns a new value of the same shape; numbers, booleans and None pass through. Each secret becomes
+    `$VOREL_API_KEY`. Values shorter than 8 characters are not secrets and stay.
+    """
+    known = {secret for secret in secrets if len(secret) >= _SHORTEST}
+    keys = {secret.lower() for secret in known if _KEY.fullmatch(secret)}
+    prefixes = {key[:_PREFIX_LENGTH] for key in keys}
+    # A key without its prefix is as good as a key.
+    rests = {key[_PREFIX_LENGTH:] for key in keys}
+    rest_lengths = {len(rest) for rest in rests}
+    # Secrets of another shape. Longest first, so that nothing of a longer one is left over.
+    others = sorted((secret for secret in known if secret.lower() not in keys), key=len, reverse=True)
+    patterns = [re.compile("".join(map(_spellings, secret)), re.IGNORECASE) for secret in others]
+    encoded = [core for secret in others for core, _ in _base64_cores(secret.encode())]
+
+    def key_at(text: str, at: int) -> int:
+        """How many characters from `at` on are a key, begin as a known key does, or are the rest of one."""
+        if shape := _KEY.match(text, at):
+            return shape.end() - at
+        if text[at : at + _PREFIX_LENGTH].lower() in prefixes:
+            rest = _HEX.match(text, at + _PREFIX_LENGTH)
+            return (rest.end() if rest else at) - at
+        return next((length for length in rest_lengths if text[at : at + length].lower() in rests), 0)
+
+    def in_run(match: re.Match[str]) -> str:
+        units = _UNIT.findall(match[0])
+        text = "".join(map(_plain, units))
+        lower = text.lower()
+        if "vapk_" not in lower and not any(rest in lower for rest in rests):
+            return match[0]
+        out, at = [], 0
+        while at < len(units):
+            length = key_at(text, at)
+            out.append(PLACEHOLDER if length else units[at])
+            at += length or 1
+        return "".join(out)
+
+    def in_base64(text: str) -> str:
+        out, done = [], 0
+        for mark in _BASE64_MARK.finditer(text):
+            before = _BASE64_MARKS[mark[0]]
+            start = mark.start() - _LEAD[before]
+            run = _BASE64_RUN.match(text, max(start, 0))
+            if start < 0 or mark.start() < done or not run or run.end() < mark.end():
+                continue
+            group = run[0].translate(_URL_SAFE)
+            group = group[: len(group) - (len(group) % 4 == 1)]
+            decoded = base64.b64decode(group + "=" * (-len(group) % 4)).decode("latin-1")
+            if length := key_at(decoded, before):
+                out += [text[done : mark.start()], PLACEHOLDER]
+                done = start - (-(before + length) * 8 // 6)
+        return "".join([*out, text[done:]])
+
+    def redacted(text: str) -> str:
+        text = _RUN.sub(in_run, text)
+        for pattern in patterns:
+            text = pattern.sub(lambda _: PLACEHOLDER, text)
+        for core in encoded:
+            text = text.replace(core, PLACEHOLDER)
+        return in_base64(text)
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, str):
+            return redacted(value)
+        if isinstance(value, Mapping):
+            return {walk(key): walk(member) for key, member in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)([walk(member) for member in value])
+        return value
+
+    return walk
+
+
+def _spellings(char: str) -> str:
+    """A pattern for one character, plain or escaped."""
+    if not char.isascii():
+        return re.escape(char)
+    code, number = f"{ord(char):02x}", ord(char)
+    escaped = rf"%(?:25){{0,3}}{code}|\\{{1,8}}(?:u00|x){code}|&#x0{{0,4}}{code};|&#0{{0,4}}{number};"
+    return rf"(?:{re.escape(char)}|{escaped})"
+
+
+def _plain(unit: str) -> str:
+    """The character that an escape stands for."""
+    if len(unit) == 1:
+        return unit
+    if unit.startswith("&#") and unit[2] not in "xX":
+        return chr(int(unit[2:-1]))
+    return chr(int(unit.rstrip(";")[-2:], 16))
+
+
+def _base64_cores(secret: bytes) -> Iterator[tuple[str, int]]:
+    """What base64 of any text around `secret` contains, for the three ways it can fall, with the bytes before it."""
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + secret).decode()
+        yield encoded[_LEAD[before] : (before + len(secret)) * 8 // 6], before
+
+
+_BASE64_MARKS = dict(_base64_cores(b"vapk_"))
+_BASE64_MARK = re.compile("|".join(_BASE64_MARKS))

@@ -1,0 +1,121 @@
+"""SARIF 2.1.0: a finding for each broken clause, at the line of openapi.json that it stands on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from vorel_conformance.report import junit
+from vorel_conformance.report.lines import line_of
+from vorel_conformance.report.model import Report, group, shown_status, total_violations, verdict_sentence
+
+CONTRACT_FILE = "openapi.json"
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {"MUST": "error", "SHOULD": "warning", "advisory": "note"}
+
+
+def render(report: Report) -> str:
+    """The report as SARIF. One result a clause: a scanner then opens and closes one alert for it."""
+    results = [_result(clause) for clause in report["clauses"] if shown_status(clause) in _REPORTED]
+    for index, clause in enumerate(report["clauses"]):
+        for result in results:
+            if result["ruleId"] == clause["id"]:
+                result["ruleIndex"] = index
+    problems = report.get("accepted", {}).get("problems", [])
+    errors = [clause for clause in report["clauses"] if clause["status"] == "error"]
+    notifications = [_notification(f"accepted failures: {problem}") for problem in problems]
+    notifications += [_notification(f"{clause['id']}: {clause.get('reason', clause['title'])}") for clause in errors]
+    started = datetime.fromisoformat(report["started"])
+    run = {
+        "tool": {
+            "driver": {
+                "name": report["tool"]["name"],
+                "version": report["tool"]["version"],
+                "rules": [_rule(clause) for clause in report["clauses"]],
+            }
+        },
+        "automationDetails": {"id": "vorel-conformance/"},
+        "invocations": [
+            {
+                "executionSuccessful": not errors,
+                "startTimeUtc": report["started"],
+                "endTimeUtc": (started + timedelta(seconds=report["duration_s"])).isoformat(),
+                "toolExecutionNotifications": notifications,
+            }
+        ],
+        "artifacts": [
+            {
+                "location": {"uri": CONTRACT_FILE},
+                "hashes": {"sha-256": report["contract"]["sha256"]},
+                "roles": ["policy"],
+            }
+        ],
+        "results": results,
+        "properties": {
+            "target": report["target"],
+            "seed": report["seed"],
+            "requests": report["requests"],
+            "verdict": report["verdict"],
+            "counts": verdict_sentence(report),
+        },
+    }
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, allow_nan=False) + "\n"
+
+
+_REPORTED = ("failed", "warning", "accepted", "inconclusive")
+
+
+def level(clause: Mapping[str, Any]) -> str:
+    """The SARIF level of a clause's finding."""
+    status = clause["status"]
+    if status == "inconclusive":
+        return "note"
+    return "error" if status in ("failed", "error") else _LEVELS[clause["level"]].replace("error", "warning")
+
+
+def message(clause: Mapping[str, Any]) -> str:
+    """What a finding says in one sentence or two."""
+    violations = clause["violations"]
+    found = violations[0]["message"] if violations else clause.get("reason", "")
+    total = total_violations(clause)
+    more = f" (and {total - 1} more)" if total > 1 else ""
+    return f"{clause['title']}. {found}{more}" if found else clause["title"]
+
+
+def _result(clause: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": clause["id"],
+        "level": level(clause),
+        "message": {"text": f"{message(clause)}\n\n{junit.evidence(clause)}"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": CONTRACT_FILE, "index": 0},
+                    "region": {"startLine": line_of(clause["pointer"])},
+                },
+                "logicalLocations": [{"fullyQualifiedName": clause["pointer"], "kind": "object"}],
+            }
+        ],
+        "partialFingerprints": {"clause/v1": clause["id"]},
+        "properties": {"status": clause["status"], "checks": clause["checks"]},
+    }
+    if accepted := clause.get("accepted"):
+        why = f"{accepted['reason']} ({accepted['owner']}, until {accepted['expires']})"
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why}]
+    return result
+
+
+def _rule(clause: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": clause["id"],
+        "shortDescription": {"text": clause["title"]},
+        "fullDescription": {"text": f"The contract says, at {clause['pointer']}: “{clause['quote']}”"},
+        "defaultConfiguration": {"level": _LEVELS[clause["level"]]},
+        "properties": {"tags": [group(clause), clause["level"]]},
+    }
+
+
+def _notification(text: str) -> dict[str, Any]:
+    return {"level": "error", "message": {"text": text}}

@@ -1,0 +1,229 @@
+"""The terminal: a bar while the run goes, then a table, worst first, and the evidence behind what is not green."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+import rich.progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vorel_conformance.report import github
+from vorel_conformance.report.model import (
+    LOOKS,
+    VERDICTS,
+    WORST_FIRST,
+    Report,
+    body_text,
+    key_hint,
+    remarks,
+    shorten,
+    shown_status,
+    total_violations,
+    verdict_sentence,
+    visible,
+    worst_first,
+)
+from vorel_conformance.report.redact import redactor
+
+_VIOLATIONS_SHOWN = 2
+_CURL_LIMIT = 2_000
+
+
+class Progress:
+    """A bar with the clauses and their counts, fed with the events of a run. Nothing is shown when not at a terminal.
+
+    Use it as a context manager and call it with each event: `{"event": "phase", "name"}`, `{"event": "exchange"}`,
+    `{"event": "clause", "id", "status", "checks"}`. Events of another kind are ignored. Any thread may call.
+    """
+
+    def __init__(self, console: Console, *, clauses: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self._statuses: dict[str, str] = {}
+        self._requests = 0
+        self._phase = "starting"
+        self._bar = rich.progress.Progress(
+            rich.progress.SpinnerColumn(),
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("{task.fields[counts]}"),
+            rich.progress.TextColumn("[dim]{task.fields[requests]} requests"),
+            rich.progress.TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(self._phase, total=clauses, counts="", requests=0)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take in one event."""
+        with self._lock:
+            match event.get("event"):
+                case "exchange":
+                    self._requests += 1
+                case "clause":
+                    self._statuses[event["id"]] = event["status"]
+                case "phase":
+                    self._phase = visible(str(event["name"]), newlines=False)
+            counts = self.counts
+            self._bar.update(
+                self._task,
+                description=self._phase.replace("[", r"\["),
+                completed=len(self._statuses),
+                counts=" ".join(
+                    f"[{LOOKS[status].style}]{LOOKS[status].sign} {counts[status]}[/]"
+                    for status in WORST_FIRST
+                    if counts.get(status)
+                ),
+                requests=self._requests,
+            )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many clauses have each status so far; the last word on a clause counts."""
+        return dict(Counter(self._statuses.values()))
+
+    @property
+    def requests(self) -> int:
+        """How many exchanges there were so far."""
+        return self._requests
+
+
+def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) -> None:
+    """Print the table, the evidence and the verdict; in a job of GitHub Actions its annotations and summary as well.
+
+    The report is redacted once more, as by `report.write`.
+    """
+    report = redactor(secrets)(report)
+    _print_table(report, console)
+    for clause in worst_first(report["clauses"]):
+        if shown_status(clause) in ("failed", "error", "warning", "accepted"):
+            _print_evidence(clause, console)
+    _print_reasons(report, console)
+    _print_verdict(report, console)
+    if github.running():
+        for line in github.commands(report):
+            # A command has to be one whole line without styles.
+            print(line, file=console.file)
+        try:
+            github.add_summary(report)
+        except OSError as error:  # a verdict is not lost for want of its summary
+            _line(console, Text(f"The summary of the job could not be written: {error.strerror}", style="yellow"))
+
+
+def _print_table(report: Report, console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    table.add_column("status", no_wrap=True)
+    table.add_column("clause", no_wrap=True)
+    table.add_column("level", no_wrap=True)
+    table.add_column("checks", justify="right")
+    table.add_column("")
+    for clause in worst_first(report["clauses"]):
+        status = shown_status(clause)
+        look = LOOKS[status]
+        table.add_row(
+            Text(look.sign, style=look.style),
+            Text(look.word, style=look.style),
+            visible(clause["id"], newlines=False),
+            Text(clause["level"], style="" if clause["level"] == "MUST" else "dim"),
+            str(clause["checks"]),
+            visible(clause["title"], newlines=False),
+        )
+    console.print(table)
+
+
+def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
+    look = LOOKS[shown_status(clause)]
+    console.print()
+    _line(console, Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {clause['title']}"))
+    _line(console, Text(f"  “{shorten(clause['quote'], 400)}”", style="italic"))
+    _line(console, Text(f"  openapi.json#{clause['pointer']}", style="dim"))
+    if accepted := clause.get("accepted"):
+        _label(console, "accepted", f"until {accepted['expires']} by {accepted['owner']}: {accepted['reason']}")
+        return
+    if clause.get("reason"):
+        _label(console, "reason", clause["reason"])
+    violations = clause["violations"]
+    for violation in violations[:_VIOLATIONS_SHOWN]:
+        console.print()
+        _label(console, "found", violation["message"])
+        if flaky := violation.get("flaky"):
+            _label(console, "flaky", f"comes and goes: seen in {flaky['failed']} of {flaky['of']} tries")
+        if violation.get("expected"):
+            _label(console, "expected", violation["expected"])
+        if violation.get("got"):
+            _label(console, "got", violation["got"])
+        if answer := violation["response"]:
+            text, cut = body_text(answer, 300)
+            _label(console, "answer", f"{answer['status']} {text}" + (f" … {cut} characters more" if cut else ""))
+        elif violation.get("failure"):
+            _label(console, "answer", f"none: {violation['failure']}")
+        if 0 < len(violation["curl"]) <= _CURL_LIMIT:
+            _line(console, Text.assemble(("  again     ", "dim"), visible(violation["curl"], newlines=False)))
+        elif violation["curl"]:
+            _label(console, "again", "the request is too long for this place; the reports have the curl line")
+        if hint := key_hint(violation):
+            _label(console, "", hint)
+    if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
+        _label(console, "", f"… and {more} more")
+
+
+def _print_reasons(report: Report, console: Console) -> None:
+    """Why there is no verdict on a clause. Not in the table, where a wrapped line may begin with a server's words."""
+    reasons = [
+        (LOOKS[clause["status"]], clause)
+        for clause in worst_first(report["clauses"])
+        if clause["status"] in ("inconclusive", "not_applicable") and clause.get("reason")
+    ]
+    if reasons:
+        console.print()
+    for look, clause in reasons:
+        _line(
+            console,
+            Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {shorten(clause['reason'], 600)}"),
+        )
+
+
+def _print_verdict(report: Report, console: Console) -> None:
+    console.print()
+    for problem in report.get("accepted", {}).get("problems", []):
+        _line(console, Text.assemble(("✗ accepted failures ", "bold red"), visible(problem, newlines=False)))
+    for note in remarks(report):
+        _line(console, Text(f"  {visible(note, newlines=False)}", style="dim"))
+    look = LOOKS[report["verdict"]]
+    _line(
+        console,
+        Text.assemble((f"{look.sign} {VERDICTS[report['verdict']]}.", look.style), f" {verdict_sentence(report)}"),
+    )
+    contract = report["contract"]
+    facts = (
+        f"  {visible(report['target'], newlines=False)} · contract {contract['version']} {contract['sha256'][:12]} · "
+        f"{report['requests']} requests in {report['duration_s']:.0f} s · seed {report['seed']}"
+    )
+    _line(console, Text(facts, style="dim"))
+
+
+def _label(console: Console, name: str, text: str) -> None:
+    """A labelled line. Text of the server never begins a line, where a CI server would look for commands."""
+    _line(console, Text.assemble((f"  {name:<10}", "dim"), shorten(text, 600)))
+
+
+def _line(console: Console, text: Text) -> None:
+    # Wrapped by the terminal alone, so that a curl line can be copied whole.
+    console.print(text, soft_wrap=True)

@@ -1,0 +1,120 @@
+"""Who is let in: 401 for whatever is not a valid key in the Authorization header."""
+
+from __future__ import annotations
+
+from vorel_conformance.contract import Operation
+from vorel_conformance.session import NO_KEY, Probe
+from vorel_conformance.suite import covers
+
+# What stands in the Authorization header, by what is wrong with it. ${full.0} is a valid key, ${random.n} was never
+# issued.
+MALFORMED = {
+    "another scheme": "Basic dXNlcjpwYXNzd29yZA==",
+    "another scheme, a valid key": "Token ${full.0}",
+    "Basic and a valid key": "Basic ${full.0}",
+    "no scheme": "${full.0}",
+    "nothing behind the scheme": "Bearer",
+    "the scheme twice": "Bearer Bearer ${full.0}",
+    "two keys": "Bearer ${full.0} ${full.0}",
+    "a quoted key": 'Bearer "${full.0}"',
+    "a comma behind the key": "Bearer ${full.0},",
+    "one word": "Bearer${full.0}",
+    "another prefix": "Bearer sk_live_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "an unknown environment": "Bearer vapk_prod_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "the prefix alone": "Bearer vapk_live_",
+    "too short": "Bearer ${random.1|cut.57}",
+    "too long": "Bearer ${random.2|add.1}",
+    "no hexadecimal digits": "Bearer vapk_live_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+    "beyond ASCII": "Bearer vapk_live_\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9",
+    "an injection": "Bearer ' OR '1'='1' --",
+    "very long": "Bearer vapk_live_" + "0" * 4000,
+    "null": "Bearer null",
+}
+# Each is a valid key but for one place: 10 to 57 are its hexadecimal digits, 22 is where the usual look-up prefix ends.
+ALTERED = {
+    "another first digit": "${full.0|flip.10}",
+    "another digit at the end of the prefix": "${full.0|flip.21}",
+    "another digit behind the prefix": "${full.0|flip.22}",
+    "another digit in the middle": "${full.0|flip.34}",
+    "another digit before the last": "${full.0|flip.56}",
+    "another last digit": "${full.0|flip.57}",
+    "cut behind the prefix": "${full.0|cut.22}",
+    "cut by one": "${full.0|cut.57}",
+    "one digit more": "${full.0|add.1}",
+}
+
+
+def _both(probe: Probe) -> list[Operation]:
+    return list(probe.contract.operations.values())
+
+
+@covers("auth.missing", requests=4, writes=False)
+def test_missing_key(probe: Probe) -> None:
+    for operation in _both(probe):
+        probe.expect("auth.missing", "no Authorization header", probe.valid(operation, key=NO_KEY), {401})
+        empty = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "")])
+        probe.expect("auth.missing", "an empty Authorization header", empty, {401})
+
+
+@covers("auth.malformed", requests=2 * len(MALFORMED), writes=False)
+def test_malformed_key(probe: Probe) -> None:
+    for operation in _both(probe):
+        for label, value in MALFORMED.items():
+            request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", value)])
+            probe.expect("auth.malformed", label, request, {401})
+
+
+@covers("auth.unknown", requests=6, writes=False)
+def test_unknown_key(probe: Probe) -> None:
+    for operation in _both(probe):
+        for n in range(3):
+            probe.expect("auth.unknown", f"unknown key {n}", probe.valid(operation, key=f"random.{n}"), {401})
+
+
+@covers("auth.revoked", requests=lambda plan: 4 * ("revoked" in plan.singles), writes=False)
+def test_revoked_key(probe: Probe) -> None:
+    if not probe.has("revoked", "auth.revoked"):
+        return
+    for operation in _both(probe):
+        for _ in range(2):
+            probe.expect("auth.revoked", "the revoked key", probe.valid(operation, key="revoked"), {401})
+
+
+@covers("auth.whole-key", requests=2 * len(ALTERED), writes=False)
+def test_altered_key(probe: Probe) -> None:
+    if len(probe.target.full[0]) != len("vapk_live_") + 48:
+        probe.session.gap(
+            "auth.whole-key", "keys.full[0] has not the shape of a key: vapk_live_ and 48 hexadecimal digits"
+        )
+        return
+    for operation in _both(probe):
+        for label, key in ALTERED.items():
+            request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", f"Bearer {key}")])
+            probe.expect("auth.whole-key", label, request, {401})
+
+
+@covers("auth.header-only", requests=16, writes=False)
+def test_key_elsewhere(probe: Probe) -> None:
+    for operation in _both(probe):
+        for name in ("api_key", "access_token", "token", "key"):
+            valid = probe.valid(operation, key=NO_KEY)
+            request = type(valid)(valid.method, f"{valid.path}?{name}=${{full.0}}", valid.headers, valid.body)
+            probe.expect("auth.header-only", f"the key as ?{name}=", request, {401})
+        for name, value in (
+            ("X-Api-Key", "${full.0}"),
+            ("Proxy-Authorization", "Bearer ${full.0}"),
+            ("Cookie", "api_key=${full.0}; token=${full.0}"),
+        ):
+            request = probe.valid(operation, key=NO_KEY, headers=[(name, value)])
+            probe.expect("auth.header-only", f"the key in {name}", request, {401})
+        body = (probe.note if operation.takes_lead else probe.record)(api_key="${full.0}")
+        request = probe.request(operation, body, key=NO_KEY)
+        # 400 is what a server says that reads bodies first and takes no unknown members.
+        probe.expect("auth.header-only", "the key in the body", request, {401, 400})
+
+
+@covers("auth.accepts-valid", requests=2)
+def test_valid_key(probe: Probe) -> None:
+    """The oracle asks every request with a valid key; these are two of them, for a run of this clause alone."""
+    for operation in _both(probe):
+        probe.send(probe.valid(operation))

@@ -1,0 +1,58 @@
+"""What is read as a body: JSON, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vorel_conformance.session import Probe, strict_dumps
+from vorel_conformance.suite import covers
+
+# From the bytes of a valid body to what is no JSON any more.
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda body: body[:-1],
+    "cut in the middle": lambda body: body[: len(body) // 2],
+    "a trailing comma": lambda body: body[:-1] + b",}",
+    "single quotes": lambda body: body.replace(b'"', b"'"),
+    "two values": lambda body: body + b" " + body,
+    "garbage behind": lambda body: body + b"]",
+    "a comment": lambda body: b"/* x */ " + body,
+    "no quotes around names": lambda body: b"{reason: 1, object: 2}",
+    "plain text": lambda body: b"please call back",
+    "a form": lambda body: b"reason=x&object=contact",
+    "markup": lambda body: b"<reason>x</reason>",
+    "blanks": lambda body: b"   ",
+    "bytes at random": lambda body: bytes(range(256)),
+}
+
+
+@covers("body.json", requests=lambda plan: len(BROKEN) * (1 + bool(plan.own)), writes=False)
+def test_broken_json(probe: Probe) -> None:
+    for operation in probe.contract.operations.values():
+        if operation.takes_lead and not probe.target.own:
+            continue
+        for label, change in BROKEN.items():
+            valid = strict_dumps(probe.note() if operation.takes_lead else probe.record())
+            # Blanks where the body is optional: no body, or a broken one; the contract does not say.
+            statuses = {400, 200} if label == "blanks" and not operation.body_required else {400}
+            probe.expect("body.json", f"{operation.id}: {label}", probe.request(operation, change(valid)), statuses)
+
+
+@covers("body.strict", requests=lambda plan: 4 + 2 * bool(plan.own), writes=False)
+def test_nearly_json(probe: Probe) -> None:
+    for text in (b"NaN", b"Infinity", b"-Infinity", b'"\xff\xfe"'):
+        body = strict_dumps(probe.record(fields={"value": "HERE"})).replace(b'"HERE"', text)
+        probe.expect("body.strict", f"fields hold {text!r}", probe.request(probe.crm, body), {400})
+    if probe.target.own:
+        for raw in (b'"\xc3("', b'"\xed\xa0\x80"'):
+            body = strict_dumps(probe.note(reason="HERE")).replace(b'"HERE"', raw)
+            probe.expect("body.strict", f"reason is {raw!r}", probe.request(probe.handoff, body), {400})
+
+
+@covers("body.unknown-members", requests=lambda plan: 2 + 2 * bool(plan.own))
+def test_unknown_members(probe: Probe) -> None:
+    for name, value in (("x_source", "n8n"), ("metadata", {"a": [1]})):
+        record = probe.request(probe.crm, probe.record(**{name: value}))
+        probe.expect("body.unknown-members", f"{name} in a CRM write", record, {200})
+        if probe.target.own:
+            note = probe.request(probe.handoff, probe.note(**{name: value}))
+            probe.expect("body.unknown-members", f"{name} in a handoff", note, {200})

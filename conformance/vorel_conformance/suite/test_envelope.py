@@ -1,0 +1,71 @@
+"""What every answer keeps.
+
+Most of it is asked of every exchange, by the oracles; here is what needs requests of its own.
+"""
+
+from __future__ import annotations
+
+from vorel_conformance.exchange import Request
+from vorel_conformance.session import Probe
+from vorel_conformance.suite import covers
+
+MISTAKEN_MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "application/xml")
+
+
+@covers("envelope.wrong-media-type", requests=6)
+def test_wrong_media_type(probe: Probe) -> None:
+    for operation in probe.contract.operations.values():
+        for media_type in MISTAKEN_MEDIA_TYPES:
+            # The oracle judges the status; whether the body is read nevertheless is the server's business.
+            probe.send(probe.valid(operation, content_type=media_type))
+
+
+@covers("envelope.other-methods", requests=5, writes=False)
+def test_other_methods(probe: Probe) -> None:
+    for operation in probe.contract.operations.values():
+        valid = probe.valid(operation)
+        for method in ("GET", "PUT"):
+            body = None if method == "GET" else valid.body
+            _nothing_here(probe, Request(method, valid.path, valid.headers, body, valid.key))
+    valid = probe.valid(probe.crm)
+    _nothing_here(probe, Request(valid.method, "/api/v1/vorel-conformance", valid.headers, valid.body, valid.key))
+
+
+def _nothing_here(probe: Probe, request: Request) -> None:
+    exchange = probe.send(request)
+    if not exchange.answered or exchange.status in (429, 401) or exchange.status >= 500:
+        probe.session.gap("envelope.other-methods", f"{request.method}: answered {exchange.status or exchange.failure}")
+        return
+    where = f"{request.method} {request.path.partition('?')[0]}"
+    value = exchange.parsed.value
+    error = value.get("error") if isinstance(value, dict) else None
+    enveloped = isinstance(error, dict) and isinstance(error.get("code"), str) and isinstance(error.get("message"), str)
+    ok = exchange.status in (404, 405) and enveloped
+    got = f"HTTP {exchange.status}, {'an' if enveloped else 'no'} envelope"
+    probe.check(
+        "envelope.other-methods", ok, f"{where}: {got}", exchange, expected="404 or 405 in the envelope", got=got
+    )
+
+
+@covers(
+    "envelope.json-media-type",
+    "envelope.strict-json",
+    "envelope.shape",
+    "envelope.code",
+    "envelope.code-matches-status",
+    "envelope.message-readable",
+    "envelope.message-safe",
+    "envelope.declared-status",
+    requests=lambda plan: 9 + 2 * ("read_only" in plan.singles),
+)
+def test_one_of_each(probe: Probe) -> None:
+    """One answer of each declared status but 429, for each operation: so that the oracles have something to judge."""
+    for operation in probe.contract.operations.values():
+        probe.send(probe.valid(operation))
+        probe.send(probe.request(operation, []))
+        probe.send(probe.valid(operation, key=""))
+        probe.send(probe.valid(operation, key="random.0"))
+        if operation.takes_lead:
+            probe.send(probe.valid(operation, lead=probe.unknown_lead()))
+        if "read_only" in probe.target.single:
+            probe.send(probe.valid(operation, key="read_only"))

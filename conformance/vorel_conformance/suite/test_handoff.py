@@ -1,0 +1,193 @@
+"""The handoff: what it takes, what it answers, and what happens the second time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from vorel_conformance.session import Probe, strict_dumps
+from vorel_conformance.suite import Plan, covers
+from vorel_conformance.suite.tables import (
+    COMBINED,
+    ESCAPED,
+    WIDE,
+    WRONG_FOR_OBJECT,
+    WRONG_FOR_STRING,
+    blanks_around,
+    of_length,
+)
+
+MEMBERS = ("reason", "summary")
+# None of them can be read as the id of a lead, however lenient the reader.
+MALFORMED_IDS = (
+    "not-a-uuid",
+    "0",
+    "12345",
+    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz",
+    "00000000-0000-4000-8000-00000000000",
+    "00000000-0000-4000-8000-0000000000000",
+    "%20",
+    "%27%20OR%201=1--",
+    "null",
+    "%F0%9F%98%80",
+    "a" * 2000,
+)
+REPOSTS = 4
+
+
+def _if_own(requests: int) -> Callable[[Plan], int]:
+    return lambda plan: requests if plan.own else 0
+
+
+def _longest(probe: Probe, member: str) -> int:
+    found: int = probe.handoff.body["properties"][member]["maxLength"]
+    return found
+
+
+@covers(
+    "handoff.answer",
+    "handoff.uuids",
+    "handoff.conversation-status",
+    "handoff.notified-channel",
+    "handoff.lead-id",
+    requests=lambda plan: plan.own,
+)
+def test_each_lead(probe: Probe) -> None:
+    """The oracles judge the answers; every lead of the profile is asked for once."""
+    probe.has(
+        "own",
+        "handoff.answer",
+        "handoff.uuids",
+        "handoff.conversation-status",
+        "handoff.notified-channel",
+        "handoff.lead-id",
+    )
+    for lead in probe.target.own:
+        probe.send(probe.valid(probe.handoff, lead=lead))
+
+
+@covers("handoff.canonical-id", requests=lambda plan: min(2, plan.own))
+def test_id_in_capitals(probe: Probe) -> None:
+    """It may be refused; where it is accepted, the oracle looks at the answer."""
+    probe.has("own", "handoff.canonical-id")
+    for lead in probe.target.own[:2]:
+        probe.send(probe.valid(probe.handoff, lead=lead.upper()))
+
+
+@covers("handoff.body-optional", requests=_if_own(4))
+def test_no_body(probe: Probe) -> None:
+    if not probe.has("own", "handoff.body-optional"):
+        return
+    for _ in range(2):
+        probe.expect("handoff.body-optional", "no body", probe.request(probe.handoff), {200})
+        request = probe.request(probe.handoff)
+        request = replace(request, headers=(*request.headers, ("Content-Type", "application/json")))
+        probe.expect("handoff.body-optional", "no body, though a Content-Type", request, {200})
+
+
+@covers("handoff.fields-optional", requests=_if_own(6))
+def test_members_left_out(probe: Probe) -> None:
+    if not probe.has("own", "handoff.fields-optional"):
+        return
+    for body in (
+        {},
+        {"reason": "vorel-conformance"},
+        {"summary": probe.marker()},
+        probe.note(),
+        {"reason": ""},
+        {"summary": ""},
+    ):
+        label = " and ".join(body) or "an empty object"
+        probe.expect("handoff.fields-optional", label, probe.request(probe.handoff, body), {200})
+
+
+@covers("handoff.reason-length", requests=_if_own(7))
+def test_length_of_reason(probe: Probe) -> None:
+    _length(probe, "reason")
+
+
+@covers("handoff.summary-length", requests=_if_own(7))
+def test_length_of_summary(probe: Probe) -> None:
+    _length(probe, "summary")
+
+
+def _length(probe: Probe, member: str) -> None:
+    clause = f"handoff.{member}-length"
+    if not probe.has("own", clause):
+        return
+    longest = _longest(probe, member)
+    for length, status in (
+        (longest - 1, 200),
+        (longest, 200),
+        (longest + 1, 400),
+        (longest + 2, 400),
+        (2 * longest + 1, 400),
+    ):
+        request = probe.request(probe.handoff, probe.note(**{member: of_length("vorel-conformance ", length)}))
+        probe.expect(clause, f"{member} of {length} characters", request, {status}, field=member)
+    for name, text in blanks_around(longest).items():
+        request = probe.request(probe.handoff, probe.note(**{member: text}))
+        probe.expect(clause, f"{member}: {name}", request, {400}, field=member)
+
+
+@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 4)))
+def test_characters_of_reason_and_summary(probe: Probe) -> None:
+    if not probe.has("own", "handoff.characters"):
+        return
+    for member in MEMBERS:
+        longest = _longest(probe, member)
+        for name, character in WIDE.items():
+            for length, status in ((longest, 200), (longest + 1, 400)):
+                request = probe.request(probe.handoff, probe.note(**{member: character * length}))
+                probe.expect(
+                    "handoff.characters", f"{member} of {length} {name} characters", request, {status}, field=member
+                )
+        for count, status in ((longest // 2, 200), (longest // 2 + 1, 400)):
+            request = probe.request(probe.handoff, probe.note(**{member: COMBINED * count}))
+            label = f"{member} of {2 * count} characters, each second one combining"
+            probe.expect("handoff.characters", label, request, {status}, field=member)
+        lines = probe.note(**{member: "two\nlines\tand\r\na \u0001 \u007f \u2028"})
+        probe.expect(
+            "handoff.characters", f"{member} with control characters", probe.request(probe.handoff, lines), {200}
+        )
+        other = next(each for each in MEMBERS if each != member)
+        escaped = strict_dumps({other: "vorel-conformance", member: "HERE"}).replace(b"HERE", ESCAPED * longest)
+        label = f"{member} of {longest} astral characters as escapes"
+        probe.expect("handoff.characters", label, probe.request(probe.handoff, escaped), {200})
+
+
+@covers("handoff.types", "envelope.names-field", requests=_if_own(2 * len(WRONG_FOR_STRING)), writes=False)
+def test_types_of_note(probe: Probe) -> None:
+    if not probe.has("own", "handoff.types"):
+        return
+    for member in MEMBERS:
+        for name, value in WRONG_FOR_STRING.items():
+            request = probe.request(probe.handoff, probe.note(**{member: value}))
+            probe.expect("handoff.types", f"{member} is {name}", request, {400}, field=member)
+
+
+@covers("handoff.body-object", requests=_if_own(len(WRONG_FOR_OBJECT) + 1), writes=False)
+def test_body_is_an_object(probe: Probe) -> None:
+    if not probe.has("own", "handoff.body-object"):
+        return
+    for name, value in {**WRONG_FOR_OBJECT, "an empty list": []}.items():
+        body = b"null" if value is None else value
+        probe.expect("handoff.body-object", f"the body is {name}", probe.request(probe.handoff, body), {400})
+
+
+@covers("handoff.malformed-id", requests=len(MALFORMED_IDS), writes=False)
+def test_malformed_id(probe: Probe) -> None:
+    for lead in MALFORMED_IDS:
+        probe.expect("handoff.malformed-id", f"the id {lead[:40]}", probe.valid(probe.handoff, lead=lead), {400, 404})
+
+
+@covers("handoff.repost", "handoff.fresh-id", "handoff.same-conversation", requests=_if_own(2 * REPOSTS))
+def test_again(probe: Probe) -> None:
+    """The same lead several times, with the same body and with others: the memory compares the ids."""
+    if not probe.has("own", "handoff.repost", "handoff.fresh-id", "handoff.same-conversation"):
+        return
+    lead = probe.lead()
+    for body in (probe.note(), probe.note()):
+        request = probe.request(probe.handoff, body, lead=lead)
+        for n in range(REPOSTS):
+            probe.expect("handoff.repost", f"post {n + 1} for one lead", request, {200})

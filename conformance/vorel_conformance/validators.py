@@ -1,0 +1,103 @@
+"""Two validators for every verdict about a schema. Where they disagree, the kit is wrong, not the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from openapi_core import OpenAPI
+from openapi_core.exceptions import OpenAPIError
+from openapi_core.testing import MockRequest, MockResponse
+from openapi_schema_validator import OAS31Validator
+
+from vorel_conformance import contract
+
+if TYPE_CHECKING:
+    from vorel_conformance.exchange import Exchange
+
+
+class DisagreementError(Exception):
+    """The validators do not agree: a fault of the kit or of one of them."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One way in which a value breaks a schema. `where` is a JSON pointer into the value."""
+
+    where: str
+    keyword: str
+    message: str
+
+
+def problems(pointer: str, value: Any) -> list[Problem]:
+    """How `value` breaks the schema at `pointer`; empty when it keeps it.
+
+    DisagreementError when the validators differ.
+    """
+    found = [
+        Problem(
+            "".join(f"/{part}" for part in error.instance_path),
+            next((str(part) for part in reversed(error.schema_path) if isinstance(part, str)), ""),
+            error.message if len(error.message) < 300 else error.message[:300] + "...",
+        )
+        for error in contract.validator(pointer).iter_errors(value)
+    ]
+    second = _second(pointer).is_valid(value)
+    # The second validator has no opinion about `format: uri`; one about uuid it has.
+    unsure = _about_formats(found) or _hides_format(found)
+    if second == any(each.keyword != "format" for each in found) and not unsure:
+        raise DisagreementError(f"jsonschema-rs and openapi-schema-validator disagree about a value of {pointer}")
+    return found
+
+
+def is_valid(pointer: str, value: Any) -> bool:
+    """Whether `value` keeps the schema at `pointer`, both validators agreeing."""
+    return not problems(pointer, value)
+
+
+def judge_answer(exchange: Exchange) -> None:
+    """Let openapi-core judge a whole answer, and compare: DisagreementError when only one of the two accepts it.
+
+    Only for declared answers in strict JSON: openapi-core reads NaN, duplicate keys and `1_000` as if they were fine.
+    """
+    operation = exchange.operation
+    if not operation or exchange.status not in operation.statuses or not exchange.is_json or exchange.parsed.error:
+        return
+    request = MockRequest("http://localhost:3000", operation.method.lower(), operation.url("id"))
+    answer = MockResponse(exchange.body, exchange.status, content_type=contract.MEDIA_TYPE)
+    try:
+        _core().validate_response(request, answer)
+        accepted = True
+    except OpenAPIError:
+        accepted = False
+    name = (
+        ("LeadHandoffResponse" if operation.takes_lead else "CrmCreateRecordResponse")
+        if exchange.status == 200
+        else ("ErrorEnvelope")
+    )
+    found = problems(f"/components/schemas/{name}", exchange.parsed.value)
+    if accepted == bool(found) and not _about_formats(found) and not _hides_format(found):
+        raise DisagreementError(
+            f"jsonschema-rs and openapi-core disagree about the answer to request {exchange.number}"
+        )
+
+
+def _about_formats(found: list[Problem]) -> bool:
+    return bool(found) and all(each.keyword == "format" for each in found)
+
+
+def _hides_format(found: list[Problem]) -> bool:
+    """A bad record_url makes both branches of a oneOf fail, and the failure does not say why."""
+    return [each.keyword for each in found] == ["oneOf"]
+
+
+@cache
+def _second(pointer: str) -> OAS31Validator:
+    schema = {**contract.load().at(pointer), "components": contract.load().document["components"]}
+    return OAS31Validator(schema, format_checker=OAS31Validator.FORMAT_CHECKER)
+
+
+@cache
+def _core() -> OpenAPI:
+    return OpenAPI.from_dict(contract.load().document)

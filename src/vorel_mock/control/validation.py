@@ -1,0 +1,114 @@
+"""What is wrong with a request to the control plane, in words: which field, and what it should be.
+
+Connexion validates; its words quote the value and the schema, and leave the reader to compare them.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from connexion.exceptions import BadRequestProblem
+from connexion.json_schema import Draft4RequestValidator
+from connexion.validators import ParameterValidator
+from connexion.validators.json import JSONRequestBodyValidator
+from jsonschema import ValidationError
+
+from vorel_mock.api.validation import parse
+
+#: Violations that one answer tells of.
+_MOST = 5
+_TYPES = {"integer": "a whole number", "object": "an object", "array": "a list", "boolean": "true or false"}
+_BOUNDS = {
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minItems": "must have at least {} items",
+    "maxItems": "must have at most {} items",
+}
+
+
+class Body(JSONRequestBodyValidator):
+    """Connexion's own, which reads what the guard has read, and says what is wrong field by field."""
+
+    async def _parse(self, stream: Any, scope: Any) -> Any:
+        return parse(b"".join([message async for message in stream]))
+
+    def _validate(self, body: Any) -> None:
+        _check(body, self._schema, "body")
+
+
+class Parameters(ParameterValidator):
+    """Connexion's own, whose errors begin with the parameter and are one line."""
+
+    def validate_request(self, request: Any) -> None:
+        """Refuse a query parameter that there is none of: a filter with a typing error would let everything pass."""
+        known = [parameter["name"] for parameter in self.parameters.get("query", [])]
+        for name in request.query_params:
+            if name not in known:
+                raise BadRequestProblem(detail=f"{name}: {_unknown(name, known)}")
+        super().validate_request(request)
+
+    @staticmethod
+    def validate_parameter(parameter_type: str, value: Any, param: Any, param_name: str | None = None) -> str | None:
+        """What is wrong with one parameter, if anything."""
+        if value is not None:
+            _check(value, param["schema"], param["name"])
+        elif param.get("required"):
+            return f"{param['name']}: is required"
+        return None
+
+
+def _check(value: Any, schema: Any, name: str) -> None:
+    """400 with a sentence for each field that is wrong; `name` is the value's own."""
+    errors = sorted(Draft4RequestValidator(schema).iter_errors(value), key=lambda error: error.json_path)
+    sentences = dict.fromkeys(sentence for error in errors for sentence in _sentences(error, name))
+    if sentences:
+        raise BadRequestProblem(detail="; ".join(list(sentences)[:_MOST]))
+
+
+def _sentences(error: ValidationError, name: str) -> Iterator[str]:
+    path = ".".join(map(str, error.absolute_path))
+    within = f"{path}." if path else ""
+    instance: Any = error.instance
+    wanted: Any = error.validator_value
+    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    known = list(schema.get("properties", {}))
+    match error.validator:
+        case "required":
+            for member in wanted:
+                if member not in instance:
+                    yield f"{within}{member}: is required"
+        case "additionalProperties":
+            for member in instance:
+                if member not in known:
+                    yield f"{within}{member}: {_unknown(member, known)}"
+        case "minProperties" | "maxProperties":
+            yield f"{path or name}: must have exactly one of {', '.join(known)}"
+        case _:
+            yield f"{path or name}: {_must(str(error.validator), wanted, schema)}"
+
+
+def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:
+    """What a value must be to satisfy a keyword of its schema."""
+    match keyword:
+        case "type":
+            return f"must be {_TYPES.get(wanted, f'a {wanted}')}" + (" or null" if schema.get("nullable") else "")
+        case "enum":
+            return (
+                "must be " + ("one of " if len(wanted) > 1 else "") + ", ".join(str(value).lower() for value in wanted)
+            )
+        case "pattern" if "description" in schema:
+            description = str(schema["description"]).rstrip(".")
+            return f"must be {description[0].lower()}{description[1:]}"
+        case _ if keyword in _BOUNDS:
+            return _BOUNDS[keyword].format(wanted)
+        case _:
+            return f"does not fit {keyword}: {wanted}"
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"is not known here; did you mean {near[0]}?"
+    return "is not known here; there are " + ", ".join(known) if known else "is not known here; nothing is"

@@ -1,0 +1,432 @@
+"""Faults of authentication, scopes and tenancy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace as change
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ..contract import CRM, HANDOFF
+from ..server import Answer, Change, RefusedError, Visit
+from ..world import Lead, identifier
+from .parts import (
+    Fault,
+    always,
+    fault,
+    malformed,
+    no_header,
+    other_status,
+    refusing,
+    revoked,
+    same_body_under,
+)
+
+
+def all_keys(v: Visit) -> Any:
+    return next(iter(v.server.world.keys.values()))
+
+
+def opens(scope: str, operation: str) -> Change:
+    """For `allowed`: this scope, which is another operation's, opens this one."""
+    return lambda was, v: was(v) or (v.name == operation and scope in v.caller.scopes)
+
+
+def token_from(find: Callable[[Visit], str | None]) -> Change:
+    return lambda was, v: was(v) or find(v)
+
+
+def query_key(v: Visit) -> str | None:
+    known = v.server.world.keys
+    return next((value for _, value in parse_qsl(v.request.query) if value in known), None)
+
+
+def body_key(v: Visit) -> str | None:
+    body = v.request.body.decode("utf-8", "replace")
+    return next((token for token in v.server.world.keys if token in body), None)
+
+
+def cookie_key(v: Visit) -> str | None:
+    cookie = v.request.headers.get("cookie", "")
+    return next((token for token in v.server.world.keys if token in cookie), None)
+
+
+def any_scheme(was: Any, v: Visit) -> str | None:
+    return v.request.headers.get("authorization", "").split(" ")[-1].strip()
+
+
+def by_prefix(length: int) -> Change:
+    """For `find_key`: only the beginning of the key is compared."""
+
+    def find(was: Any, v: Visit) -> Any:
+        token = v.server.hooks.token(v) or ""
+        if len(token) < length:
+            return was(v)
+        return was(v) or next(
+            (key for key in v.server.world.keys.values() if key.token[:length] == token[:length]), None
+        )
+
+    return find
+
+
+def by_tail(was: Any, v: Visit) -> Any:
+    """Only the last 24 hexadecimal digits are compared."""
+    token = v.server.hooks.token(v) or ""
+    return was(v) or next(
+        (k for k in v.server.world.keys.values() if len(token) == 58 and k.token[-24:] == token[-24:]), None
+    )
+
+
+def any_length(was: Any, v: Visit) -> Any:
+    token = v.server.hooks.token(v) or ""
+    return was(v) or next((key for key in v.server.world.keys.values() if token.startswith(key.token)), None)
+
+
+def other_status_for_key(is_so: Callable[[Visit], bool], status: int, message: str = "No.") -> Change:
+    """For `find_key`: another status than 401 for some of the keys that are refused."""
+
+    def find(was: Any, v: Visit) -> Any:
+        key = was(v)
+        if is_so(v) and (key is None or key.revoked):
+            raise RefusedError(status, message)
+        return key
+
+    return find
+
+
+def well_formed_unknown(v: Visit) -> bool:
+    token = v.server.hooks.token(v) or ""
+    return re.fullmatch("vapk_live_[0-9a-f]{48}", token) is not None and token not in v.server.world.keys
+
+
+def in_pool(v: Visit) -> bool:
+    """The key is one of those that are not for the bursts."""
+    return v.server.hooks.token(v) in v.server.world.profile["keys"]["full"]
+
+
+def foreign(v: Visit) -> bool:
+    """The lead exists, and is another tenant's."""
+    lead = v.server.world.leads.get(v.lead_id.lower())
+    return lead is not None and v.key is not None and lead.tenant != v.key.tenant
+
+
+def foreign_found(was: Any, v: Visit) -> Any:
+    return v.server.world.leads.get(v.lead_id.lower())
+
+
+def foreign_by_capitals(was: Any, v: Visit) -> Any:
+    """The tenant is compared for the id as it is written only."""
+    return was(v) or (v.server.world.leads.get(v.lead_id.lower()) if v.lead_id != v.lead_id.lower() else None)
+
+
+def on_foreign(edit: Callable[[Answer], Answer]) -> Change:
+    """For `refuse`: another answer to a lead of another tenant."""
+    return lambda was, v: edit(was(v)) if v.refusal and v.refusal.status == 404 and foreign(v) else was(v)
+
+
+def existence_first(was: Any, v: Visit) -> tuple[str, ...]:
+    """An unknown lead is a 404 at once; another tenant's lead is judged by its body first."""
+    if v.lead_id.lower() in v.server.world.leads:
+        return ("authenticate", "limit", "scope", "path", "body", "lookup")
+    return ("authenticate", "limit", "scope", "path", "lookup", "body")
+
+
+def made_up_lead(was: Any, v: Visit) -> Any:
+    if foreign(v):
+        return was(v)
+    return was(v) or Lead(v.lead_id.lower(), v.caller.tenant, identifier(v.lead_id.lower()))
+
+
+ACCESS_FAULTS: tuple[Fault, ...] = (
+    fault(
+        "valid_key_401",
+        "Each fortieth request with a valid key is a 401.",
+        "auth.accepts-valid",
+        also="fuzz.valid-accepted fuzz.invalid-refused tenancy.indistinguishable",
+        find_key=lambda was, v: None if in_pool(v) and v.once_more("401") % 40 == 0 else was(v),
+    ),
+    fault(
+        "missing_key_works",
+        "Without a key, the first tenant's is used.",
+        "auth.missing",
+        also="auth.header-only",
+        find_key=lambda was, v: all_keys(v) if no_header(v) else was(v),
+    ),
+    fault(
+        "missing_key_works_crm",
+        "Without a key, the CRM operation uses the first tenant's.",
+        "auth.missing",
+        also="auth.header-only",
+        find_key=lambda was, v: all_keys(v) if no_header(v) and v.name == CRM else was(v),
+    ),
+    fault(
+        "missing_key_403",
+        "Without a key, 403.",
+        "auth.missing",
+        also="auth.header-only",
+        find_key=other_status_for_key(no_header, 403),
+    ),
+    fault(
+        "missing_key_400",
+        "Without a key, the handoff is a 400.",
+        "auth.missing",
+        also="auth.header-only",
+        find_key=other_status_for_key(lambda v: no_header(v) and v.name == HANDOFF, 400, "Authorization: missing"),
+    ),
+    fault(
+        "empty_bearer_works",
+        "`Bearer` with nothing behind it is let in.",
+        "auth.malformed",
+        also="auth.missing",
+        find_key=lambda was, v: (
+            all_keys(v) if v.request.headers.get("authorization", "").strip().lower() == "bearer" else was(v)
+        ),
+    ),
+    fault("any_scheme", "The scheme is not looked at.", "auth.malformed", token=any_scheme),
+    fault(
+        "bare_key",
+        "The key counts without a scheme.",
+        "auth.malformed",
+        token=lambda was, v: was(v) or v.request.headers.get("authorization"),
+    ),
+    fault(
+        "malformed_key_400",
+        "A malformed key is a 400.",
+        "auth.malformed",
+        also="auth.whole-key",
+        find_key=other_status_for_key(malformed, 400, "Authorization: malformed"),
+    ),
+    fault(
+        "malformed_key_500",
+        "A key that is not in ASCII is a 500.",
+        "fuzz.no-server-error",
+        also="auth.malformed",
+        find_key=other_status_for_key(lambda v: not v.request.headers.get("authorization", "").isascii(), 500),
+    ),
+    fault(
+        "long_key_500",
+        "A key of a thousand characters is a 500.",
+        "fuzz.no-server-error",
+        also="auth.malformed",
+        find_key=other_status_for_key(lambda v: len(v.request.headers.get("authorization", "")) > 1000, 500),
+    ),
+    fault(
+        "unknown_key_403",
+        "An unknown key is a 403.",
+        "auth.unknown",
+        also="auth.whole-key",
+        find_key=other_status_for_key(well_formed_unknown, 403),
+    ),
+    fault(
+        "unknown_key_404",
+        "An unknown key is a 404 on the handoff.",
+        "auth.unknown",
+        also="auth.whole-key",
+        find_key=other_status_for_key(lambda v: well_formed_unknown(v) and v.name == HANDOFF, 404),
+    ),
+    fault(
+        "unknown_key_works",
+        "Any key of the right shape is let in.",
+        "auth.unknown",
+        also="auth.whole-key",
+        find_key=lambda was, v: all_keys(v) if well_formed_unknown(v) else was(v),
+    ),
+    fault("revoked_works", "A revoked key works.", "auth.revoked", revoked_works=always(True)),
+    fault(
+        "revoked_works_crm",
+        "A revoked key works on the CRM operation.",
+        "auth.revoked",
+        revoked_works=lambda was, v: v.name == CRM,
+    ),
+    fault(
+        "revoked_403",
+        "A revoked key is a 403.",
+        "auth.revoked",
+        find_key=other_status_for_key(lambda v: revoked(v), 403),
+    ),
+    fault(
+        "prefix_compared",
+        "Only the first 22 characters of a key are compared.",
+        "auth.whole-key",
+        also="auth.malformed",
+        find_key=by_prefix(22),
+    ),
+    fault(
+        "last_digit_ignored",
+        "The last digit of a key is not compared.",
+        "auth.whole-key",
+        also="auth.malformed",
+        find_key=by_prefix(57),
+    ),
+    fault(
+        "tail_compared",
+        "Only the second half of a key is compared.",
+        "auth.whole-key",
+        also="auth.malformed",
+        find_key=by_tail,
+    ),
+    fault(
+        "longer_key_works",
+        "What follows a key is ignored.",
+        "auth.whole-key",
+        also="auth.malformed",
+        find_key=any_length,
+    ),
+    fault("key_in_query", "The key counts in the query.", "auth.header-only", token=token_from(query_key)),
+    fault(
+        "key_in_x_api_key",
+        "The key counts in X-Api-Key.",
+        "auth.header-only",
+        token=token_from(lambda v: v.request.headers.get("x-api-key")),
+    ),
+    fault("key_in_cookie", "The key counts in a cookie.", "auth.header-only", token=token_from(cookie_key)),
+    fault("key_in_body", "The key counts in the body.", "auth.header-only", token=token_from(body_key)),
+    fault(
+        "read_opens_handoff",
+        "A read-only key hands off.",
+        "scope.handoff",
+        also="scope.no-crossover",
+        allowed=opens("read", HANDOFF),
+    ),
+    fault(
+        "read_opens_crm",
+        "A read-only key writes into the CRM.",
+        "scope.crm",
+        also="scope.no-crossover",
+        allowed=opens("read", CRM),
+    ),
+    fault(
+        "leads_write_opens_crm",
+        "`leads:write` opens the CRM operation.",
+        "scope.no-crossover",
+        allowed=opens("leads:write", CRM),
+    ),
+    fault(
+        "crm_write_opens_handoff",
+        "`crm:write` opens the handoff.",
+        "scope.no-crossover",
+        allowed=opens("crm:write", HANDOFF),
+    ),
+    fault(
+        "scope_401",
+        "A key without the scope is a 401.",
+        "auth.accepts-valid",
+        also="scope.handoff scope.crm scope.no-crossover",
+        refuse=other_status(403, 401),
+    ),
+    fault(
+        "scope_401_crm",
+        "A key without the scope is a 401 on the CRM operation.",
+        "auth.accepts-valid",
+        also="scope.crm scope.no-crossover",
+        refuse=other_status(403, 401, CRM),
+    ),
+    fault(
+        "scope_404",
+        "A key without the scope is a 404 on the handoff.",
+        "scope.handoff",
+        also="scope.no-crossover",
+        refuse=other_status(403, 404, HANDOFF),
+    ),
+    fault(
+        "scope_200",
+        "A key without the scope is told so under 200.",
+        "scope.handoff",
+        also="scope.no-crossover handoff.answer",
+        answer=same_body_under(200, lambda v: v.answer.status == 403 and v.name == HANDOFF),
+    ),
+    fault(
+        "crm_needs_leads_write",
+        "The CRM operation needs `leads:write` as well.",
+        "scope.sufficient",
+        allowed=lambda was, v: was(v) and (v.name == HANDOFF or "leads:write" in v.caller.scopes),
+    ),
+    fault(
+        "handoff_needs_conversations",
+        "The handoff needs `conversations:write` as well.",
+        "scope.sufficient",
+        allowed=lambda was, v: was(v) and (v.name == CRM or "conversations:write" in v.caller.scopes),
+    ),
+    fault(
+        "unknown_lead_200",
+        "An unknown lead is handed off.",
+        "tenancy.unknown-lead",
+        also="tenancy.indistinguishable",
+        find_lead=made_up_lead,
+    ),
+    fault(
+        "unknown_lead_400",
+        "An unknown lead is a 400, another tenant's too.",
+        "tenancy.unknown-lead tenancy.foreign-lead",
+        refuse=other_status(404, 400),
+    ),
+    fault(
+        "foreign_lead_200",
+        "Another tenant's lead is handed off.",
+        "tenancy.foreign-lead",
+        also="tenancy.indistinguishable",
+        find_lead=foreign_found,
+    ),
+    fault(
+        "foreign_lead_by_capitals",
+        "Another tenant's lead is handed off when its id is in capitals.",
+        "tenancy.foreign-lead",
+        also="tenancy.indistinguishable",
+        find_lead=foreign_by_capitals,
+    ),
+    fault(
+        "foreign_lead_403",
+        "Another tenant's lead is a 403.",
+        "tenancy.foreign-lead",
+        also="tenancy.indistinguishable",
+        not_found_message=lambda was, v: refusing(403, "This lead is not yours.")(v, None) if foreign(v) else was(v),
+    ),
+    fault(
+        "foreign_message",
+        "Another tenant's lead has another message.",
+        "tenancy.indistinguishable",
+        not_found_message=lambda was, v: "Lead not found." if foreign(v) else was(v),
+    ),
+    fault(
+        "foreign_message_blank",
+        "Another tenant's lead has a blank more in its message.",
+        "tenancy.indistinguishable",
+        not_found_message=lambda was, v: was(v) + (" " if foreign(v) else ""),
+    ),
+    fault(
+        "foreign_header",
+        "Another tenant's lead has a header more.",
+        "tenancy.indistinguishable",
+        refuse=on_foreign(lambda a: change(a, headers={**a.headers, "X-Tenant": "other"})),
+    ),
+    fault(
+        "foreign_header_value",
+        "Another tenant's lead has another Cache-Control.",
+        "tenancy.indistinguishable",
+        refuse=lambda was, v: (
+            change(a := was(v), headers={**a.headers, "Cache-Control": "private" if foreign(v) else "no-store"})
+            if was(v).status == 404
+            else was(v)
+        ),
+    ),
+    fault(
+        "foreign_member",
+        "Another tenant's lead has a member more.",
+        "tenancy.indistinguishable",
+        refuse=on_foreign(lambda a: change(a, body={**a.body, "retry": False})),
+    ),
+    fault(
+        "foreign_member_order",
+        "Another tenant's lead has its members in another order.",
+        "tenancy.indistinguishable",
+        refuse=on_foreign(lambda a: change(a, body={"error": dict(reversed(a.body["error"].items()))})),
+    ),
+    fault(
+        "foreign_after_body",
+        "A bad body is judged for leads that exist only.",
+        "tenancy.indistinguishable",
+        also="tenancy.foreign-lead",
+        steps=existence_first,
+    ),
+)

@@ -1,0 +1,448 @@
+"""Faults of the CRM operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..contract import CRM
+from ..server import ABSENT, Answer, Visit
+from .parts import (
+    BAD_BODY_400,
+    FUZZ_INVALID,
+    FUZZ_VALID,
+    Fault,
+    always,
+    cut,
+    depth,
+    failure,
+    fault,
+    longer_than,
+    other_status,
+    refuses,
+    repair_member,
+    same_body_under,
+    success,
+    tolerates,
+    trouble_as_status,
+    utf8,
+    utf16,
+    without,
+)
+
+
+def with_default(name: str, value: Any) -> Callable[[Any], Any]:
+    return lambda body: {name: value, **body} if isinstance(body, dict) else body
+
+
+def validation_as_soft_failure(was: Any, v: Visit) -> Answer:
+    answer: Answer = was(v)
+    if answer.status == 400 and v.name == CRM and v.value is not ABSENT:
+        return Answer(200, {"ok": False, "error": "validation_error", "detail": answer.body["error"]["message"]})
+    return answer
+
+
+def new_record_each_time(was: Any, v: Visit) -> Any:
+    answer = was(v)
+    return {**answer, "external_id": str(9_000_000 + v.number)} if answer["ok"] else answer
+
+
+CRM_FAULTS: tuple[Fault, ...] = (
+    fault("ok_string", '`ok` is "true".', "crm.ok", also="crm.success", crm=success(ok="true")),
+    fault("ok_number", "`ok` is 1.", "crm.ok", also="crm.success", crm=success(ok=1)),
+    fault(
+        "ok_missing",
+        "A success has no `ok`.",
+        "crm.ok",
+        also="crm.success",
+        crm=lambda was, v: {k: m for k, m in was(v).items() if k != "ok" or m is False},
+    ),
+    fault(
+        "ok_missing_in_failure",
+        "A soft failure has no `ok`.",
+        "crm.ok",
+        also="crm.soft-failure crm.soft-failure-name",
+        crm=lambda was, v: {k: m for k, m in was(v).items() if k != "ok" or m is True},
+    ),
+    fault(
+        "external_id_missing",
+        "A success has no external_id.",
+        "crm.success",
+        also="crm.replay crm.distinct",
+        crm=without("external_id"),
+    ),
+    fault(
+        "external_id_number",
+        "external_id is a number.",
+        "crm.success",
+        crm=lambda was, v: {**a, "external_id": int(a["external_id"])} if (a := was(v))["ok"] else a,
+    ),
+    fault(
+        "external_id_null",
+        "external_id is null.",
+        "crm.success",
+        also="crm.replay crm.distinct",
+        crm=success(external_id=None),
+    ),
+    fault(
+        "external_id_camel",
+        "external_id is called externalId.",
+        "crm.success",
+        also="crm.replay crm.distinct",
+        crm=lambda was, v: {("externalId" if k == "external_id" else k): m for k, m in was(v).items()},
+    ),
+    fault(
+        "record_url_relative",
+        "record_url is relative.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="/records/7"),
+    ),
+    fault(
+        "record_url_no_scheme",
+        "record_url has no scheme.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="crm.example/records/7"),
+    ),
+    fault(
+        "record_url_blank",
+        "record_url holds a blank.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="https://crm.example/records/a b"),
+    ),
+    fault(
+        "record_url_escape",
+        "record_url holds a broken escape.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="https://crm.example/records/%zz"),
+    ),
+    fault("record_url_null", "record_url is null.", "crm.record-url", also="crm.success", crm=success(record_url=None)),
+    fault("record_url_empty", "record_url is empty.", "crm.record-url", also="crm.success", crm=success(record_url="")),
+    fault(
+        "error_missing",
+        "A soft failure has no `error`.",
+        "crm.soft-failure",
+        also="crm.soft-failure-name crm.error-token",
+        crm=without("error"),
+    ),
+    fault(
+        "error_object",
+        "`error` of a soft failure is an object.",
+        "crm.soft-failure",
+        also="crm.soft-failure-name crm.error-token",
+        crm=lambda was, v: {**a, "error": {"code": a["error"]}} if not (a := was(v))["ok"] else a,
+    ),
+    fault(
+        "detail_list",
+        "`detail` of a soft failure is a list.",
+        "crm.soft-failure",
+        crm=failure(detail=["The CRM did not take the record."]),
+    ),
+    fault("detail_null", "`detail` of a soft failure is null.", "crm.soft-failure", crm=failure(detail=None)),
+    fault("soft_failure_400", "A soft failure is a 400.", "crm.soft-failure-status", crm=trouble_as_status(400)),
+    fault(
+        "soft_failure_502",
+        "A soft failure is a 502.",
+        "fuzz.no-server-error",
+        also="crm.soft-failure-status envelope.declared-status",
+        crm=trouble_as_status(502),
+        refuse=other_status(502, 502),
+    ),
+    fault(
+        "soft_failure_429",
+        "A CRM that is rate limited is a 429.",
+        "crm.soft-failure-status",
+        also="limit.retry-after limit.headers-present limit.not-before",
+        crm=lambda was, v: trouble_as_status(429)(was, v) if v.caller.trouble == "rate_limited" else was(v),
+    ),
+    fault(
+        "soft_failure_body_400",
+        "The soft failure's own body comes under 400.",
+        "crm.soft-failure-status",
+        also="envelope.shape",
+        answer=same_body_under(400, lambda v: v.name == CRM and v.answer.status == 200 and not v.answer.body["ok"]),
+    ),
+    fault(
+        "soft_failure_name",
+        "No CRM is called `not_configured`.",
+        "crm.soft-failure-name",
+        crm_trouble=lambda was, v: "not_configured" if was(v) == "no_crm_configured" else was(v),
+    ),
+    fault(
+        "soft_failure_one_name",
+        "Every soft failure is a `validation_error`.",
+        "crm.soft-failure-name",
+        crm_trouble=lambda was, v: was(v) and "validation_error",
+    ),
+    fault(
+        "error_sentence",
+        "`error` of a failed authentication is a sentence.",
+        "crm.error-token",
+        also="crm.soft-failure-name",
+        crm_trouble=lambda was, v: "The CRM refused its credentials." if was(v) == "auth_failed" else was(v),
+    ),
+    fault(
+        "error_camel",
+        "`error` is in camel case.",
+        "crm.error-token",
+        also="crm.soft-failure-name",
+        crm_trouble=lambda was, v: "rateLimited" if was(v) == "rate_limited" else was(v),
+    ),
+    fault(
+        "both_branches",
+        "A success carries `error` as well.",
+        "crm.branches-apart",
+        also="crm.error-token",
+        crm=success(error="none"),
+    ),
+    fault(
+        "failure_with_id",
+        "A soft failure carries external_id as well.",
+        "crm.branches-apart",
+        crm=failure(external_id="0"),
+    ),
+    fault(
+        "no_case",
+        "`case` is refused.",
+        "crm.objects",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "object", lambda b: b["object"] == "case"),
+    ),
+    fault(
+        "no_appointment",
+        "`appointment` is refused.",
+        "crm.objects",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "object", lambda b: b["object"] == "appointment"),
+    ),
+    fault(
+        "object_company",
+        "`company` is accepted.",
+        "crm.object-enum",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("object", lambda o: "contact" if o == "company" else o)),
+    ),
+    fault(
+        "object_any",
+        "Any string is an object.",
+        "crm.object-enum",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, repair_member("object", lambda o: "contact" if isinstance(o, str) else o)),
+    ),
+    fault(
+        "object_any_case",
+        "`Contact` is accepted.",
+        "crm.object-enum",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("object", lambda o: o.lower() if isinstance(o, str) else o)),
+    ),
+    fault(
+        "object_padded",
+        "Blanks around the object are ignored.",
+        "crm.object-enum",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("object", lambda o: o.strip() if isinstance(o, str) else o)),
+    ),
+    fault(
+        "object_optional",
+        "A write without `object` is a contact.",
+        "crm.required",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, with_default("object", "contact")),
+    ),
+    fault(
+        "fields_optional",
+        "A write without `fields` is accepted.",
+        "crm.required",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, with_default("fields", {})),
+    ),
+    fault(
+        "key_optional",
+        "A write without idempotency_key is accepted.",
+        "crm.required",
+        also=f"{FUZZ_INVALID} envelope.names-field crm.distinct",
+        body_error=tolerates(CRM, with_default("idempotency_key", "none")),
+    ),
+    fault(
+        "crm_no_body",
+        "A write without a body is accepted.",
+        "crm.body-required",
+        also=FUZZ_INVALID,
+        body_required=always(False),
+        crm=lambda was, v: {"ok": True, "external_id": "0"} if v.value is ABSENT else was(v),
+    ),
+    fault(
+        "crm_null_body",
+        "A write of null is accepted.",
+        "crm.body-required",
+        also=FUZZ_INVALID,
+        body_error=lambda was, v: None if v.value is None and v.name == CRM else was(v),
+        crm=lambda was, v: {"ok": True, "external_id": "0"} if v.value is None else was(v),
+    ),
+    fault(
+        "crm_list_body",
+        "A list of writes is accepted.",
+        "crm.body-required",
+        also=FUZZ_INVALID,
+        body_error=lambda was, v: None if isinstance(v.value, list) and v.name == CRM else was(v),
+        crm=lambda was, v: {"ok": True, "external_id": "0"} if isinstance(v.value, list) else was(v),
+    ),
+    fault(
+        "key_empty",
+        "An empty idempotency_key is accepted.",
+        "crm.key-length",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, repair_member("idempotency_key", lambda k: k or "none" if isinstance(k, str) else k)),
+    ),
+    fault(
+        "key_199",
+        "An idempotency_key of 200 characters is refused.",
+        "crm.key-length",
+        also=f"{FUZZ_VALID} crm.characters",
+        body_error=refuses(CRM, "idempotency_key", longer_than("idempotency_key", 199)),
+    ),
+    fault(
+        "key_201",
+        "An idempotency_key of 201 characters is accepted.",
+        "crm.key-length",
+        also=f"{FUZZ_INVALID} crm.characters envelope.names-field",
+        body_error=tolerates(CRM, repair_member("idempotency_key", cut(200, longest=201))),
+    ),
+    fault(
+        "key_255",
+        "An idempotency_key has up to 255 characters.",
+        "crm.key-length",
+        also=f"{FUZZ_INVALID} crm.characters envelope.names-field",
+        body_error=tolerates(CRM, repair_member("idempotency_key", cut(200, longest=255))),
+    ),
+    fault(
+        "key_two",
+        "An idempotency_key of one character is refused.",
+        "crm.key-length",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "idempotency_key", lambda b: len(b["idempotency_key"]) < 2),
+    ),
+    fault(
+        "key_in_bytes",
+        "idempotency_key is measured in bytes.",
+        "crm.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "idempotency_key", longer_than("idempotency_key", 200, utf8)),
+    ),
+    fault(
+        "key_in_utf16",
+        "idempotency_key is measured in UTF-16 units.",
+        "crm.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "idempotency_key", longer_than("idempotency_key", 200, utf16)),
+    ),
+    fault(
+        "key_ascii",
+        "An idempotency_key outside of ASCII is refused.",
+        "crm.characters",
+        also=f"{FUZZ_VALID} crm.key-length",
+        body_error=refuses(CRM, "idempotency_key", lambda b: not b["idempotency_key"].isascii()),
+    ),
+    fault(
+        "key_number",
+        "A number is taken as idempotency_key.",
+        "crm.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(
+            CRM,
+            repair_member(
+                "idempotency_key", lambda k: str(k) if isinstance(k, int | float) and not isinstance(k, bool) else k
+            ),
+        ),
+    ),
+    fault(
+        "key_null",
+        "null is taken as idempotency_key.",
+        "crm.types",
+        also=f"{FUZZ_INVALID} crm.distinct",
+        body_error=tolerates(CRM, repair_member("idempotency_key", lambda k: "none" if k is None else k)),
+    ),
+    fault(
+        "fields_list",
+        "A list is taken as fields.",
+        "crm.types",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, repair_member("fields", lambda f: {} if isinstance(f, list) else f)),
+    ),
+    fault(
+        "fields_string",
+        "A string is taken as fields.",
+        "crm.types",
+        also=f"{FUZZ_INVALID} envelope.names-field",
+        body_error=tolerates(CRM, repair_member("fields", lambda f: {} if isinstance(f, str) else f)),
+    ),
+    fault(
+        "fields_null",
+        "null is taken as no fields.",
+        "crm.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("fields", lambda f: {} if f is None else f)),
+    ),
+    fault(
+        "object_list",
+        "A list with one kind in it is taken as object.",
+        "crm.types",
+        also=f"{FUZZ_INVALID} crm.object-enum",
+        body_error=tolerates(CRM, repair_member("object", lambda o: "contact" if isinstance(o, list) else o)),
+    ),
+    fault(
+        "fields_empty_refused",
+        "Empty fields are refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: b["fields"] == {}),
+    ),
+    fault(
+        "fields_nested_refused",
+        "Nested fields are refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: any(isinstance(f, dict) for f in b["fields"].values())),
+    ),
+    fault(
+        "fields_null_refused",
+        "A field that is null is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: None in b["fields"].values()),
+    ),
+    fault(
+        "fields_names_refused",
+        "Names of fields that are not snake_case are refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: not all(n.isascii() and n.isidentifier() for n in b["fields"])),
+    ),
+    fault(
+        "fields_wide_refused",
+        "More than fifty fields are refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: len(b["fields"]) > 50),
+    ),
+    fault(
+        "fields_deep_refused",
+        "Fields nested deeper than eight are refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: depth(b["fields"]) > 8),
+    ),
+    fault(
+        "invalid_write_soft",
+        "A write that breaks the schema is a soft failure.",
+        "crm.required",
+        also=BAD_BODY_400,
+        answer=validation_as_soft_failure,
+    ),
+    fault("replay_new_id", "A replay has another external_id.", "crm.replay", crm=new_record_each_time),
+    fault("one_external_id", "All writes have one external_id.", "crm.distinct", crm=success(external_id="1")),
+)

@@ -1,0 +1,401 @@
+"""Faults of the envelope: media type, JSON, shape, code, message, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace as change
+from typing import Any
+
+from ..contract import CRM, HANDOFF
+from ..server import Answer, Change, Reply, Visit
+from .parts import (
+    BAD_BODY_400,
+    CRM_SERVED,
+    HANDOFF_SERVED,
+    Fault,
+    fault,
+    no_header,
+    other_status,
+    refusing,
+    revoked,
+    same_body_under,
+    trouble_as_status,
+    with_members,
+)
+
+
+def error_body(status: int, edit: Callable[[Visit, dict[str, Any]], Any], operation: str | None = None) -> Change:
+    """For `refuse`: another body. `edit` gets the visit and the error (code, message), and returns the whole body."""
+
+    def refuse(was: Any, v: Visit) -> Answer:
+        answer: Answer = was(v)
+        if answer.status != status or not v.operation or operation not in {None, v.name}:
+            return answer
+        return change(answer, body=edit(v, dict(answer.body["error"])))
+
+    return refuse
+
+
+def with_code(status: int, code: Any, operation: str | None = None) -> Change:
+    return error_body(status, lambda v, e: {"error": {**e, "code": code}}, operation)
+
+
+def with_message(status: int, text: Callable[[Visit, str], str], operation: str | None = None) -> Change:
+    return error_body(status, lambda v, e: {"error": {**e, "message": text(v, e["message"])}}, operation)
+
+
+def on_wire(status: int, edit: Callable[[Reply], Reply], operation: str | None = None) -> Change:
+    """For `encode`: other bytes or headers for this status of a declared operation."""
+
+    def encode(was: Any, v: Visit) -> Reply:
+        reply: Reply = was(v)
+        return edit(reply) if reply.status == status and v.operation and operation in {None, v.name} else reply
+
+    return encode
+
+
+def with_media_type(value: str) -> Callable[[Reply], Reply]:
+    return lambda r: change(r, headers=tuple((n, value if n == "Content-Type" else h) for n, h in r.headers))
+
+
+def get_works(was: Any, v: Visit) -> Answer:
+    return Answer(200, {"status": "ready"}) if v.refusal and v.refusal.status == 405 else was(v)
+
+
+def plain_not_found(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    return Reply(404, (("Content-Type", "text/plain"),), b"404 page not found") if v.operation is None else reply
+
+
+def trace(v: Visit, message: str) -> str:
+    return message + '\nTraceback (most recent call last):\n  File "/srv/app/api.py", line 71, in validate\nValueError'
+
+
+def duplicate(reply: Reply) -> Reply:
+    return change(reply, body=reply.body.replace(b'"ok": true', b'"ok": true, "ok": true'))
+
+
+ENVELOPE_FAULTS: tuple[Fault, ...] = (
+    fault(
+        "error_as_text",
+        "A 401 is text/plain.",
+        "envelope.json-media-type",
+        encode=on_wire(401, with_media_type("text/plain")),
+    ),
+    fault(
+        "problem_json",
+        "A 400 is application/problem+json.",
+        "envelope.json-media-type",
+        encode=on_wire(400, with_media_type("application/problem+json")),
+    ),
+    fault(
+        "no_media_type",
+        "A 404 has no Content-Type.",
+        "envelope.json-media-type",
+        encode=on_wire(404, lambda r: change(r, headers=())),
+    ),
+    fault(
+        "text_json",
+        "A successful write is text/json.",
+        "envelope.json-media-type",
+        encode=on_wire(200, with_media_type("text/json"), CRM),
+    ),
+    fault(
+        "html_404",
+        "A lead that is not found is an HTML page.",
+        "envelope.json-media-type",
+        also="envelope.strict-json envelope.shape",
+        encode=on_wire(
+            404, lambda r: Reply(404, (("Content-Type", "text/html"),), b"<!doctype html><title>404</title>Not found")
+        ),
+    ),
+    fault(
+        "empty_403",
+        "A 403 has no body.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        encode=on_wire(403, lambda r: change(r, body=b"")),
+    ),
+    fault(
+        "empty_200",
+        "A handoff answers without a body.",
+        "envelope.strict-json",
+        also="handoff.answer",
+        encode=on_wire(200, lambda r: change(r, body=b""), HANDOFF),
+    ),
+    fault(
+        "duplicate_member",
+        "`ok` stands twice in a CRM answer.",
+        "envelope.strict-json",
+        also="crm.success crm.ok",
+        encode=on_wire(200, duplicate, CRM),
+    ),
+    fault(
+        "nan",
+        "An extra member of a handoff is NaN.",
+        "envelope.strict-json",
+        handoff=with_members(took_ms=float("nan")),
+    ),
+    fault(
+        "infinity_in_error",
+        "An extra member of a 400 is Infinity.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        refuse=error_body(400, lambda v, e: {"error": e, "limit": float("inf")}),
+    ),
+    fault(
+        "trailing_garbage",
+        "Something stands behind the JSON of a handoff.",
+        "envelope.strict-json",
+        also="handoff.answer",
+        encode=on_wire(200, lambda r: change(r, body=r.body + b"\n<!-- 3 ms -->"), HANDOFF),
+    ),
+    fault(
+        "byte_order_mark",
+        "A 401 begins with a byte order mark.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        encode=on_wire(401, lambda r: change(r, body=b"\xef\xbb\xbf" + r.body)),
+    ),
+    fault(
+        "latin_1",
+        "A message is encoded in Latin-1.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        encode=on_wire(404, lambda r: change(r, body=r.body.replace(b"no such", b"no s\xfcch"))),
+    ),
+    fault(
+        "cut_off",
+        "The last byte of a 403 is missing.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        encode=on_wire(403, lambda r: change(r, body=r.body[:-1])),
+    ),
+    fault(
+        "two_values",
+        "Two JSON values in one body.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        encode=on_wire(404, lambda r: change(r, body=r.body + b"\n" + r.body)),
+    ),
+    fault(
+        "huge_answer",
+        "A 400 for what is missing is longer than a mebibyte.",
+        "envelope.strict-json",
+        also="envelope.shape",
+        refuse=error_body(400, lambda v, e: {"error": e, "pad": "x" * 1_200_000 * ("required" in e["message"])}),
+    ),
+    fault(
+        "error_flat",
+        "A 403 has code and message, but no `error`.",
+        "envelope.shape",
+        refuse=error_body(403, lambda v, e: e),
+    ),
+    fault(
+        "error_string",
+        "`error` is a string in a 404.",
+        "envelope.shape",
+        refuse=error_body(404, lambda v, e: {"error": e["message"]}),
+    ),
+    fault(
+        "error_list",
+        "A 400 is a list of errors.",
+        "envelope.shape",
+        also="envelope.names-field",
+        refuse=error_body(400, lambda v, e: {"errors": [e]}),
+    ),
+    fault(
+        "no_message",
+        "A 400 of the CRM operation has no message.",
+        "envelope.shape",
+        also="envelope.names-field",
+        refuse=error_body(400, lambda v, e: {"error": {"code": e["code"]}}, CRM),
+    ),
+    fault(
+        "null_message",
+        "The message of a 401 is null.",
+        "envelope.shape",
+        refuse=error_body(401, lambda v, e: {"error": {**e, "message": None}}),
+    ),
+    fault(
+        "no_code",
+        "A 429 has no code.",
+        "envelope.shape",
+        refuse=error_body(429, lambda v, e: {"error": {"message": e["message"]}}),
+    ),
+    fault(
+        "code_number",
+        "The code of a 404 is a number.",
+        "envelope.shape",
+        also="envelope.code envelope.code-matches-status",
+        refuse=with_code(404, 404),
+    ),
+    fault(
+        "code_unknown",
+        "The code of a 400 is `invalid_request`.",
+        "envelope.code",
+        also="envelope.code-matches-status",
+        refuse=with_code(400, "invalid_request"),
+    ),
+    fault(
+        "code_capitals",
+        "The code of a 404 is `NOT_FOUND`.",
+        "envelope.code",
+        also="envelope.code-matches-status",
+        refuse=with_code(404, "NOT_FOUND"),
+    ),
+    fault(
+        "code_padded",
+        "The code of a 403 ends in a blank.",
+        "envelope.code",
+        also="envelope.code-matches-status",
+        refuse=with_code(403, "forbidden "),
+    ),
+    fault(
+        "code_of_another_status",
+        "A 400 of the handoff says `not_found`.",
+        "envelope.code-matches-status",
+        refuse=with_code(400, "not_found", HANDOFF),
+    ),
+    fault(
+        "code_403_unauthorized",
+        "A 403 of the CRM operation says `unauthorized`.",
+        "envelope.code-matches-status",
+        refuse=with_code(403, "unauthorized", CRM),
+    ),
+    fault(
+        "code_429_bad_request",
+        "A 429 says `bad_request`.",
+        "envelope.code-matches-status",
+        refuse=with_code(429, "bad_request"),
+    ),
+    fault(
+        "code_401_forbidden",
+        "A revoked key is told `forbidden` under 401.",
+        "envelope.code-matches-status",
+        refuse=lambda was, v: with_code(401, "forbidden")(was, v) if revoked(v) else was(v),
+    ),
+    fault(
+        "empty_message",
+        "The message of a 403 is empty.",
+        "envelope.message-readable",
+        refuse=with_message(403, lambda v, m: ""),
+    ),
+    fault(
+        "blank_message",
+        "The message of a 404 is a dash.",
+        "envelope.message-readable",
+        refuse=with_message(404, lambda v, m: " - "),
+    ),
+    fault(
+        "key_in_401",
+        "The message of a 401 repeats the key.",
+        "envelope.message-safe",
+        refuse=with_message(401, lambda v, m: f"{m} Got {v.request.headers.get('authorization')!r}."),
+    ),
+    fault(
+        "key_in_403",
+        "The message of a 403 repeats the key.",
+        "envelope.message-safe",
+        refuse=with_message(403, lambda v, m: f"{v.caller.token}: {m}"),
+    ),
+    fault(
+        "secret_part_in_429",
+        "The message of a 429 repeats the secret part of the key.",
+        "envelope.message-safe",
+        refuse=with_message(429, lambda v, m: f"{m} ({v.caller.token[22:]})"),
+    ),
+    fault(
+        "key_in_header",
+        "A 404 repeats the key in a header.",
+        "envelope.message-safe",
+        refuse=lambda was, v: (
+            change(a := was(v), headers={**a.headers, "X-Debug-Key": v.key.token})
+            if v.key and was(v).status == 404
+            else was(v)
+        ),
+    ),
+    fault(
+        "stack_trace",
+        "The message of a 400 ends in a stack trace.",
+        "envelope.message-safe",
+        refuse=with_message(400, trace),
+    ),
+    fault(
+        "sql_in_404",
+        "The message of a 404 shows the statement that found nothing.",
+        "envelope.message-safe",
+        refuse=with_message(404, lambda v, m: "psycopg2.errors.NoData: SELECT id FROM leads WHERE tenant_id = $1"),
+    ),
+    fault(
+        "field_not_named",
+        "No 400 of a body names a field.",
+        "envelope.names-field",
+        refuse=with_message(400, lambda v, m: "Invalid request."),
+    ),
+    fault(
+        "field_not_named_handoff",
+        "A 400 of the handoff names no field.",
+        "envelope.names-field",
+        refuse=with_message(400, lambda v, m: "Invalid request.", HANDOFF),
+    ),
+    fault(
+        "wrong_field_named",
+        "A 400 of the CRM operation always names `object`.",
+        "envelope.names-field",
+        refuse=with_message(400, lambda v, m: "object: invalid", CRM),
+    ),
+    fault(
+        "missing_field_not_named",
+        "A missing member is not named.",
+        "envelope.names-field",
+        refuse=with_message(400, lambda v, m: "A required member is missing." if "required" in m else m),
+    ),
+    fault(
+        "status_422",
+        "A body that breaks the schema is a 422.",
+        "envelope.declared-status",
+        also=BAD_BODY_400,
+        refuse=other_status(400, 422),
+    ),
+    fault(
+        "status_201",
+        "A CRM write is a 201.",
+        "envelope.declared-status",
+        also=f"{CRM_SERVED} crm.ok crm.success",
+        answer=same_body_under(201, lambda v: v.name == CRM and v.answer.status == 200 and v.answer.body["ok"]),
+    ),
+    fault(
+        "status_202",
+        "A handoff is a 202.",
+        "envelope.declared-status",
+        also=f"{HANDOFF_SERVED} handoff.answer handoff.uuids handoff.fresh-id",
+        answer=same_body_under(202, lambda v: v.name == HANDOFF and v.answer.status == 200),
+    ),
+    fault(
+        "status_404_crm",
+        "A soft failure of the CRM operation is a 404, which it does not declare.",
+        "envelope.declared-status",
+        also="crm.soft-failure-status",
+        crm=trouble_as_status(404),
+    ),
+    fault(
+        "redirect_to_login",
+        "Without a key the handoff redirects to a login page.",
+        "auth.missing",
+        also="auth.header-only envelope.declared-status envelope.json-media-type envelope.strict-json envelope.shape",
+        encode=lambda was, v: (
+            Reply(302, (("Location", "/login"),), b"") if v.name == HANDOFF and no_header(v) else was(v)
+        ),
+    ),
+    fault(
+        "status_415",
+        "Another media type is a 415.",
+        "envelope.wrong-media-type",
+        also="envelope.declared-status",
+        media_type_fits=lambda was, v: was(v) or refusing(415, "Content-Type: send JSON.")(v, None),
+        refuse=other_status(415, 415),
+    ),
+    fault("get_works", "GET of an operation is a 200.", "envelope.other-methods", refuse=get_works),
+    fault("plain_unknown_path", "An unknown path is text/plain.", "envelope.other-methods", encode=plain_not_found),
+)

@@ -1,0 +1,424 @@
+"""Faults of the handoff."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from ..contract import HANDOFF
+from ..server import Change, Visit
+from .parts import (
+    FUZZ_INVALID,
+    FUZZ_VALID,
+    HANDOFF_SERVED,
+    OTHER_BODIES,
+    Fault,
+    always,
+    cut,
+    fault,
+    longer_than,
+    other_lead,
+    other_status,
+    refuses,
+    refusing,
+    repair_member,
+    tolerates,
+    utf8,
+    utf16,
+    with_members,
+    without,
+)
+
+
+def drop_null(body: Any) -> Any:
+    return {name: member for name, member in body.items() if member is not None} if isinstance(body, dict) else body
+
+
+def first_lead(was: Any, v: Visit) -> Any:
+    """The lead of the first handoff stands in every answer."""
+    answer = was(v)
+    return {**answer, "lead_id": v.notes.setdefault("lead_id", answer["lead_id"])}
+
+
+def handoff_id_of_lead(was: Any, v: Visit) -> str:
+    return str(v.notes.setdefault(("handoff", v.lead_id.lower()), was(v)))
+
+
+def handoff_id_shared(was: Any, v: Visit) -> str:
+    """One id serves two handoffs, now and then."""
+    if v.once_more("handoffs") % 10 == 0:
+        return str(v.notes["last id"])
+    v.notes["last id"] = was(v)
+    return str(v.notes["last id"])
+
+
+def new_conversation(was: Any, v: Visit) -> Any:
+    answer = was(v)
+    again = v.once_more(f"handoff of {answer['lead_id']}") > 1
+    return {**answer, "conversation_id": v.server.hooks.new_id(v)} if again else answer
+
+
+def repost(handle: Callable[[Visit, dict[str, Any]], Any]) -> Change:
+    """For `handoff`: something else from the second handoff of a lead on."""
+
+    def handoff(was: Any, v: Visit) -> Any:
+        answer = was(v)
+        return handle(v, answer) if v.once_more(f"handoff of {answer['lead_id']}") > 1 else answer
+
+    return handoff
+
+
+HANDOFF_FAULTS: tuple[Fault, ...] = (
+    fault(
+        "no_conversation_id",
+        "A handoff has no conversation_id.",
+        "handoff.answer",
+        also="handoff.uuids handoff.same-conversation",
+        handoff=without("conversation_id"),
+    ),
+    fault(
+        "no_channel",
+        "A handoff has no notified_channel.",
+        "handoff.answer",
+        also="handoff.notified-channel",
+        handoff=without("notified_channel"),
+    ),
+    fault(
+        "null_channel",
+        "notified_channel is null.",
+        "handoff.answer",
+        also="handoff.notified-channel",
+        handoff=with_members(notified_channel=None),
+    ),
+    fault(
+        "wrapped_handoff",
+        "A handoff stands in `data`.",
+        "handoff.answer",
+        also="handoff.uuids",
+        handoff=lambda was, v: {"data": was(v)},
+    ),
+    fault(
+        "handoff_id_number",
+        "handoff_id is a number.",
+        "handoff.answer",
+        also="handoff.uuids",
+        handoff=lambda was, v: {**was(v), "handoff_id": v.number},
+    ),
+    fault(
+        "handoff_id_prefixed",
+        "handoff_id has a prefix.",
+        "handoff.uuids",
+        also="handoff.canonical-id",
+        handoff=lambda was, v: {**(a := was(v)), "handoff_id": f"hnd_{a['handoff_id']}"},
+    ),
+    fault(
+        "conversation_id_hex",
+        "conversation_id has no hyphens.",
+        "handoff.uuids",
+        also="handoff.canonical-id",
+        handoff=lambda was, v: {**(a := was(v)), "conversation_id": a["conversation_id"].replace("-", "")},
+    ),
+    fault(
+        "status_active",
+        "conversation_status is `active`.",
+        "handoff.conversation-status",
+        handoff=with_members(conversation_status="active"),
+    ),
+    fault(
+        "status_capitals",
+        "conversation_status is `AWAITING_HUMAN`.",
+        "handoff.conversation-status",
+        handoff=with_members(conversation_status="AWAITING_HUMAN"),
+    ),
+    fault(
+        "status_on_repost",
+        "A lead handed off again has the status `already_awaiting_human`.",
+        "handoff.conversation-status",
+        handoff=repost(lambda v, a: {**a, "conversation_status": "already_awaiting_human"}),
+    ),
+    fault(
+        "channel_sms",
+        "notified_channel is `sms`.",
+        "handoff.notified-channel",
+        handoff=with_members(notified_channel="sms"),
+    ),
+    fault(
+        "channel_capitals",
+        "notified_channel is `Slack`.",
+        "handoff.notified-channel",
+        handoff=with_members(notified_channel="Slack"),
+    ),
+    fault("lead_id_of_another", "lead_id is another lead's.", "handoff.lead-id", handoff=other_lead),
+    fault(
+        "lead_id_of_the_first",
+        "lead_id is the first request's in every answer.",
+        "handoff.lead-id",
+        handoff=first_lead,
+    ),
+    fault(
+        "lead_id_is_conversation",
+        "lead_id and conversation_id are the wrong way round.",
+        "handoff.lead-id",
+        also="handoff.same-conversation",
+        handoff=lambda was, v: {**(a := was(v)), "lead_id": a["conversation_id"], "conversation_id": a["lead_id"]},
+    ),
+    fault(
+        "ids_in_capitals",
+        "The ids are in capitals.",
+        "handoff.canonical-id",
+        handoff=lambda was, v: {**(a := was(v)), "lead_id": a["lead_id"].upper()},
+    ),
+    fault(
+        "id_echoed",
+        "lead_id is written as the caller wrote it.",
+        "handoff.canonical-id",
+        handoff=lambda was, v: {**was(v), "lead_id": v.lead_id},
+    ),
+    fault(
+        "body_needed",
+        "A handoff without a body is a 400.",
+        "handoff.body-optional",
+        also="tenancy.unknown-lead tenancy.foreign-lead handoff.repost",
+        body_required=always(True),
+    ),
+    fault(
+        "media_type_without_body",
+        "A handoff without a body and without a Content-Type is a 400.",
+        "handoff.body-optional",
+        also="tenancy.unknown-lead tenancy.foreign-lead handoff.repost",
+        has_body=lambda was, v: (
+            was(v)
+            or (
+                "content-type" not in v.request.headers
+                and v.name == HANDOFF
+                and refusing(400, "Content-Type: missing")(v, None)
+            )
+        ),
+    ),
+    fault(
+        "empty_object_refused",
+        "`{}` is refused.",
+        "handoff.fields-optional",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} handoff.repost",
+        body_error=refuses(HANDOFF, "body", lambda b: b == {}),
+    ),
+    fault(
+        "reason_needed",
+        "A body without `reason` is refused.",
+        "handoff.fields-optional",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} "
+        "handoff.summary-length handoff.characters body.unknown-members handoff.repost",
+        body_error=refuses(HANDOFF, "reason", lambda b: "reason" not in b),
+    ),
+    fault(
+        "summary_needed",
+        "A body without `summary` is refused.",
+        "handoff.fields-optional",
+        also=f"{OTHER_BODIES} {FUZZ_VALID} "
+        "handoff.reason-length handoff.characters body.unknown-members handoff.repost",
+        body_error=refuses(HANDOFF, "summary", lambda b: "summary" not in b),
+    ),
+    fault(
+        "empty_reason_refused",
+        "An empty `reason` is refused.",
+        "handoff.fields-optional",
+        also=FUZZ_VALID,
+        body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason") == ""),
+    ),
+    fault(
+        "reason_199",
+        "`reason` of 200 characters is refused.",
+        "handoff.reason-length",
+        also=f"{FUZZ_VALID} handoff.characters",
+        body_error=refuses(HANDOFF, "reason", longer_than("reason", 199)),
+    ),
+    fault(
+        "reason_201",
+        "`reason` of 201 characters is accepted.",
+        "handoff.reason-length",
+        also=f"{FUZZ_INVALID} handoff.characters envelope.names-field",
+        body_error=tolerates(HANDOFF, repair_member("reason", cut(200, longest=201))),
+    ),
+    fault(
+        "reason_cut",
+        "A long `reason` is cut off instead of refused.",
+        "handoff.reason-length",
+        also=f"{FUZZ_INVALID} handoff.characters envelope.names-field",
+        body_error=tolerates(HANDOFF, repair_member("reason", cut(200))),
+    ),
+    fault(
+        "summary_999",
+        "`summary` of 1000 characters is refused.",
+        "handoff.summary-length",
+        also=f"{FUZZ_VALID} handoff.characters",
+        body_error=refuses(HANDOFF, "summary", longer_than("summary", 999)),
+    ),
+    fault(
+        "summary_1001",
+        "`summary` of 1001 characters is accepted.",
+        "handoff.summary-length",
+        also=f"{FUZZ_INVALID} handoff.characters envelope.names-field",
+        body_error=tolerates(HANDOFF, repair_member("summary", cut(1000, longest=1001))),
+    ),
+    fault(
+        "summary_1024",
+        "`summary` is limited to 1024 characters.",
+        "handoff.summary-length",
+        also=f"{FUZZ_INVALID} handoff.characters envelope.names-field",
+        body_error=tolerates(HANDOFF, repair_member("summary", cut(1000, longest=1024))),
+    ),
+    fault(
+        "reason_in_bytes",
+        "`reason` is measured in bytes.",
+        "handoff.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(HANDOFF, "reason", longer_than("reason", 200, utf8)),
+    ),
+    fault(
+        "summary_in_utf16",
+        "`summary` is measured in UTF-16 units.",
+        "handoff.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(HANDOFF, "summary", longer_than("summary", 1000, utf16)),
+    ),
+    fault(
+        "reason_in_escapes",
+        "`reason` is measured as it is written, escapes and all.",
+        "handoff.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(HANDOFF, "reason", longer_than("reason", 200, lambda t: len(json.dumps(t)) - 2)),
+    ),
+    fault(
+        "reason_composed",
+        "`reason` is measured after normalization.",
+        "handoff.characters",
+        also=FUZZ_INVALID,
+        body_error=tolerates(
+            HANDOFF, repair_member("reason", lambda t: unicodedata.normalize("NFC", t) if isinstance(t, str) else t)
+        ),
+    ),
+    fault(
+        "reason_trimmed",
+        "Blanks around `reason` are not counted.",
+        "handoff.reason-length",
+        also=f"{FUZZ_INVALID} handoff.characters",
+        body_error=tolerates(HANDOFF, repair_member("reason", lambda t: t.strip() if isinstance(t, str) else t)),
+    ),
+    fault(
+        "reason_number",
+        "A number is taken as `reason`.",
+        "handoff.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(
+            HANDOFF,
+            repair_member("reason", lambda t: str(t) if isinstance(t, int | float) and not isinstance(t, bool) else t),
+        ),
+    ),
+    fault(
+        "reason_null",
+        "null is taken as no `reason`.",
+        "handoff.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, drop_null),
+    ),
+    fault(
+        "summary_list",
+        "A list is taken as `summary`.",
+        "handoff.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, repair_member("summary", lambda t: "" if isinstance(t, list) else t)),
+    ),
+    fault(
+        "summary_boolean",
+        "A boolean is taken as `summary`.",
+        "handoff.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, repair_member("summary", lambda t: str(t) if isinstance(t, bool) else t)),
+    ),
+    fault(
+        "null_body",
+        "null is taken as no body.",
+        "handoff.body-object",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, lambda b: {} if b is None else b),
+    ),
+    fault(
+        "list_body",
+        "A list is taken as an empty body.",
+        "handoff.body-object",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, lambda b: {} if isinstance(b, list) else b),
+    ),
+    fault(
+        "string_body",
+        "A string is taken as an empty body.",
+        "handoff.body-object",
+        also=FUZZ_INVALID,
+        body_error=tolerates(HANDOFF, lambda b: {} if isinstance(b, str) else b),
+    ),
+    fault(
+        "malformed_id_500",
+        "A malformed id is a 500.",
+        "fuzz.no-server-error",
+        also="handoff.malformed-id",
+        well_formed_id=lambda was, v: was(v) or refusing(500, "invalid input syntax")(v, None),
+    ),
+    fault(
+        "malformed_id_200",
+        "A malformed id hands off the first lead.",
+        "handoff.malformed-id",
+        also="handoff.lead-id handoff.answer",
+        well_formed_id=always(True),
+        find_lead=lambda was, v: (
+            was(v) or (next(iter(v.server.world.leads.values())) if len(v.lead_id) != 36 else None)
+        ),
+    ),
+    fault(
+        "malformed_id_422",
+        "A malformed id is a 422.",
+        "envelope.declared-status",
+        also="handoff.malformed-id",
+        well_formed_id=lambda was, v: was(v) or refusing(422, "id: not a UUID")(v, None),
+        refuse=other_status(422, 422),
+    ),
+    fault(
+        "repost_409",
+        "A second handoff is a 409.",
+        "handoff.repost",
+        also=f"{HANDOFF_SERVED} envelope.declared-status handoff.fresh-id handoff.same-conversation",
+        handoff=repost(refusing(409, "Already handed off.")),
+        refuse=other_status(409, 409),
+    ),
+    fault(
+        "repost_same_id",
+        "A second handoff of a lead has the id of the first.",
+        "handoff.fresh-id",
+        new_id=handoff_id_of_lead,
+    ),
+    fault(
+        "handoff_id_constant",
+        "Every handoff has the same id.",
+        "handoff.fresh-id",
+        new_id=lambda was, v: str(v.notes.setdefault("id", was(v))),
+    ),
+    fault(
+        "handoff_id_shared",
+        "Each tenth handoff has the id of the one before.",
+        "handoff.fresh-id",
+        new_id=handoff_id_shared,
+    ),
+    fault(
+        "handoff_id_is_lead",
+        "handoff_id is the lead's id.",
+        "handoff.fresh-id",
+        handoff=lambda was, v: {**(a := was(v)), "handoff_id": a["lead_id"]},
+    ),
+    fault(
+        "new_conversation",
+        "A second handoff has another conversation_id.",
+        "handoff.same-conversation",
+        handoff=new_conversation,
+    ),
+)

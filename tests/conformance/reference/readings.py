@@ -1,0 +1,585 @@
+"""Conformant readings: servers that differ where the contract leaves the choice. The kit must pass each of them.
+
+A function here gets the hook that it replaces (`was`) and the visit.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import random
+import uuid
+from dataclasses import dataclass
+from dataclasses import replace as change
+from typing import Any
+
+from .server import ABSENT, Answer, RefusedError, Reply, Tally, Variant, Visit, encode, walk
+
+
+@dataclass(frozen=True)
+class Reading(Variant):
+    """A server that keeps every sentence of the contract, its own way.
+
+    `warns` names the clauses that may warn: those that are not MUST, and ask for what the contract leaves open.
+    """
+
+    warns: tuple[str, ...] = ()
+
+
+def _steps(*names: str) -> dict[str, Any]:
+    return {"steps": lambda was, v: names}
+
+
+def _headers(**more: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    return lambda was, v: change(a := was(v), headers={**a.headers, **named})
+
+
+def _clock_window(was: Any, v: Visit) -> Tally:
+    window = math.floor(v.now / v.server.window)
+    number = v.once_more(f"{v.server.hooks.bucket(v)} {window}")
+    return Tally(number, (window + 1) * v.server.window)
+
+
+def _sliding(was: Any, v: Visit, *, refused_count: bool) -> Tally:
+    """The last `window` seconds of this key; the quota comes back one request at a time."""
+    times = [t for t in v.notes.get(v.caller.token, []) if t > v.now - v.server.window]
+    count = len(times) + 1
+    if count <= v.server.limit or refused_count:
+        times.append(v.now)
+    v.notes[v.caller.token] = times
+    return Tally(count, times[max(0, len(times) - v.server.limit)] + v.server.window)
+
+
+def _free_errors(was: Any, v: Visit) -> Answer:
+    """Give the request back to the quota when it was refused for another reason than the limit."""
+    answer: Answer = was(v)
+    if v.tally and answer.is_error and answer.status != 429:
+        bucket = v.server.hooks.bucket(v)
+        v.server.windows[bucket] = Tally(v.server.windows[bucket].count - 1, v.tally.ends)
+    return answer
+
+
+def _limit_headers_always(was: Any, v: Visit) -> Answer:
+    answer: Answer = was(v)
+    return change(answer, headers={**answer.headers, **v.server.hooks.limit_headers(v)}) if v.tally else answer
+
+
+def _limit_headers_but_retry_after(was: Any, v: Visit) -> Answer:
+    answer = _limit_headers_always(was, v)
+    if answer.status == 429:
+        return answer
+    return change(answer, headers={k: h for k, h in answer.headers.items() if k != "Retry-After"})
+
+
+def _extra(value: Any) -> Any:
+    """More members in every object of an answer."""
+    if isinstance(value, dict):
+        return {
+            "_meta": {"region": "eu", "code": 7},
+            **{k: _extra(v) for k, v in value.items()},
+            "extra": [None, 1.5, "x"],
+        }
+    return value
+
+
+def _crm_member(**members: Any) -> Any:
+    def crm(was: Any, v: Visit) -> dict[str, Any]:
+        answer: dict[str, Any] = was(v)
+        return {**answer, **members} if answer["ok"] else answer
+
+    return crm
+
+
+def _without(*names: str) -> Any:
+    return lambda was, v: {k: member for k, member in was(v).items() if k not in names}
+
+
+def _null_members(was: Any, v: Visit) -> dict[str, Any]:
+    """Members that belong to the other branch, as null: neither branch describes them."""
+    answer: dict[str, Any] = was(v)
+    return answer | ({"error": None, "detail": None} if answer["ok"] else {"external_id": None, "record_url": None})
+
+
+def _flaky_crm(was: Any, v: Visit) -> str | None:
+    return was(v) or ("rate_limited" if v.once_more("writes") % 3 == 0 else None)
+
+
+def _message(text: str) -> Any:
+    """A 404 that quotes the id asked for."""
+    return lambda was, v: text.format(v.lead_id)
+
+
+def _causes(was: Any, v: Visit) -> Any:
+    token = v.server.hooks.token(v)
+    key = was(v)
+    if "authorization" not in v.request.headers:
+        raise RefusedError(401, "Authorization: send a bearer API key.")
+    if key is None:
+        raise RefusedError(
+            401, "This is not an API key that we know." if token else "Authorization: the scheme must be Bearer."
+        )
+    if key.revoked:
+        raise RefusedError(401, "This API key was revoked.")
+    return key
+
+
+def _german(was: Any, v: Visit) -> Answer:
+    answer: Answer = was(v)
+    message = f"Abgelehnt, bitte prüfen: {answer.body['error']['message'].partition(':')[0]}"
+    return change(answer, body={"error": {**answer.body["error"], "message": message}})
+
+
+def _on_other_method(status: int, body: Any, headers: dict[str, str]) -> Any:
+    def answer(was: Any, v: Visit) -> Answer:
+        return Answer(status, body, headers) if v.refusal and v.refusal.status == 405 else was(v)
+
+    return answer
+
+
+def _html_at_unknown_path(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    if v.operation is None:
+        return Reply(404, (("Content-Type", "text/html"),), b"<html><h1>404</h1></html>")
+    return reply
+
+
+def _bare_405(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    return Reply(405, (("Allow", "POST"),), b"") if reply.status == 405 else reply
+
+
+def _media_type(value: str) -> Any:
+    return {"answer": _headers(Content_Type=value)}
+
+
+def _names(letter_case: Any) -> Any:
+    return lambda was, v: change(r := was(v), headers=tuple((letter_case(name), value) for name, value in r.headers))
+
+
+def _json(**options: Any) -> Any:
+    def written(was: Any, v: Visit) -> Reply:
+        reply: Reply = was(v)
+        return change(reply, body=json.dumps(v.answer.body, **options).encode("utf-8"))
+
+    return written
+
+
+def _gzip(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    if "gzip" not in v.request.headers.get("accept-encoding", ""):
+        return reply
+    return Reply(
+        reply.status,
+        (*reply.headers, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")),
+        gzip.compress(reply.body),
+    )
+
+
+def _chunked(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    return change(reply, headers=(*reply.headers, ("Transfer-Encoding", "chunked")))
+
+
+def _close_after_error(was: Any, v: Visit) -> Reply:
+    reply: Reply = was(v)
+    return change(reply, headers=(*reply.headers, ("Connection", "close"))) if reply.status >= 400 else reply
+
+
+def _no_duplicates(was: Any, v: Visit) -> Any:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise RefusedError(400, "body: a member stands twice")
+        return dict(pairs)
+
+    value = was(v)
+    json.loads(v.request.body, object_pairs_hook=once)
+    return value
+
+
+def _at_most(size: int, depth: int) -> Any:
+    def parse(was: Any, v: Visit) -> Any:
+        if len(v.request.body) > size:
+            raise RefusedError(400, f"body: longer than {size} bytes")
+        value = was(v)
+        if max(at for at, _ in walk(value)) > depth:
+            raise RefusedError(400, f"body: nested deeper than {depth}")
+        return value
+
+    return parse
+
+
+def _any_json(was: Any, v: Visit) -> Any:
+    """A lone surrogate is let through, what else is no JSON is not."""
+    try:
+        return json.loads(v.request.body.decode("utf-8"), parse_constant=lambda name: _raise(ValueError(name)))
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(400, "body: not JSON") from error
+
+
+def _any_error(was: Any, v: Visit) -> str | None:
+    """jsonschema-rs takes no lone surrogates: judge a question mark in their place."""
+    v.value = json.loads(json.dumps(v.value, ensure_ascii=False).encode("utf-8", "replace"))
+    result: str | None = was(v)
+    return result
+
+
+def _uuid7(was: Any, v: Visit) -> str:
+    return str(uuid.UUID(int=(int(v.now * 1000) << 80 | 7 << 76 | 2 << 62 | random.getrandbits(60))))
+
+
+def _one_conversation(was: Any, v: Visit) -> dict[str, Any]:
+    return {**was(v), "conversation_id": "0e9c1a52-2f6e-4f0b-9a55-64a0a53d5b11"}
+
+
+READINGS: tuple[Reading, ...] = (
+    Reading("reference", "The reference server as it is."),
+    # The order of the steps.
+    Reading(
+        "order_scope_body_lookup",
+        "Scope, body, path, lookup.",
+        _steps("authenticate", "limit", "scope", "body", "path", "lookup"),
+    ),
+    Reading(
+        "order_lookup_first",
+        "The lead is looked up before scope and body.",
+        _steps("authenticate", "limit", "path", "lookup", "scope", "body"),
+    ),
+    Reading(
+        "order_body_before_scope",
+        "The body is judged before the scope.",
+        _steps("authenticate", "limit", "path", "body", "scope", "lookup"),
+    ),
+    Reading(
+        "order_lookup_before_body",
+        "An unknown lead with a bad body is a 404.",
+        _steps("authenticate", "limit", "scope", "path", "lookup", "body"),
+    ),
+    Reading(
+        "order_scope_last",
+        "The scope is the last thing asked.",
+        _steps("authenticate", "limit", "path", "body", "lookup", "scope"),
+    ),
+    Reading(
+        "limit_last",
+        "Only requests that got through everything else count.",
+        _steps("authenticate", "scope", "path", "body", "lookup", "limit"),
+    ),
+    Reading(
+        "body_before_authentication",
+        "A bad body is a 400 for whoever sends it.",
+        _steps("path", "body", "authenticate", "limit", "scope", "lookup"),
+    ),
+    Reading(
+        "limit_before_authentication",
+        "The limiter counts by the token sent, known or not.",
+        {
+            **_steps("limit", "authenticate", "scope", "path", "body", "lookup"),
+            "bucket": lambda was, v: v.server.hooks.token(v) or "nobody",
+            "limit": lambda was, v: was(v) if v.server.hooks.find_key(v) else 1_000_000,
+        },
+    ),
+    # The limiter.
+    Reading("window_of_the_clock", "Windows are aligned to the clock.", {"tally": _clock_window}),
+    Reading(
+        "sliding_window",
+        "The limit looks at the last minute.",
+        {"tally": lambda was, v: _sliding(was, v, refused_count=False)},
+    ),
+    Reading("errors_are_free", "A refused request does not use up quota.", {"answer": _free_errors}),
+    Reading("limit_headers_always", "Every answer carries the rate-limit headers.", {"answer": _limit_headers_always}),
+    Reading(
+        "limit_headers_but_retry_after",
+        "All but Retry-After on every answer.",
+        {"answer": _limit_headers_but_retry_after},
+    ),
+    Reading(
+        "reset_rounded_down",
+        "The window's end is rounded down to the second.",
+        {
+            "limit_headers": lambda was, v: {
+                **was(v),
+                "X-RateLimit-Reset": str(math.floor(v.tally.ends)) if v.tally else "",
+            }
+        },
+    ),
+    Reading(
+        "limit_headers_of_a_draft",
+        "RateLimit and RateLimit-Policy stand beside the declared headers.",
+        {
+            "limit_headers": lambda was, v: {
+                **was(v),
+                "RateLimit-Policy": '"key";q=200;w=60',
+                "RateLimit": '"key";r=0;t=30',
+            }
+        },
+    ),
+    # Authentication and scope.
+    Reading(
+        "bearer_exact_case",
+        "Only `Bearer` in this very case is the scheme.",
+        {
+            "token": lambda was, v: (
+                was(v) if v.request.headers.get("authorization", "").startswith("Bearer ") else None
+            ),
+        },
+    ),
+    Reading(
+        "key_hex_any_case",
+        "Hex digits are hex digits, in either case.",
+        {
+            "token": lambda was, v: (t := was(v)) and t[:10] + t[10:].lower(),
+        },
+    ),
+    Reading("causes_of_401", "The message tells missing, unknown and revoked apart.", {"find_key": _causes}),
+    Reading(
+        "www_authenticate",
+        "A 401 carries WWW-Authenticate.",
+        {
+            "refuse": lambda was, v: (
+                _headers(WWW_Authenticate='Bearer realm="vorel"')(was, v)
+                if v.refusal and v.refusal.status == 401
+                else was(v)
+            ),
+        },
+    ),
+    Reading(
+        "scope_named",
+        "A 403 says more than it must.",
+        {
+            "allowed": lambda was, v: was(v) or _raise(RefusedError(403, f"Each key for {v.name} needs a scope.")),
+        },
+    ),
+    # Paths, ids, other methods.
+    Reading(
+        "malformed_id_404", "A malformed id is a lead that does not exist.", {"well_formed_id": lambda was, v: True}
+    ),
+    Reading(
+        "id_case_sensitive",
+        "An id in capitals is another id.",
+        {"find_lead": lambda was, v: was(v) if v.lead_id == v.lead_id.lower() else None},
+    ),
+    Reading(
+        "any_uuid_spelling",
+        "Whatever Python calls a UUID: braces, no hyphens.",
+        {"well_formed_id": lambda was, v: _is_uuid(v.lead_id)},
+    ),
+    Reading(
+        "message_quotes_id",
+        "The 404 quotes the id as it was sent.",
+        {"not_found_message": _message("Lead {} not found")},
+    ),
+    Reading(
+        "message_quotes_id_twice",
+        "The 404 quotes the id more than once.",
+        {"not_found_message": _message("{0}: no lead. Asked for /leads/{0}/handoff")},
+    ),
+    Reading(
+        "other_method_404",
+        "Another method is a path that does not exist.",
+        {
+            "answer": _on_other_method(404, {"error": {"code": "not_found", "message": "There is nothing here."}}, {}),
+        },
+    ),
+    Reading(
+        "other_method_bare_405",
+        "A router in front answers 405 without a body.",
+        {"encode": _bare_405},
+        warns=("envelope.other-methods",),
+    ),
+    Reading(
+        "unknown_path_html",
+        "A gateway in front answers paths outside of the API in HTML.",
+        {"encode": _html_at_unknown_path},
+        warns=("envelope.other-methods",),
+    ),
+    # The answer on the wire.
+    Reading("charset", "The media type carries a charset.", _media_type("application/json; charset=utf-8")),
+    Reading(
+        "charset_quoted",
+        "The charset is quoted, without a space.",
+        _media_type('application/json;charset="UTF-8"'),
+    ),
+    Reading("media_type_capitals", "The media type is written in another case.", _media_type("Application/JSON")),
+    Reading("header_names_lower", "Header names in lower case.", {"encode": _names(str.lower)}),
+    Reading("header_names_upper", "Header names in capitals.", {"encode": _names(str.upper)}),
+    Reading(
+        "more_headers",
+        "Request id, cache and security headers, a cookie.",
+        {
+            "encode": lambda was, v: change(
+                r := was(v),
+                headers=(
+                    *r.headers,
+                    ("X-Request-Id", str(uuid.uuid4())),
+                    ("Cache-Control", "no-store"),
+                    ("Set-Cookie", "lb=1"),
+                    ("Set-Cookie", "zone=eu"),
+                    ("Strict-Transport-Security", "max-age=1"),
+                    ("X-Took-Ms", str(v.number)),
+                ),
+            ),
+        },
+    ),
+    Reading("no_date", "No Date header.", date=False),
+    Reading(
+        "pretty_json",
+        "JSON with line breaks and indentation, keys sorted.",
+        {"encode": _json(indent=2, sort_keys=True)},
+    ),
+    Reading(
+        "compact_json_newline",
+        "Compact JSON, not escaped, a line feed at the end.",
+        {
+            "encode": lambda was, v: change(
+                r := _json(separators=(",", ":"), ensure_ascii=False)(was, v), body=r.body + b"\n"
+            ),
+        },
+    ),
+    Reading("gzip", "Compressed for whoever takes it.", {"encode": _gzip}),
+    Reading("chunked", "Transfer-Encoding: chunked, no length.", {"encode": _chunked}),
+    Reading("close_after_error", "The connection is closed after an error.", {"encode": _close_after_error}),
+    Reading(
+        "extra_members",
+        "More members in every object of every answer.",
+        {
+            "encode": lambda was, v: was(_with_answer(v, change(v.answer, body=_extra(v.answer.body)))),
+        },
+    ),
+    Reading(
+        "german",
+        "Messages in another language, not in ASCII.",
+        {"refuse": _german, "encode": _json(ensure_ascii=False)},
+    ),
+    Reading(
+        "long_messages",
+        "Messages of a few thousand characters.",
+        {
+            "refuse": lambda was, v: change(
+                a := was(v),
+                body={"error": {**a.body["error"], "message": a.body["error"]["message"] + " Please read on." * 300}},
+            ),
+        },
+    ),
+    Reading(
+        "request_id_in_error",
+        "Each error carries an id of its own.",
+        {
+            "refuse": lambda was, v: change(
+                a := was(v), body={"error": {**a.body["error"], "request_id": str(uuid.uuid4())}}
+            ),
+        },
+    ),
+    # Bodies of requests.
+    Reading("any_media_type", "JSON is JSON, whatever the request calls it.", {"media_type_fits": lambda was, v: True}),
+    Reading(
+        "media_type_needed",
+        "A body without a Content-Type is refused.",
+        {"media_type_fits": lambda was, v: "content-type" in v.request.headers and was(v)},
+    ),
+    Reading(
+        "duplicate_members_refused", "A member that stands twice in a request is refused.", {"parse": _no_duplicates}
+    ),
+    Reading(
+        "body_bounded", "A body over 256 KiB or nested deeper than 100 is a 400.", {"parse": _at_most(256 * 1024, 100)}
+    ),
+    Reading(
+        "lone_surrogates_pass",
+        "A lone surrogate in a request is let through.",
+        {"parse": _any_json, "body_error": _any_error},
+    ),
+    # Handoff.
+    Reading("slack", "The tenant has Slack.", {"handoff": lambda was, v: {**was(v), "notified_channel": "slack"}}),
+    Reading(
+        "channel_varies",
+        "Slack and email in turn.",
+        {
+            "handoff": lambda was, v: {**was(v), "notified_channel": ("slack", "email")[v.once_more("handoffs") % 2]},
+        },
+    ),
+    Reading("uuid_7", "Handoffs have UUIDs of version 7.", {"new_id": _uuid7}),
+    Reading("one_conversation", "All leads of the tenant share a conversation.", {"handoff": _one_conversation}),
+    # CRM.
+    Reading("no_record_url", "`record_url` is left out.", {"crm": _without("record_url")}),
+    Reading("no_detail", "`detail` is left out.", {"crm": _without("detail")}),
+    Reading(
+        "record_url_of_an_app",
+        "`record_url` has a scheme of its own.",
+        {"crm": _crm_member(record_url="salesforce1://sObject/0035g00000XyZ/view")},
+    ),
+    Reading(
+        "record_url_escaped",
+        "`record_url` with query, fragment, escapes.",
+        {"crm": _crm_member(record_url="https://crm.example:8443/r/%F0%9F%98%80?id=7&x=a%20b#top")},
+    ),
+    Reading("null_members", "Members of the other branch stand there as null.", {"crm": _null_members}),
+    Reading(
+        "external_id_shapes",
+        "External ids hold slashes and capitals.",
+        {
+            "crm": lambda was, v: {
+                **(a := was(v)),
+                **({"external_id": f"Contact/é {a['external_id']}"} if a["ok"] else {}),
+            },
+        },
+    ),
+    Reading("no_crm", "The tenant has no CRM.", {"crm_trouble": lambda was, v: was(v) or "no_crm_configured"}),
+    Reading("flaky_crm", "Every third write fails softly.", {"crm_trouble": _flaky_crm}),
+    Reading(
+        "crm_of_contacts",
+        "The tenant's CRM takes contacts only.",
+        {
+            "crm_trouble": lambda was, v: (
+                was(v) or (None if v.value["object"] == "contact" else "object_not_supported")
+            ),
+        },
+    ),
+    Reading(
+        "crm_needs_fields",
+        "The CRM refuses a record without fields.",
+        {"crm_trouble": lambda was, v: was(v) or (None if v.value["fields"] else "validation_error")},
+    ),
+    Reading(
+        "no_idempotency",
+        "Each write makes a record: the document never says what idempotency_key does.",
+        {"crm": lambda was, v: _forget(was, v)},
+        warns=("crm.replay",),
+    ),
+    Reading(
+        "idempotency_by_key_alone",
+        "A replay gives the first answer, whatever its content.",
+        {"crm": lambda was, v: _first_answer(was, v)},
+    ),
+)
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_answer(v: Visit, answer: Answer) -> Visit:
+    v.answer = answer
+    return v
+
+
+def _forget(was: Any, v: Visit) -> Any:
+    count = len(v.server.records)
+    v.value = {**v.value, "idempotency_key": f"{v.value['idempotency_key']} {count}"}
+    return was(v)
+
+
+def _first_answer(was: Any, v: Visit) -> Any:
+    known = v.server.records.get((v.caller.tenant, v.value["idempotency_key"]))
+    return dict(known[1]) if known and not v.caller.trouble else was(v)
+
+
+__all__ = ["ABSENT", "READINGS", "Reading", "encode"]

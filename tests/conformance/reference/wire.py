@@ -1,0 +1,270 @@
+"""Servers that answer rightly, or not at all, but misbehave on the wire: slow, dropping, closing, too long, not HTTP.
+
+Plain sockets, a thread for each connection. A manner is a function that writes the reply to one request its own way
+and says whether the connection stays open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from .server import Hooks, Reply, Request, Running, Server
+from .world import make_world
+
+CERTIFICATE = Path(__file__).with_name("untrusted.pem")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One request: its connection, its number on this server, the conformant reply, whether to stop."""
+
+    connection: socket.socket
+    number: int
+    reply: Reply
+    stopping: threading.Event
+
+    def write(self, *, version: str = "1.1", connection: str | None = None, status: str | None = None) -> None:
+        """Write the reply as HTTP."""
+        status = status or f"{self.reply.status} {HTTPStatus(self.reply.status).phrase}"
+        lines = [f"HTTP/{version} {status}", *(f"{name}: {value}" for name, value in self.reply.headers)]
+        lines += [f"Date: {formatdate(usegmt=True)}", f"Content-Length: {len(self.reply.body)}"]
+        if connection:
+            lines.append(f"Connection: {connection}")
+        self.connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + self.reply.body)
+
+
+Manner = Callable[[Turn], bool]
+
+
+def plain(turn: Turn) -> bool:
+    """Just right."""
+    turn.write()
+    return True
+
+
+def slow(seconds: float) -> Manner:
+    """Each answer takes its time."""
+
+    def answer(turn: Turn) -> bool:
+        turn.stopping.wait(seconds)
+        turn.write()
+        return True
+
+    return answer
+
+
+def drop_one_in(number: int) -> Manner:
+    """Some connections break instead of an answer. The request itself was served, and counted."""
+
+    def answer(turn: Turn) -> bool:
+        if turn.number % number == 0:
+            return False
+        turn.write()
+        return True
+
+    return answer
+
+
+def cut_one_in(number: int) -> Manner:
+    """Some connections break in the middle of an answer."""
+
+    def answer(turn: Turn) -> bool:
+        if turn.number % number == 0:
+            turn.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{")
+            return False
+        turn.write()
+        return True
+
+    return answer
+
+
+def close_silently(turn: Turn) -> bool:
+    """Closes after each answer without having said so."""
+    turn.write()
+    return False
+
+
+def close_said(turn: Turn) -> bool:
+    """`Connection: close` on each answer."""
+    turn.write(connection="close")
+    return False
+
+
+def http_1_0(turn: Turn) -> bool:
+    """HTTP/1.0: one answer a connection."""
+    turn.write(version="1.0")
+    return False
+
+
+def no_reason(turn: Turn) -> bool:
+    """A status line without a phrase."""
+    turn.write(status=f"{turn.reply.status} ")
+    return True
+
+
+def endless(size: int) -> Manner:
+    """Every answer is `size` bytes long."""
+
+    def answer(turn: Turn) -> bool:
+        turn.connection.sendall(
+            f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        chunk = b"x" * 65536
+        for _ in range(size // len(chunk)):
+            if turn.stopping.is_set():
+                break
+            turn.connection.sendall(chunk)
+        return False
+
+    return answer
+
+
+def endless_one_in(number: int, size: int) -> Manner:
+    """Some answers are `size` bytes long."""
+    return lambda turn: endless(size)(turn) if turn.number % number == 0 else plain(turn)
+
+
+def drip(turn: Turn) -> bool:
+    """A byte of the answer now and then: never quite silent, never done."""
+    turn.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+    while not turn.stopping.wait(0.2):
+        turn.connection.sendall(b" ")
+    return False
+
+
+def never(turn: Turn) -> bool:
+    """No answer, and no end."""
+    turn.stopping.wait()
+    return False
+
+
+def never_after(number: int) -> Manner:
+    """Served up to a point; then silence."""
+    return lambda turn: plain(turn) if turn.number <= number else never(turn)
+
+
+def gone_after(number: int) -> Manner:
+    """Served up to a point; then every connection breaks."""
+    return lambda turn: plain(turn) if turn.number <= number else False
+
+
+def redirect(turn: Turn) -> bool:
+    """Everything is somewhere else."""
+    where = b"HTTP/1.1 308 Permanent Redirect\r\nLocation: https://api.example.com/\r\nContent-Length: 0\r\n\r\n"
+    turn.connection.sendall(where)
+    return True
+
+
+def garbage(turn: Turn) -> bool:
+    """Not HTTP."""
+    turn.connection.sendall(b"\x16\x03\x01 SSH-2.0-OpenSSH_9.6\r\n\x00\xff\xfe")
+    return False
+
+
+def long_headers(turn: Turn) -> bool:
+    """Headers without end."""
+    turn.connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    with contextlib.suppress(OSError):
+        for number in range(100_000):
+            if turn.stopping.is_set():
+                break
+            turn.connection.sendall(b"X-Padding-%d: %s\r\n" % (number, b"x" * 200))
+    return False
+
+
+def web_page(turn: Turn) -> bool:
+    """Another server altogether: a page for everything."""
+    page = b"<!doctype html><title>It works!</title>"
+    turn.connection.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)
+    )
+    return True
+
+
+def _read(stream: Any) -> Request | None:
+    """One request from the connection; None at its end."""
+    line = stream.readline(65536).decode("latin-1").split()
+    if len(line) != 3:
+        return None
+    headers: dict[str, str] = {}
+    while (header := stream.readline(65536).decode("latin-1").rstrip("\r\n")) != "":
+        name, _, value = header.partition(":")
+        headers[name.lower()] = value.strip()
+    body = stream.read(int(headers.get("content-length", "0")))
+    path, _, query = line[1].partition("?")
+    return Request(line[0], path, query, headers, body)
+
+
+@contextmanager
+def serve_wire(
+    manner: Manner, *, limit: int = 200, window: float = 60.0, tls: bool = False, full_keys: int = 40
+) -> Iterator[Running]:
+    """Serve the reference with bad manners. With `tls`, behind a certificate that nobody should trust."""
+    world = make_world(full_keys)
+    server = Server(world, Hooks(), limit, window)
+    lock = threading.Lock()
+    numbers = itertools.count(1)
+    stopping = threading.Event()
+    open_connections: set[socket.socket] = set()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if tls:
+        context.load_cert_chain(CERTIFICATE)
+
+    def converse(connection: socket.socket) -> None:
+        with lock:
+            open_connections.add(connection)
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                wrapped = context.wrap_socket(connection, server_side=True) if tls else connection
+                stream = wrapped.makefile("rb")
+                while not stopping.is_set() and (request := _read(stream)):
+                    with lock:
+                        turn = Turn(wrapped, next(numbers), server.respond(request), stopping)
+                    if not manner(turn):
+                        break
+        finally:
+            with lock:
+                open_connections.discard(connection)
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def accept() -> None:
+        while not stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    base_url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        yield Running(base_url, {"base_url": base_url, **world.profile}, server)
+    finally:
+        stopping.set()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        with lock:
+            for connection in open_connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+        deadline = time.monotonic() + 5
+        while open_connections and time.monotonic() < deadline:
+            time.sleep(0.01)

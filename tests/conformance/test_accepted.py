@@ -1,0 +1,154 @@
+"""Accepted failures keep a gate open for what somebody answers for, and for nothing else."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conformance import report_samples as samples
+
+from vorel_conformance import accepted
+from vorel_conformance.accepted import Accepted, AcceptedError
+
+TODAY = date(2026, 11, 23)
+ENTRY = """
+[[accepted]]
+clause = "limit.retry-after"
+reason = "The gateway writes milliseconds until its next release."
+owner = "platform@partner.example"
+expires = 2027-01-31
+"""
+
+
+def entry(clause: str, expires: date = date(2027, 1, 31)) -> Accepted:
+    return Accepted(clause, "Mended in sprint 49.", "Jana", expires)
+
+
+def load(tmp_path: Path, text: str) -> tuple[Accepted, ...]:
+    path = tmp_path / "accepted.toml"
+    path.write_text(text, encoding="utf-8")
+    return accepted.load(path)
+
+
+def states(report: dict[str, Any]) -> dict[str, str]:
+    return {each["clause"]: each["state"] for each in report["accepted"]["entries"]}
+
+
+def test_load(tmp_path: Path) -> None:
+    (found,) = load(tmp_path, ENTRY)
+    assert found == Accepted(
+        "limit.retry-after",
+        "The gateway writes milliseconds until its next release.",
+        "platform@partner.example",
+        date(2027, 1, 31),
+    )
+    assert load(tmp_path, "") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            ENTRY.replace("clause", "claus"),
+            r"entry 1: claus: not known here; an entry has clause, reason, ",
+        ),
+        (ENTRY.replace("clause", "claus"), r"entry 1: clause: missing"),
+        (ENTRY + ENTRY, r"entry 2 \(limit.retry-after\): clause: an entry above has it already"),
+        (ENTRY.replace("2027-01-31", '"2027-01-31"'), r"expires: has to be a date without quotes and time"),
+        (ENTRY.replace("2027-01-31", "2027-01-31T00:00:00Z"), r"expires: has to be a date without quotes and time"),
+        (ENTRY.replace("2027-01-31", "2027-02-30"), r"not a TOML file: "),
+        (ENTRY.replace('"platform@partner.example"', '"  "'), r"\(limit.retry-after\): owner: has to be text"),
+        (ENTRY.replace('"platform@partner.example"', "7"), r"owner: has to be text"),
+        (ENTRY.replace('"limit.retry-after"', "[]"), r"entry 1: clause: has to be text"),
+        (ENTRY.replace("[[accepted]]", "[accepted]"), r"accepted: each entry begins with \[\[accepted\]\]"),
+        (ENTRY.replace("[[accepted]]", "[[acepted]]"), r"acepted: not known here"),
+        ("accepted = [1]", r"each entry begins with \[\[accepted\]\]"),
+        ("= 1", r"not a TOML file: .*line 1"),
+    ],
+)
+def test_load_says_what_is_wrong(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(AcceptedError, match=complaint) as caught:
+        load(tmp_path, text)
+    assert all(line.startswith(str(tmp_path / "accepted.toml")) for line in str(caught.value).splitlines())
+
+
+def test_load_tells_all_at_once(tmp_path: Path) -> None:
+    with pytest.raises(AcceptedError) as caught:
+        load(tmp_path, '[[accepted]]\nclause = "a.b"\n[[accepted]]\nreason = ""\n')
+    assert len(str(caught.value).splitlines()) == 3 + 4
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"\xff")
+    for name, complaint in (("none", "cannot be read: no such file"), (".", "cannot be read"), ("latin", "not UTF-8")):
+        with pytest.raises(AcceptedError, match=complaint):
+            accepted.load(tmp_path / name)
+
+
+def test_an_accepted_failure_no_longer_fails_the_run() -> None:
+    made = samples.report({"limit.retry-after": "failed", "handoff.fresh-id": "failed"})
+    before = samples.report({"limit.retry-after": "failed", "handoff.fresh-id": "failed"})
+    half = accepted.apply(made, [entry("limit.retry-after")], TODAY)
+    assert half["verdict"] == "failed"
+    whole = accepted.apply(made, [entry("limit.retry-after"), entry("handoff.fresh-id")], TODAY)
+    assert whole["verdict"] == "passed"
+    assert whole["accepted"]["problems"] == []
+    marked = {clause["id"]: clause["accepted"] for clause in whole["clauses"] if "accepted" in clause}
+    assert marked.keys() == {"limit.retry-after", "handoff.fresh-id"}
+    assert marked["limit.retry-after"] == {"reason": "Mended in sprint 49.", "owner": "Jana", "expires": "2027-01-31"}
+    # The finding itself stays what it is.
+    assert all(
+        clause["status"] == "failed" and clause["violations"] for clause in whole["clauses"] if "accepted" in clause
+    )
+    assert made == before
+
+
+def test_a_warning_may_be_accepted() -> None:
+    made = accepted.apply(samples.report({"crm.record-url": "warning"}), [entry("crm.record-url")], TODAY)
+    assert states(made) == {"crm.record-url": "in_use"}
+    assert made["verdict"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("expires", "verdict"),
+    [(date(2026, 11, 22), "failed"), (date(2026, 11, 23), "passed"), (date(2026, 11, 24), "passed")],
+)
+def test_an_entry_counts_to_the_end_of_its_day(expires: date, verdict: str) -> None:
+    made = accepted.apply(samples.report({"limit.retry-after": "failed"}), [entry("limit.retry-after", expires)], TODAY)
+    assert made["verdict"] == verdict
+    assert bool(made["accepted"]["problems"]) == (verdict == "failed")
+
+
+@pytest.mark.parametrize(
+    ("clause", "status", "state", "complaint"),
+    [
+        ("limit.retry-after", "passed", "passing", "limit.retry-after: passes meanwhile; take the entry out"),
+        ("limit.retry-afer", "passed", "unused", "limit.retry-afer: this run has no such clause"),
+        ("limit.retry-after", "inconclusive", "unused", "ended inconclusive, so there is no failure to accept"),
+        ("limit.retry-after", "not_applicable", "unused", "ended not applicable"),
+    ],
+)
+def test_an_entry_that_accepts_nothing_fails_the_run(clause: str, status: str, state: str, complaint: str) -> None:
+    made = accepted.apply(samples.report({"limit.retry-after": status}), [entry(clause)], TODAY)
+    assert made["verdict"] == "failed"
+    assert states(made) == {clause: state}
+    (problem,) = made["accepted"]["problems"]
+    assert complaint in problem
+    assert not any("accepted" in each for each in made["clauses"])
+
+
+def test_an_expired_entry_fails_even_when_its_clause_passes() -> None:
+    made = accepted.apply(samples.report(), [entry("limit.retry-after", date(2026, 1, 1))], TODAY)
+    assert states(made) == {"limit.retry-after": "expired"}
+    assert made["verdict"] == "failed"
+
+
+def test_an_error_of_the_kit_is_not_accepted_and_not_held_against_the_entry() -> None:
+    made = accepted.apply(samples.report({"limit.retry-after": "error"}), [entry("limit.retry-after")], TODAY)
+    assert made["verdict"] == "error"
+    assert made["accepted"]["problems"] == []
+
+
+def test_without_entries_nothing_changes() -> None:
+    made = samples.one_of_each()
+    assert accepted.apply(made, [], TODAY) == made | {"accepted": {"entries": [], "problems": []}}

@@ -1,0 +1,77 @@
+"""The catalogue of clauses, and the suite that asks them."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conformance.reference import serve
+
+from vorel_conformance import clauses, contract, run, suite
+from vorel_conformance.target import from_profile
+
+CLAUSES = list(clauses.load().values())
+
+
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
+def test_the_quote_stands_where_the_pointer_points(clause: clauses.Clause) -> None:
+    assert clause.quote
+    assert clauses.quoted(clause, contract.load().at(clause.pointer))
+
+
+@pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
+def test_a_clause_is_told_whole(clause: clauses.Clause) -> None:
+    assert clause.level in clauses.LEVELS
+    assert all([clause.title, clause.why, clause.how, clause.passing, clause.failing])
+    assert clause.passing != clause.failing
+
+
+def test_a_quote_that_is_not_there_is_not_found() -> None:
+    clause = clauses.load()["auth.unknown"]
+    assert not clauses.quoted(clause, "Missing, malformed, or revoked API key.")
+
+
+def test_every_clause_has_a_test_and_every_test_has_clauses() -> None:
+    covered = {id_ for test in suite.collect() for id_ in test.clauses}
+    assert covered == set(clauses.load())
+
+
+def test_the_names_of_tests_are_unique() -> None:
+    names = [test.name for test in suite.collect()]
+    assert len(names) == len(set(names))
+
+
+def test_a_selection_names_what_is_unknown() -> None:
+    assert set(clauses.select(("auth", "crm.ok"))) == {id_ for id_ in clauses.load() if id_.startswith("auth.")} | {
+        "crm.ok"
+    }
+    with pytest.raises(ValueError, match=r"auth\.missin\b"):
+        clauses.select(("auth.missin",))
+
+
+def test_each_test_sends_what_the_plan_says() -> None:
+    """Against a conformant server, so that nothing is tried again: the plan is what is sent."""
+    with serve(limit=20, window=2.0) as server:
+        target = from_profile(server.profile, server.base_url)
+        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        plan = run.plan(target, options)
+        report = run.run(server.base_url, target=target, options=options)
+    assert report["verdict"] == "passed"
+    assert report["requests"] == plan["requests"]
+    assert len(report["writes"]) <= plan["writes"]
+
+
+def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> None:
+    with serve(limit=20, window=2.0) as server:
+        full = from_profile(server.profile, server.base_url).full
+        target = from_profile({"keys": {"full": full}}, server.base_url)
+        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        report = run.run(server.base_url, target=target, options=options)
+        planned = run.plan(target, options)["requests"]
+    assert report["verdict"] == "inconclusive"
+    reasons = {each["id"]: each.get("reason", "") for each in report["clauses"] if each["status"] == "inconclusive"}
+    assert "[keys] read_only =" in reasons["scope.handoff"]
+    assert "[keys] burst =" in reasons["limit.enforced"]
+    assert "[leads] own =" in reasons["handoff.answer"]
+    assert "[leads] foreign =" in reasons["tenancy.indistinguishable"]
+    assert "[soft_failures]" in reasons["crm.soft-failure-name"]
+    assert "handoff.repost" in reasons
+    assert report["requests"] == planned

@@ -1,0 +1,267 @@
+"""The command line: what it says, what it refuses, what it exits with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from tests.conformance.reference import Running
+
+from vorel_conformance import __version__, clauses, report
+from vorel_conformance.contract import validator_of
+
+Serve = Callable[..., Running]
+Profile = Callable[..., Path]
+Kit = Callable[..., Result]
+FAST = ("--rate", 100_000)
+
+
+def test_a_conformant_server_passes(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server()
+    files = [tmp_path / name for name in ("r.json", "r.xml", "r.html", "r.sarif")]
+    result = kit(
+        "server", running.base_url, "--target", profile(running), "--clauses", "auth,scope,tenancy", *FAST,
+        "--complete", "--json", files[0], "--junit", files[1], "--html", files[2], "--sarif", files[3],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert all(file.stat().st_size for file in files)
+    found = json.loads(files[0].read_text())
+    validator_of(report.schema()).validate(found)
+    assert found["verdict"] == "passed"
+    assert found["tool"] == {"name": "vorel-conformance", "version": __version__}
+    assert {each["status"] for each in found["clauses"]} == {"passed"}
+    assert all(each["checks"] > 0 for each in found["clauses"])
+
+
+def test_no_secret_in_any_output(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server("key_in_403")
+    files = [tmp_path / name for name in ("r.json", "r.xml", "r.html", "r.sarif")]
+    result = kit(
+        "server", running.base_url, "--target", profile(running), "--clauses", "auth,scope,envelope", *FAST,
+        "--json", files[0], "--junit", files[1], "--html", files[2], "--sarif", files[3],
+    )  # fmt: skip
+    assert result.exit_code == 1, result.output
+    assert "envelope.message-safe" in result.output
+    everything = result.output + "".join(file.read_text() for file in files)
+    keys = json.loads(json.dumps(running.profile["keys"]))
+    for key in [*keys["full"], *keys["burst"], *(value for value in keys.values() if isinstance(value, str))]:
+        assert key[10:34] not in everything
+
+
+def test_a_broken_clause_exits_1_with_quote_and_curl(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server("code_403_unauthorized")
+    found = tmp_path / "r.json"
+    result = kit(
+        "server", running.base_url, "--target", profile(running), "--clauses", "scope,envelope", *FAST, "--json", found
+    )
+    assert result.exit_code == 1, result.output
+    failed = [each for each in json.loads(found.read_text())["clauses"] if each["status"] == "failed"]
+    assert [each["id"] for each in failed] == ["envelope.code-matches-status"]
+    assert failed[0]["violations"][0]["curl"].startswith("curl ")
+    assert "$VOREL_API_KEY" in failed[0]["violations"][0]["curl"]
+    assert "unauthorized" in failed[0]["violations"][0]["response"]["body"]
+
+
+def test_replay_sends_the_breaches_alone(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server("handoff_id_constant")
+    found = tmp_path / "r.json"
+    target = profile(running)
+    result = kit(
+        "server", running.base_url, "--target", target, "--clauses", "handoff.fresh-id", *FAST, "--json", found
+    )
+    assert result.exit_code == 1, result.output
+    before = running.server.requests
+    result = kit("replay", found, "--target", target, *FAST)
+    assert result.exit_code == 1, result.output
+    assert "handoff.fresh-id" in result.output
+    assert "shows again" in result.output
+    breaches = sum(len(each["violations"]) for each in json.loads(found.read_text())["clauses"])
+    assert running.server.requests - before <= 3 * breaches + 10
+    mended = json.loads(found.read_text())
+    mended["target"] = server().base_url
+    found.write_text(json.dumps(mended))
+    result = kit("replay", found, "--target", target, *FAST)
+    assert result.exit_code == 0, result.output
+    assert "is gone" in result.output
+
+
+def test_replay_of_something_else(kit: Kit, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_text('{"a": 1}')
+    assert kit("replay", other).exit_code == 2
+    assert "not a report" in kit("replay", other).output
+    assert "cannot be read" in kit("replay", tmp_path / "missing.json").output
+    other.write_text("{")
+    assert "not JSON" in kit("replay", other).output
+
+
+def test_inconclusive_clauses_exit_4_when_asked(server: Serve, profile: Profile, kit: Kit) -> None:
+    running = server()
+    target = profile(running, "keys.read_only")
+    arguments = ("server", running.base_url, "--target", target, "--clauses", "scope", *FAST)
+    assert kit(*arguments).exit_code == 0
+    result = kit(*arguments, "--complete")
+    assert result.exit_code == 4
+    assert "[keys] read_only" in result.output
+
+
+def test_a_budget_that_is_too_small_is_said(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server()
+    found = tmp_path / "r.json"
+    result = kit(
+        "server", running.base_url, "--target", profile(running), "--max-requests", 120, *FAST,
+        "--json", found, "--complete",
+    )  # fmt: skip
+    assert result.exit_code == 4, result.output
+    read = json.loads(found.read_text())
+    assert read["requests"] == 120
+    reasons = {each["id"]: each.get("reason", "") for each in read["clauses"]}
+    assert "budget of 120 requests" in reasons["fuzz.valid-accepted"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"keys": {"full": ["vapk_live_" + "0" * 48]}}, ["keys.full[0]", "401"]),
+        ({"leads": {"own": ["00000000-0000-4000-8000-000000000000"]}}, ["leads.own[0]", "404"]),
+    ],
+)
+def test_a_profile_that_is_not_valid_exits_3(
+    server: Serve, profile: Profile, kit: Kit, change: dict[str, dict[str, Any]], words: list[str]
+) -> None:
+    running = server()
+    path = profile(running)
+    found = json.loads(path.read_text())
+    for table, members in change.items():
+        found[table] |= members
+    path.write_text(json.dumps(found))
+    result = kit("server", running.base_url, "--target", path, *FAST)
+    assert result.exit_code == 3
+    assert all(word in result.output for word in words), result.output
+    assert "0" * 48 not in result.output
+
+
+def test_a_target_that_does_not_answer_exits_3(kit: Kit, tmp_path: Path) -> None:
+    result = kit("server", "http://127.0.0.1:9")
+    assert result.exit_code == 3
+    assert "does not answer" in result.output
+    path = tmp_path / "t.toml"
+    path.write_text(f'[keys]\nfull = ["vapk_live_{"1" * 48}"]\n')
+    result = kit("server", "http://127.0.0.1:9", "--target", path)
+    assert result.exit_code == 3
+    assert "does not answer" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("keys = 1", "[keys] has to be a table"),
+        ("[keys]\nfull = []", "keys.full is empty"),
+        ("[keys]\nfull = 'x'", "keys.full has to be a list"),
+        ("[keys]\nfull = ['x']\nreadonly = 'y'", "does not know readonly"),
+        ("[keys]\nfull = ['x']\nburst = ['x']", "keys of its own"),
+        ("[keys]\nfull = ['x y']", "characters that no key has"),
+        ("[keys]\nfull = ['x']\n[rate_limit]\nrequests = 0", "rate_limit.requests"),
+        ("[keys", "not a TOML file"),
+    ],
+)
+def test_a_profile_that_cannot_be_read(kit: Kit, tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text)
+    result = kit("server", "http://127.0.0.1:9", "--target", path)
+    assert result.exit_code == 3
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_targets_that_nobody_owns_are_refused(kit: Kit, tmp_path: Path) -> None:
+    result = kit("server", "https://api.example.com")
+    assert result.exit_code == 2
+    assert "--i-own-this-target" in result.output
+    path = tmp_path / "t.toml"
+    path.write_text("[keys]\nfull = ['x']\n")
+    result = kit("server", "https://app.vorel.ai", "--target", path, "--i-own-this-target")
+    assert result.exit_code == 2
+    assert "agreed = true" in result.output
+    result = kit("server", "https://APP.vorel.ai./", "--target", path, "--i-own-this-target")
+    assert result.exit_code == 2
+    path.write_text("agreed = true\n[keys]\nfull = ['x']\n[leads]\nown = ['y']\n")
+    result = kit("server", "https://app.vorel.ai", "--target", path, "--i-own-this-target", "--dry-run")
+    assert result.exit_code == 0
+    assert "clauses" in result.output
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:3000", "ftp://x", "http://", "http://u:p@127.0.0.1", "http://127.0.0.1?x=1"]
+)
+def test_what_is_no_base_url(kit: Kit, url: str) -> None:
+    result = kit("server", url)
+    assert result.exit_code == 3
+    assert "base URL" in result.output
+
+
+def test_usage(kit: Kit, tmp_path: Path) -> None:
+    assert kit("server").exit_code == 2
+    result = kit("server", "http://127.0.0.1:9", "--clauses", "auth.mising")
+    assert result.exit_code == 2
+    assert "auth.mising" in result.output
+    result = kit(
+        "server", "http://127.0.0.1:9", "--json", tmp_path / "file" / "x" / "r.json", "--accepted", tmp_path / "a"
+    )
+    assert result.exit_code == 2
+
+
+def test_dry_run_sends_nothing(server: Serve, profile: Profile, kit: Kit) -> None:
+    running = server()
+    result = kit("server", running.base_url, "--target", profile(running, "keys.burst"), "--dry-run")
+    assert result.exit_code == 0
+    assert running.server.requests == 0
+    assert "[keys] burst" in result.output
+    assert "writes" in result.output
+
+
+def test_clauses_are_listed_and_explained(kit: Kit) -> None:
+    listed = kit("clauses").output
+    assert all(id_ in listed for id_ in clauses.load())
+    assert len(json.loads(kit("clauses", "--json").output)) == len(clauses.load())
+    for each in clauses.load().values():
+        told = " ".join(kit("explain", each.id).output.split())
+        for text in (each.title, each.quote, each.pointer, each.why, each.how, each.passing, each.failing):
+            assert " ".join(text.split()) in told
+    wrong = kit("explain", "auth.mis")
+    assert wrong.exit_code == 2
+    assert "auth.missing" in wrong.output
+
+
+def test_init_writes_a_profile_that_is_read(kit: Kit, tmp_path: Path) -> None:
+    path = tmp_path / "target.toml"
+    assert kit("init", path).exit_code == 0
+    assert path.stat().st_mode & 0o077 == 0
+    result = kit("server", "http://127.0.0.1:9", "--target", path, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert kit("init", path).exit_code == 2
+
+
+def test_a_missing_extra_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.py").write_text(
+        "raise ModuleNotFoundError('No module named schemathesis', name='schemathesis')"
+    )
+    command = [sys.executable, "-m", "vorel_conformance", "server", "http://127.0.0.1:9"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'vorel-mock[conformance]'" in done.stderr

@@ -1,0 +1,264 @@
+"""The engine: what is sent, how fast, what counts as evidence, what is tried again."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.conformance.reference import Running
+
+from vorel_conformance import contract, fuzz, oracles, run, strict
+from vorel_conformance.exchange import Client, Exchange, Pacer, Request, resolve
+from vorel_conformance.target import Target, TargetError, from_profile
+
+Serve = Callable[..., Running]
+KEYS = tuple(f"vapk_live_{n:048x}" for n in range(1, 4))
+TARGET = Target("http://127.0.0.1:9", full=KEYS, limit=20, window_s=2.0, single={"revoked": "vapk_live_" + "f" * 48})
+FAST: dict[str, Any] = {"rate": 120_000, "limit": 20, "window_s": 2.0}
+
+
+def certify(running: Running, monkeypatch: pytest.MonkeyPatch | None = None, **options: Any) -> dict[str, Any]:
+    target = from_profile(running.profile, running.base_url)
+    return run.run(running.base_url, target=target, options=run.Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
+
+
+def status_of(report: dict[str, Any], clause: str) -> str:
+    return next(str(each["status"]) for each in report["clauses"] if each["id"] == clause)
+
+
+def violations_of(report: dict[str, Any], clause: str) -> list[dict[str, Any]]:
+    return next(each["violations"] for each in report["clauses"] if each["id"] == clause)
+
+
+# --- the same seed, the same requests --------------------------------------------------------------------------------
+
+
+def requests_of(running: Running, seed: int, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    sent: list[Request] = []
+    send = Client.send
+
+    def listen(self: Client, request: Request, *, unpaced: bool = False) -> Exchange:
+        sent.append(request)
+        return send(self, request, unpaced=unpaced)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "send", listen)
+        # Without the bursts: whether one has to be repeated depends on the clock.
+        certify(running, seed=seed, workers=1, clauses=("envelope", "auth", "tenancy", "handoff", "crm", "fuzz"))
+    return sent
+
+
+def test_the_same_seed_sends_the_same_requests(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, other = (requests_of(server(), seed, monkeypatch) for seed in (7, 7, 8))
+    assert one == two
+    assert Counter(one) != Counter(other)
+
+
+# --- pacing ----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(["full.0", "full.1", None]), min_size=1, max_size=120), st.floats(60, 60_000))
+def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float) -> None:
+    now = [100.0]
+    pacer = Pacer(TARGET, rate, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    sent: dict[str | None, list[float]] = {}
+    for key in keys:
+        pacer.wait(key, unpaced=False)
+        sent.setdefault(key, []).append(now[0])
+    for key, times in sent.items():
+        if key:
+            for earlier, later in zip(times, times[TARGET.limit - 1 :], strict=False):
+                assert later - earlier > TARGET.window_s
+    everything = sorted(itertools.chain(*sent.values()))
+    # Evenly, but for one request that may catch up on a delay.
+    assert all(b - a >= 60 / rate - 1e-6 for a, b in zip(everything, everything[2:], strict=False))
+
+
+def test_a_key_that_was_told_to_wait_waits() -> None:
+    now = [100.0]
+    pacer = Pacer(TARGET, 60_000, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    pacer.park("full.0", 1.5)
+    pacer.wait("full.1", unpaced=False)
+    assert now[0] < 100.1
+    pacer.wait("full.0", unpaced=False)
+    assert now[0] >= 101.5
+
+
+def test_an_ordinary_run_never_meets_the_limit_outside_of_the_bursts(server: Serve) -> None:
+    running = server()
+    report = certify(running, clauses=("auth", "crm", "handoff", "fuzz"), fuzz=20)
+    assert report["verdict"] == "passed"
+    assert "429" not in str([each["violations"] for each in report["clauses"]])
+    assert not any(tally.count > running.server.limit for tally in running.server.windows.values())
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def test_templates_stand_for_keys() -> None:
+    assert resolve("Bearer ${full.1}", TARGET, 1) == f"Bearer {KEYS[1]}"
+    assert resolve("${full.0|cut.22}", TARGET, 1) == KEYS[0][:22]
+    assert resolve("${full.0|add.2}", TARGET, 1) == KEYS[0] + "00"
+    assert resolve("${random.0}", TARGET, 1) == resolve("${random.0}", TARGET, 1) != resolve("${random.0}", TARGET, 2)
+    with pytest.raises(KeyError, match="read_only"):
+        resolve("${read_only}", TARGET, 1)
+
+
+@given(st.integers(10, 57))
+def test_a_flipped_key_differs_in_one_digit(place: int) -> None:
+    flipped = resolve(f"${{full.0|flip.{place}}}", TARGET, 1)
+    assert [n for n, (a, b) in enumerate(zip(flipped, KEYS[0], strict=True)) if a != b] == [place]
+    assert flipped.lower() != KEYS[0].lower()
+
+
+# --- what is generated -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", list(contract.load().operations))
+@pytest.mark.parametrize("valid", [True, False])
+def test_generated_bodies_are_what_they_should_be(operation: str, valid: bool) -> None:
+    bodies = fuzz.bodies(operation, valid, 11, 60)
+    assert len(set(bodies)) == 60
+    assert bodies == fuzz.bodies.__wrapped__(operation, valid, 11, 60)
+    schema = contract.load().operations[operation].body
+    validator = contract.validator_of({**schema, "components": contract.load().document["components"]})
+    for body in bodies:
+        parsed = strict.parse(body)
+        assert (not parsed.error and validator.is_valid(parsed.value)) is valid
+
+
+def test_a_generated_breach_is_shrunk(server: Serve) -> None:
+    report = certify(server("emoji_refused"), clauses=("fuzz.valid-accepted",), fuzz=60)
+    assert status_of(report, "fuzz.valid-accepted") == "failed"
+    smallest = violations_of(report, "fuzz.valid-accepted")[0]["request"]["body"]
+    assert len(smallest) < 120
+
+
+# --- evidence --------------------------------------------------------------------------------------------------------
+
+
+def test_a_breach_that_comes_and_goes_is_flaky(server: Serve) -> None:
+    report = certify(server("flaky_ok"), clauses=("crm",))
+    found = [each.get("flaky") for each in violations_of(report, "crm.ok")]
+    assert status_of(report, "crm.ok") == "failed"
+    assert any(each and 0 < each["failed"] < each["of"] for each in found)
+
+
+def test_a_breach_that_stays_is_not_flaky(server: Serve) -> None:
+    report = certify(server("channel_sms"), clauses=("handoff.notified-channel",))
+    assert [each.get("flaky") for each in violations_of(report, "handoff.notified-channel")[:2]] == [None, None]
+
+
+def test_a_disagreement_of_the_validators_is_our_own_error(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vorel_conformance import validators
+
+    class Contrary:
+        def is_valid(self, value: Any) -> bool:
+            return not contract.validator("/components/schemas/ErrorEnvelope").is_valid(value)
+
+    monkeypatch.setattr(validators, "_second", lambda pointer: Contrary())
+    report = certify(server(), clauses=("auth.missing",))
+    assert report["verdict"] == "error"
+    assert "disagree" in str(report["clauses"])
+
+
+def test_a_server_that_only_says_401_is_a_precondition(server: Serve) -> None:
+    running = server()
+    profile = {**running.profile, "keys": {"full": ["vapk_live_" + "0" * 48]}}
+    with pytest.raises(TargetError, match=r"keys\.full\[0\] does not authenticate"):
+        run.run(running.base_url, target=from_profile(profile, running.base_url), options=run.Options(**FAST))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_a_slow_target_is_tested_by_many_at_once(server: Serve, workers: int) -> None:
+    report = certify(server(), workers=workers, fuzz=20)
+    assert report["verdict"] == "passed"
+
+
+# --- strict JSON -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"a":1,"a":2}',
+        b"NaN",
+        b"[Infinity]",
+        b"1 2",
+        b"\xff",
+        b"\xef\xbb\xbf{}",
+        b'"\\ud83d"',
+        b"1e999",
+    ],
+)
+def test_what_is_no_strict_json(body: bytes) -> None:
+    assert strict.parse(body).error
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+def test_json_is_parsed(value: Any) -> None:
+    import json
+
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        assert strict.parse(text.encode()) == strict.Parsed(value)
+
+
+@given(st.binary(max_size=40))
+def test_no_body_makes_the_parser_fall_over(body: bytes) -> None:
+    parsed = strict.parse(body)
+    assert parsed.error or parsed.value is None or body
+
+
+# --- oracles ---------------------------------------------------------------------------------------------------------
+
+
+def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: str) -> Exchange:
+    found = contract.load().operations[operation]
+    pairs = (
+        ("Content-Type", "application/json"),
+        *((name.replace("_", "-"), value) for name, value in headers.items()),
+    )
+    request = Request(found.method, found.url("11111111-1111-4111-8111-111111111111"), (), b"{}", "full.0")
+    return Exchange(1, request, "", found, status, pairs, body, credential="Bearer vapk_live_" + "a1b2" * 12)
+
+
+def broken(exchange: Exchange) -> set[str]:
+    checks = [check for oracle in oracles.ORACLES for check in oracle(exchange, TARGET)]
+    return {check.clause for check in checks if not check.ok}
+
+
+ERROR = b'{"error": {"code": "%s", "message": "%s"}}'
+
+
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [
+        (answer(404, ERROR % (b"not_found", b"no such lead")), set()),
+        (answer(404, ERROR % (b"gone", b"no such lead")), {"envelope.code"}),
+        (answer(404, ERROR % (b"forbidden", b"no")), {"envelope.code-matches-status"}),
+        (answer(404, ERROR % (b"not_found", b"")), {"envelope.message-readable"}),
+        (answer(404, ERROR % (b"not_found", b"for " + b"a1b2" * 12)), {"envelope.message-safe"}),
+        (answer(404, ERROR % (b"not_found", b"Traceback (most recent call last):")), {"envelope.message-safe"}),
+        (answer(404, b'{"error": "x"}'), {"envelope.shape"}),
+        (answer(404, b"<html>"), {"envelope.strict-json"}),
+        (answer(418, ERROR % (b"bad_request", b"tea")), {"envelope.declared-status"}),
+        (answer(500, ERROR % (b"internal_error", b"sorry")), {"fuzz.no-server-error"}),
+        (answer(200, b'{"ok": true, "external_id": "1"}', "createCrmRecord"), set()),
+        (answer(200, b'{"ok": true}', "createCrmRecord"), {"crm.success"}),
+        (answer(200, b'{"ok": 1, "external_id": "1"}', "createCrmRecord"), {"crm.ok"}),
+        (answer(200, b'{"ok": false, "error": "It broke"}', "createCrmRecord"), {"crm.error-token"}),
+        (answer(200, b'{"ok": true, "external_id": "1", "record_url": "/x"}', "createCrmRecord"), {"crm.record-url"}),
+    ],
+    ids=lambda value: "",
+)
+def test_oracles(exchange: Exchange, expected: set[str]) -> None:
+    assert broken(exchange) == expected

@@ -1,0 +1,27 @@
+"""Servers that keep the contract, each reading a silence in it its own way: the kit passes all of them.
+
+By default each reading meets one seed, FULL_PROOF=1 gives it twenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from tests.conformance.proving import FULL, at_once, batches, broken, name_of, report_on
+from tests.conformance.reference import READINGS, Reading
+
+SEEDS = range(1, 21) if FULL else (1,)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("batch", batches(READINGS), ids=name_of)
+def test_each_reading_passes(batch: Sequence[Reading], seed: int) -> None:
+    def complaint(reading: Reading) -> str:
+        found = broken(report_on(reading, seed=seed))
+        accused = {id_: messages for id_, messages in found.items() if id_ not in reading.warns}
+        return f"{reading.id}: {reading.sentence} That is no breach, yet: {accused}" if accused else ""
+
+    complaints = at_once(complaint, batch)
+    assert not complaints, "\n".join(complaints)

@@ -1,0 +1,106 @@
+"""Servers with bad manners on the wire: the kit ends by itself, with a verdict or a clear word on what is wrong."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pytest
+from tests.conformance.proving import FULL, LIMIT, WINDOW, certify
+from tests.conformance.reference import wire
+
+from vorel_conformance.run import Options, run
+from vorel_conformance.target import TargetError, from_profile
+
+MIB = 1 << 20
+
+
+def verdict(manner: wire.Manner, **options: Any) -> dict[str, Any]:
+    with wire.serve_wire(manner, limit=LIMIT, window=WINDOW) as running:
+        return certify(running, **options)
+
+
+def failed(report: dict[str, Any]) -> set[str]:
+    return {clause["id"] for clause in report["clauses"] if clause["status"] in {"failed", "error"}}
+
+
+@pytest.mark.parametrize(
+    "manner",
+    [wire.plain, wire.close_silently, wire.close_said, wire.http_1_0, wire.no_reason],
+    ids=["plain", "closes silently", "closes", "HTTP/1.0", "no reason phrase"],
+)
+def test_lawful_manners_pass(manner: wire.Manner) -> None:
+    assert failed(verdict(manner)) == set()
+
+
+@pytest.mark.parametrize("manner", [wire.drop_one_in(50), wire.cut_one_in(50)], ids=["drops", "cuts"])
+def test_a_connection_lost_now_and_then_is_no_breach(manner: wire.Manner) -> None:
+    assert failed(verdict(manner)) == set()
+
+
+@pytest.mark.timeout(300 if FULL else 120)
+def test_slow_server_gets_a_verdict() -> None:
+    # Two seconds an answer at full length; a fifth of that by default.
+    report = verdict(wire.slow(2.0 if FULL else 0.4), fuzz=5, time_limit=240.0)
+    assert failed(report) == set()
+    assert report["requests"] > 100
+
+
+def test_huge_answers_now_and_then_are_a_breach() -> None:
+    report = verdict(wire.endless_one_in(40, 100 * MIB), timeout=2.0, fuzz=10)
+    assert "envelope.strict-json" in failed(report)
+
+
+@pytest.mark.parametrize(
+    ("manner", "word"),
+    [
+        (wire.endless(100 * MIB), "MiB|bytes|longer|JSON|200"),
+        (wire.never, "does not answer"),
+        (wire.drip, "does not answer"),
+        (wire.garbage, "does not answer"),
+        (wire.long_headers, "does not answer"),
+        (wire.redirect, "redirects"),
+        (wire.web_page, "JSON|200|answer"),
+        (wire.gone_after(0), "does not answer"),
+    ],
+    ids=["100 MB", "never", "drip", "garbage", "long headers", "redirect", "web page", "closes at once"],
+)
+def test_what_cannot_be_tested_is_said_before_the_run(manner: wire.Manner, word: str) -> None:
+    with pytest.raises(TargetError, match=word):
+        verdict(manner, timeout=0.5, connect_timeout=0.5)
+
+
+@pytest.mark.parametrize("manner", [wire.never_after(150), wire.gone_after(150)], ids=["silent", "gone"])
+def test_a_server_that_goes_away_is_never_green(manner: wire.Manner) -> None:
+    report = verdict(manner, timeout=0.3)
+    assert report["verdict"] in {"failed", "inconclusive"}
+    assert "error" not in {clause["status"] for clause in report["clauses"]}
+
+
+def test_untrusted_certificate_is_named() -> None:
+    with wire.serve_wire(wire.plain, tls=True) as running, pytest.raises(TargetError, match=r"(?i)certificate"):
+        certify(running)
+
+
+def test_plain_http_on_a_tls_port_is_a_clear_word() -> None:
+    with wire.serve_wire(wire.plain, tls=True) as running:
+        url = running.base_url.replace("https:", "http:")
+        target = from_profile(running.profile, url)
+        with pytest.raises(TargetError):
+            run(url, target=target, options=Options(timeout=0.5))
+
+
+def test_refused_connection_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with wire.serve_wire(wire.plain) as running, pytest.raises(TargetError, match=r"(?i)refused"):
+        run(url, target=from_profile(running.profile, url), options=Options(timeout=0.5, connect_timeout=0.5))
+
+
+def test_a_run_ends_when_its_time_is_over() -> None:
+    began = time.monotonic()
+    report = verdict(wire.slow(0.2), time_limit=3.0)
+    assert time.monotonic() - began < 60
+    assert report["verdict"] == "inconclusive"

@@ -1,0 +1,57 @@
+"""The pages in a real browser. Chromium comes from the system: `apt-get install chromium`."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vorel_mock import server
+from vorel_mock.app import App
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    sock = server.listen("127.0.0.1", 0)
+    ready = threading.Event()
+    running = server.make(App(Mock(Settings())), ready.set)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    yield server.base_url(sock)
+    running.should_exit = True
+    thread.join(10)
+
+
+def _rendered(url: str, profile: Path) -> str:
+    """The page once its scripts have run. No name is looked up: what is not on loopback cannot be reached."""
+    command = [
+        str(CHROMIUM),
+        *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        *(f"--user-data-dir={profile}", "--virtual-time-budget=10000", "--dump-dom", url),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+
+
+def test_swagger_ui_shows_the_contract_offline(base_url: str, tmp_path: Path) -> None:
+    page = _rendered(f"{base_url}/_mock/docs/", tmp_path)
+    assert "Escalate a lead to human handoff" in page
+    assert "Push a record into the tenant CRM" in page
+    assert "OAS 3.1" in page
+    assert "Failed to load" not in page
+
+
+def test_swagger_ui_shows_the_control_plane_too(base_url: str, tmp_path: Path) -> None:
+    page = _rendered(f"{base_url}/_mock/docs/?urls.primaryName=vorel-mock%20control%20plane", tmp_path)
+    assert "A new world; answers with its target profile" in page
+    assert "Failed to load" not in page

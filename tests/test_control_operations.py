@@ -1,0 +1,476 @@
+"""Every operation of the control plane: what it does with good input, and what it says of bad."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+import checked
+from vorel_mock import demo
+from vorel_mock.control import handlers
+from vorel_mock.control.handlers.faults import MAX_FAULTS
+from vorel_mock.crm import VENDORS
+from vorel_mock.mock import Mock
+
+Json = dict[str, Any]
+NOBODY = "ffffffff-ffff-4fff-8fff-ffffffffffff"
+OPERATIONS = {
+    operation["operationId"]: (method, path, operation)
+    for path, item in checked.document()["paths"].items()
+    for method, operation in item.items()
+}
+
+
+@pytest.fixture(scope="module")
+def control(shared: httpx.Client) -> httpx.Client:
+    return shared
+
+
+@pytest.fixture
+def made(control: httpx.Client) -> Json:
+    """A tenant of the test's own: its id and its target profile."""
+    answer = control.post("/_mock/tenants", json={})
+    assert answer.status_code == 201
+    return dict(answer.json())
+
+
+@pytest.fixture
+def tenant(made: Json) -> str:
+    """Its path."""
+    return f"/_mock/tenants/{made['id']}"
+
+
+def message(answer: httpx.Response, status: int = 400) -> str:
+    assert answer.status_code == status, answer.text
+    return str(answer.json()["error"]["message"])
+
+
+def handoff(http: httpx.Client, made: Json, **headers: str) -> httpx.Response:
+    path = f"/api/v1/leads/{made['leads']['own'][0]}/handoff"
+    return http.post(path, headers={"Authorization": f"Bearer {made['keys']['full'][0]}", **headers})
+
+
+def test_every_operation_has_a_handler_and_every_handler_an_operation(mock: Mock) -> None:
+    assert set(handlers.bind(mock)) == set(OPERATIONS)
+
+
+# -- tenants
+
+
+def test_a_new_tenant_is_ready(control: httpx.Client, made: Json, tenant: str) -> None:
+    assert UUID(made["id"]).version == 4
+    assert handoff(control, made).status_code == 200
+    assert control.get(f"{tenant}/target").json() == made
+    shown = control.get(tenant).json()
+    assert shown["id"] in [other["id"] for other in control.get("/_mock/tenants").json()["data"]]
+    assert control.get(f"/_mock/tenants/{made['id'].upper()}").json() == shown
+
+
+def test_a_tenant_is_made_as_it_was_asked_for(control: httpx.Client) -> None:
+    wanted: Json = {
+        "name": "acme",
+        "crm": {"vendor": "zoho", "account": "org1", "mappings": {"contact": {"first": "First_Name"}}, "failure": None},
+        "notified_channel": "slack",
+        "rate_limit": 3,
+        "tenant_rate_limit": 0,
+        "webhook_timeout": "1m1.5s",
+        "keys": {"full": 3, "burst": 0},
+        "leads": 1,
+        "seed": 7,
+    }
+    made, twin = (control.post("/_mock/tenants", json=wanted).json() for _ in range(2))
+    assert (len(made["keys"]["full"]), made["keys"]["burst"], len(made["leads"]["own"])) == (3, [], 1)
+    assert made["leads"]["own"] == twin["leads"]["own"]
+    assert not set(made["keys"]["full"]) & set(twin["keys"]["full"])
+    shown = control.get(f"/_mock/tenants/{made['id']}").json()
+    assert {name: shown[name] for name in shown if name not in ("id", "clock")} == {
+        **{name: wanted[name] for name in ("name", "crm", "notified_channel", "rate_limit", "tenant_rate_limit")},
+        "webhook_timeout": "61.5s",
+    }
+    control.patch(f"/_mock/tenants/{made['id']}", json={"webhook_timeout": "5s", "name": "x", "rate_limit": 1})
+    assert control.post(f"/_mock/tenants/{made['id']}/reset").status_code == 204
+    assert control.get(f"/_mock/tenants/{made['id']}").json() == shown
+
+
+def test_a_change_is_of_what_is_given(control: httpx.Client, tenant: str) -> None:
+    before = control.get(tenant).json()
+    assert control.patch(tenant, json={}).json() == before
+    after = control.patch(tenant, json={"crm": None, "rate_limit": 0}).json()
+    assert after == {**before, "crm": None, "rate_limit": 0}
+
+
+def test_what_is_shown_of_a_tenant_can_be_given_back(control: httpx.Client, tenant: str) -> None:
+    for text in ("10s", "1ms", "1h", "1234.567s", "59m59.999s"):
+        shown = control.patch(tenant, json={"webhook_timeout": text}).json()["webhook_timeout"]
+        assert control.patch(tenant, json={"webhook_timeout": shown}).json()["webhook_timeout"] == shown
+
+
+def test_a_refused_change_changes_nothing(control: httpx.Client, tenant: str) -> None:
+    before = control.get(tenant).json()
+    for other in ({"webhook_timeout": "2h"}, {"crm": {"vendor": "zoho", "failure": "x"}}, {"notified_channel": "x"}):
+        assert control.patch(tenant, json={"name": "x", "crm": None, "rate_limit": 0, **other}).status_code == 400
+        assert control.get(tenant).json() == before
+
+
+def test_a_tenant_goes_once(control: httpx.Client, made: Json, tenant: str) -> None:
+    assert control.delete(tenant).status_code == 204
+    assert control.delete(tenant).status_code == 404
+    assert handoff(control, made).status_code == 401
+
+
+def test_the_demo_world_stays(control: httpx.Client) -> None:
+    for other in control.get("/_mock/target").json()["tenants"]:
+        assert "reset" in message(control.delete(f"/_mock/tenants/{other['id']}"), 409)
+
+
+def test_the_vendors_are_the_crm_s() -> None:
+    schema = checked.document()["components"]["schemas"]["Crm"]
+    assert schema["properties"]["vendor"]["enum"] == list(VENDORS)
+
+
+# -- what hangs on a tenant
+
+
+def test_keys_are_minted_shown_once_and_revoked(control: httpx.Client, made: Json, tenant: str) -> None:
+    minted = control.post(f"{tenant}/keys", json={"scopes": ["leads:write"], "id": "mine"}).json()
+    path = f"/api/v1/leads/{made['leads']['own'][0]}/handoff"
+    headers = {"Authorization": f"Bearer {minted['token']}"}
+    assert control.post(path, headers=headers).status_code == 200
+    listed = control.get(f"{tenant}/keys")
+    assert minted["token"] not in listed.text
+    assert minted["prefix"] == minted["token"][:22]
+    assert control.post(f"{tenant}/keys", json={"scopes": [], "id": "mine"}).status_code == 409
+    for _ in range(2):
+        assert control.delete(f"{tenant}/keys/mine").status_code == 204
+    assert control.post(path, headers=headers).status_code == 401
+    assert control.delete(f"{tenant}/keys/other").status_code == 404
+    tokens = {control.post(f"{tenant}/keys", json={"scopes": []}).json()["token"] for _ in range(20)}
+    assert len(tokens) == 20
+
+
+def test_a_lead_is_added_and_escalated(control: httpx.Client, made: Json, tenant: str) -> None:
+    wanted = {"id": "ABCDEF00-0000-4000-8000-000000000001", "name": "Ann", "conversation_status": "closed"}
+    lead = control.post(f"{tenant}/leads", json=wanted).json()
+    assert lead["id"] == wanted["id"].lower()
+    assert control.post(f"{tenant}/leads", json=wanted).status_code == 409
+    made["leads"]["own"] = [lead["id"]]
+    answer = handoff(control, made).json()
+    after = control.get(f"{tenant}/leads/{wanted['id']}").json()
+    assert after == {**lead, "conversation_status": "awaiting_human"}
+    (row,) = control.get(f"{tenant}/handoffs").json()["data"]
+    (audited,) = control.get(f"{tenant}/audit-log").json()["data"]
+    assert row["id"] == audited["handoff_id"] == answer["handoff_id"]
+    assert audited["at"] == row["requested_at"]
+
+
+def test_a_crm_record_is_seen_in_both_vocabularies(control: httpx.Client, made: Json, tenant: str) -> None:
+    body = {"object": "contact", "fields": {"email": "a@b.test", "x": 10**30}, "idempotency_key": "k"}
+    headers = {"Authorization": f"Bearer {made['keys']['crm_only']}"}
+    answer = control.post("/api/v1/crm/create-record", json=body, headers=headers).json()
+    (record,) = control.get(f"{tenant}/crm-records").json()["data"]
+    assert record["fields"] == body["fields"]
+    assert record["external_id"] == answer["external_id"]
+    assert record["vendor_fields"]["email"] == "a@b.test"
+
+
+def test_optional_bodies_may_be_absent_empty_or_chunked(control: httpx.Client, tenant: str) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b'{"na'
+        yield b'me": "Ann"}'
+
+    assert control.post("/_mock/tenants").status_code == 201
+    assert control.post(f"{tenant}/reset").status_code == 204
+    assert control.post(f"{tenant}/leads").status_code == 201
+    assert control.post(f"{tenant}/leads", json={}).status_code == 201
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert control.post(f"{tenant}/leads", content=chunks(), headers=headers).json()["name"] == "Ann"
+
+
+# -- bad input
+
+BAD: list[tuple[str, Any, str]] = [
+    # operation, body, what the message begins with
+    ("createTenant", [], "body: must be an object"),
+    ("createTenant", None, "body: must be an object"),
+    ("createTenant", {"nam": "x"}, "nam: is not known here; did you mean name?"),
+    ("createTenant", {"leads": "3"}, "leads: must be a whole number"),
+    ("createTenant", {"leads": -1}, "leads: must be at least 0"),
+    ("createTenant", {"leads": True}, "leads: must be a whole number"),
+    ("createTenant", {"leads": 10_001}, "leads: must be at most 10000"),
+    ("createTenant", {"name": "x" * 201}, "name: must have at most 200 characters"),
+    ("createTenant", {"keys": {"full": 1, "x": 1}}, "keys.x: is not known here; there are full, burst"),
+    ("createTenant", {"crm": {}}, "crm.vendor: is required"),
+    ("createTenant", {"crm": {"vendor": "x"}}, "crm.vendor: must be one of hubspot, salesforce, zoho"),
+    ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: 'x' is none of "),
+    (
+        "createTenant",
+        {"crm": {"vendor": "zoho", "mappings": {"contacts": {}}}},
+        "crm.mappings.contacts: zoho takes contact, ",
+    ),
+    (
+        "createTenant",
+        {"crm": {"vendor": "zoho", "mappings": {"contact": {"a": 1}}}},
+        "crm.mappings.contact.a: must be a string",
+    ),
+    ("createTenant", {"crm": "zoho"}, "crm: must be an object or null"),
+    ("createTenant", {"notified_channel": "sms"}, "notified_channel: must be one of slack, email"),
+    ("createTenant", {"webhook_timeout": "0s"}, "webhook_timeout: must be 0.001s to 3600s"),
+    ("createTenant", {"webhook_timeout": "5"}, "webhook_timeout: must be a duration: 61s, 2h, 1h30m or 500ms"),
+    ("createTenant", {"webhook_timeout": "5s\n"}, "webhook_timeout: "),
+    ("createTenant", {"webhook_timeout": "٣s"}, "webhook_timeout: must be a duration"),
+    ("createTenant", {"seed": 10**400}, "seed: must be at most 9007199254740991"),
+    ("createTenant", {"snapshot": {}}, "snapshot: Object missing required field"),
+    ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: holds the whole world; leave out name"),
+    ("changeTenant", {"seed": 1}, "seed: is not known here"),
+    ("setClock", {}, "body: must have exactly one of advance, freeze, resume, set"),
+    ("setClock", {"advance": "1s", "freeze": True}, "body: must have exactly one of advance, freeze, resume, set"),
+    ("setClock", {"advance": "soon"}, "advance: must be a duration: 61s, 2h, 1h30m or 500ms"),
+    ("setClock", {"advance": 61}, "advance: must be a string"),
+    ("setClock", {"advance": "-1s"}, "advance: must be a duration"),
+    ("setClock", {"advance": "9" * 31 + "d"}, "advance: clocks end with the year 9998"),
+    ("setClock", {"freeze": False}, "freeze: must be true"),
+    ("setClock", {"set": "tomorrow"}, "set: 'tomorrow' is not an RFC 3339 timestamp"),
+    ("setClock", {"set": "2030-01-01T00:00:00"}, "set: '2030-01-01T00:00:00' has no offset"),
+    ("setClock", {"set": "1999-01-01T00:00:00Z"}, "set: the clock runs forward only"),
+    ("setTenantClock", {"set": "9999-01-01T00:00:00Z"}, "set: '9999-01-01T00:00:00Z' lies outside"),
+    ("setTenantClock", {"advance": "3000000d"}, "advance: clocks end with the year 9998"),
+    ("mintKey", {}, "scopes: is required"),
+    ("mintKey", {"scopes": ["admin"]}, "scopes: admin is none of "),
+    ("mintKey", {"scopes": [], "id": "a/b"}, "id: must be 1 to 64 letters, digits, _ and -"),
+    ("addLead", {"id": "7"}, "id: must be a UUID"),
+    ("addLead", {"nmae": "x"}, "nmae: is not known here; did you mean name?"),
+    ("reset", {"all": "yes"}, "all: must be true or false"),
+    ("explain", {}, "path: is required"),
+    ("explain", {"path": "api"}, "path: must begin with /"),
+    ("explain", {"path": "/é"}, "path: must be ASCII"),
+    ("explain", {"path": "/", "method": "GET /"}, "method: must be a method of HTTP"),
+    ("explain", {"path": "/", "headers": {"a": 1}}, "headers.a: must be a string"),
+    ("waitForRequests", {"timeout": "61s"}, "timeout: must be at most 60s"),
+    ("waitForRequests", {"count": 0}, "count: must be at least 1"),
+    ("waitForDelivery", {"state": "lost"}, "state: must be one of pending, delivered, failed, dead"),
+    ("waitForDelivery", {"timeout": "1s\n"}, "timeout: "),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/"}, "events: is required"),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 items"),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events: 'x' unknown"),
+    (
+        "subscribe",
+        {"target_url": "http://example.com/", "events": ["lead.created"]},
+        "target_url: example.com is not on this machine",
+    ),
+    ("armFault", {}, "fault: is required"),
+    ("armFault", {"fault": "x"}, "fault: no such fault; GET /_mock/faults lists them"),
+    ("armFault", {"fault": "latency", "operation": "x"}, "operation: must be one of "),
+    (
+        "armFault",
+        {"fault": "ok_as_text", "operation": "handoffLead"},
+        "operation: ok_as_text is a fault of createCrmRecord only",
+    ),
+    ("armFault", {"fault": "latency", "next": 0}, "next: must be at least 1"),
+    ("armFault", {"fault": "latency", "chance": 1.5}, "chance: must be at most 1"),
+    ("armFault", {"fault": "latency", "delay": "31d"}, "delay: must be at most 2592000s"),
+    ("armFault", {"fault": "latency", "delay": "1s\n"}, "delay: "),
+    ("armFault", {"fault": "forbidden", "delay": "1s"}, "delay: forbidden takes no time; those that do are no_answer"),
+    ("importSnapshot", {}, "snapshot: Object missing required field"),
+]
+
+
+def url(operation_id: str, tenant: str, **values: str) -> str:
+    _, template, _ = OPERATIONS[operation_id]
+    path = template.replace("/tenants/{tenant_id}", tenant.removeprefix("/_mock"))
+    for name in ("key_id", "lead_id", "webhook_id", "delivery_id", "fault_id", "request_id"):
+        path = path.replace(f"{{{name}}}", values.get(name, NOBODY))
+    return f"/_mock{path}"
+
+
+@pytest.mark.parametrize(("operation", "body", "begins"), BAD)
+def test_bad_input_is_told_by_field(control: httpx.Client, tenant: str, operation: str, body: Any, begins: str) -> None:
+    answer = control.request(OPERATIONS[operation][0], url(operation, tenant), json=body)
+    if body is None:
+        answer = control.request(
+            OPERATIONS[operation][0],
+            url(operation, tenant),
+            content="null",
+            headers={"Content-Type": "application/json"},
+        )
+    assert message(answer).startswith(begins)
+    assert "\n" not in message(answer)
+
+
+def test_several_faults_are_told_at_once(control: httpx.Client) -> None:
+    told = message(control.post("/_mock/tenants", json={"leads": -1, "name": 1, "x": 2}))
+    assert sorted(part.split(":")[0] for part in told.split("; ") if ":" in part) == ["leads", "name", "x"]
+
+
+WITH_BODY = sorted(name for name, (_, _, operation) in OPERATIONS.items() if "requestBody" in operation)
+
+
+@pytest.mark.parametrize("operation", WITH_BODY)
+def test_no_body_is_too_strange_for_any_operation(control: httpx.Client, tenant: str, operation: str) -> None:
+    method, _, _ = OPERATIONS[operation]
+    strange: list[bytes] = [
+        b"",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"7",
+        b"{",
+        b"\xff",
+        b"NaN",
+        b'{"a": 1e999}',
+        b'{"timeout": "0s", "a": ' + b"9" * 4000 + b"}",
+        b"[" * 10_000,
+        b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}",
+        json.dumps({"x" * 100_000: "y" * 100_000}).encode(),
+    ]
+    for content in strange:
+        answer = control.request(
+            method, url(operation, tenant), content=content, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code < 500
+        if answer.status_code == 400:
+            assert len(message(answer)) < 2000 + 100_000  # a member's name is told, however long
+
+
+@pytest.mark.parametrize("operation", sorted(name for name, (_, path, _) in OPERATIONS.items() if "{" in path))
+def test_an_unknown_id_is_a_404(control: httpx.Client, made: Json, tenant: str, operation: str) -> None:
+    bodies: dict[str, Json] = {
+        "setTenantClock": {"freeze": True},
+        "mintKey": {"scopes": []},
+        "subscribe": {"target_url": "http://127.0.0.1:1/", "events": ["lead.created"]},
+        "changeWebhook": {"held": True},
+        "armFault": {"fault": "latency"},
+    }
+    method, path, _ = OPERATIONS[operation]
+    for unknown in ("/_mock/tenants/" + NOBODY, "/_mock/tenants/%00", "/_mock/tenants/x%2Fy", "/_mock/tenants/é"):
+        answer = control.request(method, url(operation, unknown), json=bodies.get(operation, {}))
+        message(answer, 404)
+    if path.count("{") > 1:  # a thing that the tenant has not, or that another has
+        values = {"key_id": "nobody", "lead_id": demo.lead_id(1, 1)}
+        answer = control.request(method, url(operation, tenant, **values), json=bodies.get(operation, {}))
+        assert "The tenant has no" in message(answer, 404)
+
+
+def test_an_unknown_filter_is_no_silence(control: httpx.Client, tenant: str) -> None:
+    for path in ("/_mock/requests", f"{tenant}/requests", "/_mock/requests.har"):
+        told = message(control.get(path, params={"operaton": "handoffLead"}))
+        assert told == "operaton: is not known here; did you mean operation?"
+    assert message(control.get("/_mock/tenants?x=1")) == "x: is not known here; nothing is"
+    assert message(control.get("/_mock/requests?limit=0")) == "limit: must be at least 1"
+    assert message(control.get("/_mock/requests?status=x")) == "status: must be a whole number"
+    assert message(control.get("/_mock/requests?since=x")).startswith("since: 'x' is not an RFC 3339 timestamp")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/_mock/", 404), ("GET", "/_mock/nothing", 404), ("PUT", "/_mock/tenants", 405)],
+)
+def test_what_is_not_there_is_told_in_the_envelope(control: httpx.Client, method: str, path: str, status: int) -> None:
+    assert message(control.request(method, path), status)
+
+
+# -- resets
+
+
+def test_reset_touches_one_tenant(control: httpx.Client) -> None:
+    one, two = (control.post("/_mock/tenants").json() for _ in range(2))
+    for made in (one, two):
+        assert handoff(control, made).status_code == 200
+        control.post(f"/_mock/tenants/{made['id']}/faults", json={"fault": "forbidden", "after": 5})
+        control.post(f"/_mock/tenants/{made['id']}/clock", json={"advance": "1h"})
+    clock = control.get(f"/_mock/tenants/{one['id']}/clock").json()
+    order = [tenant["id"] for tenant in control.get("/_mock/tenants").json()["data"]]
+    assert control.post(f"/_mock/tenants/{one['id']}/reset").status_code == 204
+    counts = [
+        [len(control.get(f"/_mock/tenants/{made['id']}/{what}").json()["data"]) for made in (one, two)]
+        for what in ("audit-log", "handoffs", "faults", "requests")
+    ]
+    assert counts == [[0, 1]] * 4
+    assert control.get(f"/_mock/tenants/{one['id']}/clock").json() == clock
+    assert [tenant["id"] for tenant in control.get("/_mock/tenants").json()["data"]] == order
+
+
+def test_reset_of_the_mock_is_of_the_demo_world(mock: Mock, key: str, lead: str) -> None:
+    control = checked.client(mock)
+    made = control.post("/_mock/tenants").json()
+    demo_id = control.get("/_mock/target").json()["tenants"][0]["id"]
+    headers = {"Authorization": f"Bearer {key}"}
+    first = control.post(f"/api/v1/leads/{lead}/handoff", headers=headers)
+    assert handoff(control, made).status_code == 200
+    assert control.post("/_mock/reset").status_code == 204
+    assert control.get(f"/_mock/tenants/{demo_id}/audit-log").json()["data"] == []
+    assert len(control.get(f"/_mock/tenants/{made['id']}/audit-log").json()["data"]) == 1
+    assert control.post("/_mock/reset", json={"all": True}).status_code == 204
+    assert control.get(f"/_mock/tenants/{made['id']}").status_code == 404
+    again = control.post(f"/api/v1/leads/{lead}/handoff", headers=headers)
+    assert (again.content, again.headers) == (first.content, first.headers)
+
+
+# -- many at once
+
+
+def test_a_thousand_tenants_made_at_once(mock: Mock) -> None:
+    control = checked.client(mock)
+    made: list[Json] = []
+
+    def make() -> None:
+        made.extend(control.post("/_mock/tenants", json={"leads": 1}).json() for _ in range(125))
+
+    run_all([make] * 8)
+    assert len({tenant["id"] for tenant in made}) == 1000
+    assert len({key for tenant in made for key in tenant["keys"]["full"]}) == 2000
+    assert control.get("/_mock/health").json()["tenants"] == 1000 + len(demo.SITUATIONS)
+    assert handoff(control, made[500]).status_code == 200
+
+
+def test_of_many_who_ask_for_one_id_one_gets_it(control: httpx.Client, tenant: str) -> None:
+    statuses: list[int] = []
+
+    def mint() -> None:
+        statuses.append(control.post(f"{tenant}/keys", json={"scopes": [], "id": "one"}).status_code)
+        statuses.append(control.post(f"{tenant}/leads", json={"id": NOBODY}).status_code)
+
+    run_all([mint] * 8)
+    assert sorted(statuses) == [201, 201] + [409] * 14
+
+
+def test_those_who_wait_keep_nobody_waiting(control: httpx.Client, made: Json, tenant: str) -> None:
+    answers: list[httpx.Response] = []
+
+    def wait() -> None:
+        answers.append(control.post(f"{tenant}/requests/wait", json={"timeout": "20s"}))
+
+    waiting = start_all([wait] * 30)
+    assert control.post(f"{tenant}/clock", json={"advance": "61s"}).status_code == 200
+    assert handoff(control, made).status_code == 200
+    join_all(waiting)
+    assert [answer.status_code for answer in answers] == [200] * 30
+
+
+def test_armed_faults_are_bounded_and_spent_ones_make_room(control: httpx.Client, made: Json, tenant: str) -> None:
+    assert control.post(f"{tenant}/faults", json={"fault": "forbidden"}).status_code == 201
+    assert handoff(control, made).status_code == 403
+    for _ in range(MAX_FAULTS):
+        assert control.post(f"{tenant}/faults", json={"fault": "forbidden"}).status_code == 201
+    assert "DELETE" in message(control.post(f"{tenant}/faults", json={"fault": "forbidden"}), 409)
+    assert len(control.get(f"{tenant}/faults").json()["data"]) == MAX_FAULTS
+
+
+def start_all(functions: list[Callable[[], None]]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def join_all(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def run_all(functions: list[Callable[[], None]]) -> None:
+    join_all(start_all(functions))

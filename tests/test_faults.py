@@ -1,0 +1,535 @@
+"""Each fault of the catalogue: that what it says is what the client sees; and how faults are armed and consumed."""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+import checked
+from vorel_mock import contract, demo, server
+from vorel_mock.app import App
+from vorel_mock.crm import ErrorName
+from vorel_mock.faults import CATALOGUE
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+
+Json = dict[str, Any]
+CONTRACT = contract.load()
+CREATE = "/api/v1/crm/create-record"
+
+
+class World:
+    """A tenant of the test's own, behind a client of the whole mock."""
+
+    def __init__(self, http: httpx.Client, **wanted: Any) -> None:
+        self.http = http
+        made = http.post("/_mock/tenants", json=wanted).json()
+        self.id = made["id"]
+        self.path = f"/_mock/tenants/{self.id}"
+        self.lead = made["leads"]["own"][0]
+        self.headers = {"Authorization": f"Bearer {made['keys']['full'][0]}"}
+
+    def arm(self, fault: str, **wanted: Any) -> Json:
+        answer = self.http.post(f"{self.path}/faults", json={"fault": fault, **wanted})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def armed(self) -> list[Json]:
+        return self.rows("faults")
+
+    def rows(self, what: str) -> list[Json]:
+        return list(self.http.get(f"{self.path}/{what}").json()["data"])
+
+    def post(self, operation: str, number: int = 0, **headers: str) -> httpx.Response:
+        """A good request to `operation`."""
+        headers = {**self.headers, **headers}
+        if operation == "handoffLead":
+            return self.http.post(f"/api/v1/leads/{self.lead}/handoff", headers=headers)
+        body = {"object": "contact", "fields": {"email": "a@b.test"}, "idempotency_key": f"k{number}"}
+        return self.http.post(CREATE, json=body, headers=headers)
+
+    def effects(self) -> int:
+        return len(self.rows("audit-log")) + len(self.rows("crm-records"))
+
+
+@pytest.fixture
+def world(shared: httpx.Client) -> World:
+    return World(shared)
+
+
+def envelope(answer: httpx.Response, status: int, code: str | None) -> Json:
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    if code is not None:
+        assert error["code"] == code
+    return dict(error)
+
+
+def valid(answer: httpx.Response, pointer: str) -> bool:
+    return CONTRACT.validator(pointer).is_valid(answer.json())
+
+
+def limited_without_retry_after(answer: httpx.Response, world: World) -> None:
+    envelope(answer, 429, "rate_limited")
+    assert "Retry-After" not in answer.headers
+    assert answer.headers["X-RateLimit-Remaining"] == "0"
+
+
+def limited_in_milliseconds(answer: httpx.Response, world: World) -> None:
+    envelope(answer, 429, "rate_limited")
+    assert 1000 <= int(answer.headers["Retry-After"]) <= 60_000
+
+
+def limited(answer: httpx.Response, world: World) -> None:
+    envelope(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert int(answer.headers["X-RateLimit-Limit"]) > 0
+
+
+def html(answer: httpx.Response, world: World) -> None:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (502, "text/html")
+    assert answer.text.startswith("<html>")
+
+
+def bare(answer: httpx.Response, world: World) -> None:
+    assert (answer.status_code, answer.json()) == (403, {"error": "forbidden"})
+
+
+def unknown_code(answer: httpx.Response, world: World) -> None:
+    code = envelope(answer, 403, None)["code"]
+    assert code not in CONTRACT.at("#/components/schemas/ErrorEnvelope/properties/error/properties/code/enum")
+
+
+def broken(answer: httpx.Response, world: World) -> None:
+    assert answer.status_code == 200
+    assert answer.content
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(answer.content)
+
+
+def empty(answer: httpx.Response, world: World) -> None:
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def plain_text(answer: httpx.Response, world: World) -> None:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain")
+
+
+def other(**members: Any) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        assert answer.status_code == 200
+        for name, value in members.items():
+            assert answer.json().get(name) == value
+
+    return check
+
+
+def stale(answer: httpx.Response, world: World) -> None:
+    first, *_, latest = world.rows("handoffs")
+    assert answer.json()["handoff_id"] == first["id"] != latest["id"]
+
+
+def soft(error: str) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        assert answer.status_code == 200
+        assert answer.json()["ok"] is False
+        assert answer.json()["error"] == error
+        assert valid(answer, "#/components/schemas/CrmCreateRecordResponse")
+
+    return check
+
+
+SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
+    "rate_limited": limited,
+    "unauthorized": lambda answer, world: envelope(answer, 401, "unauthorized"),
+    "forbidden": lambda answer, world: envelope(answer, 403, "forbidden"),
+    "internal_error": lambda answer, world: envelope(answer, 500, "internal_error"),
+    "bad_gateway": html,
+    "unavailable": lambda answer, world: envelope(answer, 503, "internal_error"),
+    "undeclared_status": lambda answer, world: envelope(answer, 422, "bad_request"),
+    "missing_retry_after": limited_without_retry_after,
+    "retry_after_milliseconds": limited_in_milliseconds,
+    "wrong_error_code": lambda answer, world: envelope(answer, 403, "unauthorized"),
+    "unknown_error_code": unknown_code,
+    "bare_error": bare,
+    "internal_error_after_commit": lambda answer, world: envelope(answer, 500, "internal_error"),
+    "broken_json": broken,
+    "empty_body": empty,
+    "wrong_media_type": plain_text,
+    "wrong_conversation_status": other(conversation_status="queued"),
+    "wrong_notified_channel": other(notified_channel="sms"),
+    "missing_member": other(notified_channel=None),
+    "other_lead_id": other(lead_id="00000000-0000-4000-8000-000000000000"),
+    "stale_handoff_id": stale,
+    "ok_as_text": other(ok="true"),
+    "relative_record_url": other(record_url="/record/1"),
+    **{f"crm_{error}": soft(error) for error in (*ErrorName, "upstream_unavailable")},
+}
+#: What only a wire shows.
+ON_THE_WIRE = {
+    "connection_reset",
+    "connection_reset_after_commit",
+    "no_answer",
+    "no_answer_after_commit",
+    "latency",
+    "slow_body",
+    "truncated_body",
+}
+WEBHOOK = {fault.id for fault in CATALOGUE.values() if fault.stage == "webhook"}
+
+
+def test_every_fault_is_tested() -> None:
+    assert {*SEEN, *ON_THE_WIRE, *WEBHOOK} == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("by", ["armed", "Prefer"])
+@pytest.mark.parametrize("operation", ["handoffLead", "createCrmRecord"])
+@pytest.mark.parametrize("fault", SEEN)
+def test_the_client_sees_what_the_fault_says(world: World, fault: str, operation: str, by: str) -> None:
+    entry = CATALOGUE[fault]
+    if entry.operation not in (None, operation):
+        answer = world.post(operation, Prefer=f"fault={fault}")
+        assert f"{fault} is a fault of {entry.operation}, not of {operation}" in envelope(answer, 400, None)["message"]
+        assert "Preference-Applied" not in answer.headers
+        return
+    if fault == "stale_handoff_id":
+        world.post(operation)
+    before = world.effects()
+    if by == "armed":
+        world.arm(fault)
+        answer = world.post(operation)
+        assert "Preference-Applied" not in answer.headers
+        (armed,) = world.armed()
+        (consumed,) = armed["consumed"]
+        assert (armed["spent"], armed["met"], consumed["request_id"]) == (True, 1, answer.headers["X-Mock-Request-Id"])
+    else:
+        answer = world.post(operation, Prefer=f"fault={fault}")
+        assert answer.headers["Preference-Applied"] == f"fault={fault}"
+        assert world.armed() == []
+    SEEN[fault](answer, world)
+    assert world.effects() - before == (1 if entry.stage == "after" else 0)
+    kept = world.http.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
+    assert kept["fault"] == fault
+    again = world.post(operation, 1)
+    assert again.status_code == 200
+    assert valid(again, f"#/components/schemas/{_ANSWERS[operation]}")
+
+
+_ANSWERS = {"handoffLead": "LeadHandoffResponse", "createCrmRecord": "CrmCreateRecordResponse"}
+
+
+# -- arming
+
+
+def pattern(world: World, requests: int, operation: str = "handoffLead") -> str:
+    return "".join("x" if world.post(operation, n).status_code == 403 else "." for n in range(requests))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen"),
+    [
+        ({}, "x......."),
+        ({"next": 2}, "xx......"),
+        ({"after": 3}, "...x...."),
+        ({"after": 3, "next": 2}, "...xx..."),
+        ({"every": 3}, "..x..x.."),
+        ({"every": 3, "next": 1}, "..x....."),
+        ({"every": 2, "after": 1}, "..x.x.x."),
+        ({"chance": 1}, "xxxxxxxx"),
+        ({"chance": 0}, "........"),
+        ({"chance": 1, "next": 2, "after": 1}, ".xx....."),
+        ({"operation": "createCrmRecord"}, "........"),
+        ({"operation": "handoffLead"}, "x......."),
+    ],
+)
+def test_a_fault_is_met_by_those_it_is_armed_for(world: World, wanted: Json, seen: str) -> None:
+    world.arm("forbidden", **wanted)
+    assert pattern(world, 8) == seen
+    (armed,) = world.armed()
+    assert armed["met"] == seen.count("x") == len(armed["consumed"])
+
+
+def test_chance_is_drawn_from_the_seed_and_moves_no_id(shared: httpx.Client) -> None:
+    one, two = World(shared, seed=5, rate_limit=0), World(shared, seed=5, rate_limit=0)
+    for world in (one, two):
+        world.arm("forbidden", chance=0.5)
+    seen = pattern(one, 40)
+    assert seen == pattern(two, 40)
+    assert 8 < seen.count("x") < 32
+    plain, armed = World(shared, seed=6), World(shared, seed=6)
+    plain.arm("latency", delay="0s")
+    armed.arm("latency", delay="0s", chance=0.5)
+    assert plain.post("handoffLead").json() == armed.post("handoffLead").json()
+
+
+def test_faults_are_disarmed_one_or_all(world: World) -> None:
+    one, _, _ = (world.arm("forbidden") for _ in range(3))
+    assert world.http.delete(f"{world.path}/faults/{one['id']}").status_code == 204
+    assert world.http.delete(f"{world.path}/faults/{one['id']}").status_code == 404
+    assert len(world.armed()) == 2
+    assert world.http.delete(f"{world.path}/faults").status_code == 204
+    assert pattern(world, 3) == "..."
+
+
+def test_a_fault_is_one_tenant_s(shared: httpx.Client, world: World) -> None:
+    world.arm("forbidden", chance=1)
+    assert pattern(World(shared), 3) == "..."
+
+
+def test_what_cannot_be_spoilt_does_not_consume_a_fault(shared: httpx.Client) -> None:
+    world = World(shared, crm=None)
+    world.arm("stale_handoff_id")
+    world.arm("relative_record_url")
+    world.arm("webhook_lost")
+    world.arm("latency", delay="0s", operation="createCrmRecord", after=1)
+    assert world.post("handoffLead").status_code == 200
+    assert world.post("createCrmRecord").json()["ok"] is False
+    assert [armed["met"] for armed in world.armed()] == [0, 0, 0, 0]
+    answer = world.post("handoffLead", Prefer="fault=webhook_late")  # there is no webhook
+    assert answer.status_code == 200
+    assert "Preference-Applied" not in answer.headers
+
+
+@pytest.mark.parametrize("code", ["200", "400", "401", "403", "404", "429"])
+def test_a_request_may_ask_for_a_declared_code(world: World, code: str) -> None:
+    answer = world.post("handoffLead", Prefer=f'Code = "{code}"')
+    assert answer.status_code == int(code)
+    assert answer.headers["Preference-Applied"] == f"code={code}"
+    assert len(world.rows("audit-log")) == (1 if code == "200" else 0)
+
+
+def test_a_preference_that_was_not_met_is_not_claimed(world: World) -> None:
+    world.lead = demo.lead_id(1, 1)
+    answer = world.post("handoffLead", Prefer="code=200")
+    assert answer.status_code == 404
+    assert "Preference-Applied" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("prefer", "begins"),
+    [
+        ("code=418", "Prefer: createCrmRecord declares the codes 200, 400, 401, 403, 429, and no other"),
+        ("code=404", "Prefer: createCrmRecord declares"),
+        ("code=", "Prefer: createCrmRecord declares"),
+        ("fault=x", "Prefer: no such fault; GET /_mock/faults lists them"),
+        ("respond-async", "Prefer: code=<status> or fault=<id> is what the mock knows"),
+        ("", "Prefer: code=<status>"),
+        ("code=429, fault=latency", "Prefer: createCrmRecord declares"),
+    ],
+)
+def test_an_unknown_preference_is_a_clear_400(world: World, prefer: str, begins: str) -> None:
+    answer = world.post("createCrmRecord", Prefer=prefer)
+    assert str(envelope(answer, 400, "bad_request")["message"]).startswith(begins)
+    assert world.effects() == 0
+
+
+# -- the clauses
+
+
+def test_every_clause_is_one_of_the_kit_s() -> None:
+    catalogue = Path(__file__).parent.parent / "conformance" / "vorel_conformance" / "clauses.toml"
+    if not catalogue.exists():
+        pytest.skip("the kit's catalogue of clauses is not there yet")
+    known = {clause["id"] for clause in tomllib.loads(catalogue.read_text("utf-8"))["clause"]}
+    assert {fault.clause for fault in CATALOGUE.values() if fault.clause} <= known
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
+
+
+def written(page: str) -> str:
+    """The page with each table as the catalogue has it. `python tests/test_faults.py` writes it."""
+    for stage in ("before", "after", "crm", "webhook"):
+        rows = ["| fault | what happens | breaks | only |", "|---|---|---|---|"]
+        for fault in CATALOGUE.values():
+            if fault.stage == stage:
+                clause = f"`{fault.clause}`" if fault.clause else ""
+                rows.append(f"| `{fault.id}` | {fault.sentence} | {clause} | {fault.operation or ''} |")
+        begin, end = f"<!-- generated: {stage} -->", "<!-- /generated -->"
+        before, _, rest = page.partition(begin)
+        page = before + "\n".join([begin, *rows, end]) + rest.partition(end)[2]
+    return page
+
+
+def test_the_page_prints_the_catalogue() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == written(page), "docs/faults.md is behind the catalogue: run python tests/test_faults.py"
+    told = re.findall(r"^\| `(\w+)` \| .*\|.*\|.*\|$", page, re.MULTILINE)
+    assert sorted(told) == sorted(CATALOGUE)
+
+
+# -- on the wire
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[httpx.Client]:
+    mock = Mock(Settings(seed=1, clock="frozen"))
+    sock = server.listen("127.0.0.1", 0)
+    serving = server.make(App(mock))
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    while not serving.started:
+        time.sleep(0.01)
+    with httpx.Client(base_url=server.base_url(sock), event_hooks={"response": [checked.check]}, timeout=20) as client:
+        yield client
+    serving.should_exit = True
+    thread.join(timeout=10)
+
+
+def raw(world: World) -> tuple[bytes, list[float], bool]:
+    """A handoff over a plain socket: what came, when each piece came, and whether the connection was reset."""
+    base = world.http.base_url
+    content, times, started = b"", [], time.monotonic()
+    with socket.create_connection(("127.0.0.1", base.port or 0), timeout=20) as sock:
+        sock.sendall(
+            f"POST /api/v1/leads/{world.lead}/handoff HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: {world.headers['Authorization']}\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
+        )
+        try:
+            while piece := sock.recv(65536):
+                content += piece
+                times.append(time.monotonic() - started)
+        except ConnectionResetError:
+            return content, times, True
+    return content, times, False
+
+
+@pytest.mark.parametrize(
+    ("fault", "effects"),
+    [("connection_reset", 0), ("connection_reset_after_commit", 1), ("no_answer", 0), ("no_answer_after_commit", 1)],
+)
+def test_the_connection_is_reset_without_a_word(port: httpx.Client, fault: str, effects: int) -> None:
+    world = World(port)
+    world.arm(fault, **({"delay": "300ms"} if CATALOGUE[fault].takes_time else {}))
+    started = time.monotonic()
+    content, _, was_reset = raw(world)
+    assert (content, was_reset) == (b"", True)
+    if CATALOGUE[fault].takes_time:
+        assert time.monotonic() - started >= 0.29
+    assert len(world.rows("audit-log")) == effects
+    assert world.armed()[0]["spent"]
+    assert raw(world)[0].startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_body_is_cut_off_half_way(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("truncated_body")
+    content, _, was_reset = raw(world)
+    head, _, body = content.partition(b"\r\n\r\n")
+    matched = re.search(rb"content-length: (\d+)", head)
+    assert matched
+    assert was_reset
+    assert 0 < len(body) < int(matched[1])
+    assert len(world.rows("audit-log")) == 1
+
+
+def test_latency_is_before_the_first_byte(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("latency", delay="300ms")
+    content, times, was_reset = raw(world)
+    assert not was_reset
+    assert content.startswith(b"HTTP/1.1 200 ")
+    assert times[0] >= 0.29
+
+
+def test_a_slow_body_drips(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("slow_body", delay="500ms")
+    content, times, was_reset = raw(world)
+    assert not was_reset
+    assert json.loads(content.partition(b"\r\n\r\n")[2])["lead_id"] == world.lead
+    assert len(times) >= 5
+    assert times[-1] >= 0.4
+
+
+def test_nobody_waits_for_an_answer_that_is_held_back(port: httpx.Client) -> None:
+    world, other_world = World(port), World(port)
+    world.arm("latency", delay="3s")
+    thread = threading.Thread(target=raw, args=(world,))
+    thread.start()
+    time.sleep(0.1)
+    started = time.monotonic()
+    assert other_world.post("handoffLead").status_code == 200
+    assert time.monotonic() - started < 2
+    thread.join()
+
+
+# -- the same again
+
+REQUESTS = int(os.environ.get("VOREL_TEST_REQUESTS", "10000"))
+
+
+def transcript(requests: int) -> list[bytes]:
+    """What a tenant with faults at seeded chance answers to a seeded run of requests."""
+    mock = Mock(Settings(seed=3, clock="frozen", rate_limit=0, tenant_rate_limit=0))
+    app = App(mock)
+    with checked.client(mock) as control:
+        world = World(control)
+        for fault in ("forbidden", "rate_limited", "broken_json", "internal_error_after_commit", "crm_rate_limited"):
+            world.arm(fault, chance=0.1)
+        world.arm("connection_reset", every=97)
+        random = Random(1)
+        lines: list[bytes] = []
+
+        async def run() -> None:
+            for number in range(requests):
+                path, body = CREATE, b'{"object": "contact", "fields": {"email": "%d@b.test"}, "idempotency_key": "%d"}'
+                if random.random() < 0.5:
+                    path, content = f"/api/v1/leads/{world.lead}/handoff", b""
+                else:
+                    content = body % (number, random.randrange(requests))
+                lines.append(await _ask(app, path, world.headers["Authorization"], content))
+                if number % 1000 == 0:
+                    mock.clock.advance(1)
+
+        asyncio.run(run())
+        lines += [json.dumps(armed).encode() for armed in world.armed()]
+        return lines
+
+
+async def _ask(app: App, path: str, authorization: str, content: bytes) -> bytes:
+    scope: Json = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"authorization", authorization.encode())],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Json:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    try:
+        await app(scope, receive, send)
+    except ConnectionResetError:
+        return b"reset"
+    return repr(sent).encode()
+
+
+@pytest.mark.timeout(600)
+def test_the_same_requests_get_the_same_answers_again() -> None:
+    one, two = transcript(REQUESTS), transcript(REQUESTS)
+    assert one == two
+    assert len(set(one)) > REQUESTS / 4
+    assert b"reset" in one
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")

@@ -1,0 +1,257 @@
+"""The door of the control plane: who may come in, and from where."""
+
+import base64
+import contextlib
+import io
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from vorel_mock.app import App
+from vorel_mock.cli import _greet
+from vorel_mock.console import RequestLog
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+from vorel_mock.testing.transport import MockTransport
+
+BASE = "http://127.0.0.1:3000"
+EVIL = "http://evil.example"
+
+
+@contextlib.contextmanager
+def serving(settings: Settings, base_url: str = BASE) -> Iterator[httpx.Client]:
+    with httpx.Client(transport=MockTransport(App(Mock(settings))), base_url=base_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[httpx.Client]:
+    """A mock on loopback."""
+    with serving(Settings(seed=1, clock="frozen")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def open_to_all() -> Iterator[httpx.Client]:
+    """A mock that listens everywhere, and asks for a token."""
+    with serving(Settings(seed=1, clock="frozen", host="0.0.0.0", control_token="open sesame"), EVIL) as client:
+        yield client
+
+
+def refused(answer: httpx.Response, status: int, begins: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"].startswith(begins)
+    assert answer.json()["error"]["code"] == {400: "bad_request", 401: "unauthorized", 403: "forbidden"}[status]
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert "date" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.8.8.8:3000", "localhost", "LOCALHOST:1", "localhost.", "[::1]:3000"]
+)
+def test_this_machine_is_let_in_by_all_its_names(plain: httpx.Client, host: str) -> None:
+    assert plain.get("/_mock/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:3000",
+        "192.168.0.1",
+        "0.0.0.0",
+        "",
+        "[",
+        "a@b:c",
+    ],
+)
+@pytest.mark.parametrize("path", ["/_mock/health", "/_mock/docs/", "/_mock/nothing"])
+def test_a_name_that_was_rebound_to_this_machine_is_refused(plain: httpx.Client, host: str, path: str) -> None:
+    refused(plain.get(path, headers={"Host": host}), 403, "Host: ")
+
+
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:3001", "http://127.0.0.1", "http://[", "", "x"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+def test_a_page_of_another_origin_is_refused(plain: httpx.Client, origin: str, method: str) -> None:
+    refused(plain.request(method, "/_mock/tenants", headers={"Origin": origin}), 403, "Origin: ")
+
+
+def test_the_mock_s_own_page_is_let_in(plain: httpx.Client) -> None:
+    headers = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
+    assert plain.post("/_mock/tenants", headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", ""])
+def test_a_write_from_another_site_is_refused(plain: httpx.Client, site: str) -> None:
+    refused(plain.post("/_mock/reset", headers={"Sec-Fetch-Site": site}), 403, "Sec-Fetch-Site: ")
+
+
+def test_a_link_to_the_documentation_may_be_followed(plain: httpx.Client) -> None:
+    for path in ("/_mock/docs/", "/_mock/docs/swagger-ui.css", "/_mock/contract.json", "/_mock/openapi.json"):
+        assert plain.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", ""],
+)
+@pytest.mark.parametrize("content", [b"", b"{}", b"all=true"])
+def test_a_form_is_refused_even_when_it_is_empty(plain: httpx.Client, media_type: str, content: bytes) -> None:
+    headers = {"Content-Type": media_type}
+    refused(plain.post("/_mock/reset", content=content, headers=headers), 400, "Content-Type: must be application/json")
+
+
+def test_a_body_of_no_type_is_refused(plain: httpx.Client) -> None:
+    refused(plain.post("/_mock/reset", content=b"{}"), 400, "Content-Type: ")
+
+
+def test_a_preflight_is_refused(plain: httpx.Client) -> None:
+    headers = {
+        "Origin": EVIL,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    refused(plain.options("/_mock/reset", headers=headers), 403, "Origin: ")
+
+
+def test_the_api_is_not_guarded(plain: httpx.Client, lead: str, key: str) -> None:
+    headers = {"Host": "evil.example", "Origin": EVIL, "Authorization": f"Bearer {key}"}
+    answer = plain.post(f"/api/v1/leads/{lead}/handoff", headers=headers)
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+# -- beyond loopback
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    ["Bearer open sesame", "bearer   open sesame ", basic("anybody:open sesame"), basic(":open sesame")],
+)
+def test_the_token_opens(open_to_all: httpx.Client, credentials: str) -> None:
+    headers = {"Authorization": credentials}
+    for path in ("/_mock/health", "/_mock/docs/", "/_mock/tenants"):
+        assert open_to_all.get(path, headers=headers).status_code == 200
+    assert open_to_all.post("/_mock/tenants", headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer open",
+        "Bearer open sesame!",
+        "open sesame",
+        "Digest open sesame",
+        basic("open sesame"),
+        basic("open sesame:"),
+        basic("a:b:open sesame"),
+        "Basic ###",
+        "Basic /w==",
+        "Bearer " + "x" * 50_000,
+        "Bearer \u00e9",
+    ],
+)
+@pytest.mark.parametrize("path", ["/_mock/health", "/_mock/docs/", "/_mock/tenants", "/_mock/nothing"])
+def test_nothing_else_does(open_to_all: httpx.Client, credentials: str | None, path: str) -> None:
+    headers = {} if credentials is None else {b"Authorization": credentials.encode("latin-1")}
+    answer = open_to_all.get(path, headers=headers)
+    refused(answer, 401, "Authorization: ")
+    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert "sesame" not in answer.text
+
+
+def test_a_page_of_another_origin_is_refused_with_the_token_too(open_to_all: httpx.Client) -> None:
+    headers = {"Authorization": "Bearer open sesame", "Origin": "http://other.example"}
+    refused(open_to_all.get("/_mock/tenants", headers=headers), 403, "Origin: ")
+
+
+def test_the_api_asks_for_no_token(open_to_all: httpx.Client, lead: str, key: str) -> None:
+    answer = open_to_all.post(f"/api/v1/leads/{lead}/handoff", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("token", [None, "", "  "])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", ""])
+def test_a_mock_that_is_reachable_from_elsewhere_is_never_without_a_token(host: str, token: str | None) -> None:
+    settings = Settings(seed=1, clock="frozen", host=host, control_token=token)
+    one, two = Mock(settings).control_token, Mock(settings).control_token
+    assert one is not None
+    assert two is not None
+    assert len(one) >= 32
+    assert one != two  # the seed is told to whoever asks
+
+
+def test_a_token_on_loopback_is_asked_for() -> None:
+    with serving(Settings(seed=1, clock="frozen", control_token="t")) as client:
+        assert client.get("/_mock/health").status_code == 401
+        assert client.get("/_mock/health", headers={"Authorization": "Bearer t"}).status_code == 200
+
+
+def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    mock = Mock(Settings(seed=1, clock="frozen", host="0.0.0.0"))
+    token = mock.control_token
+    assert token is not None
+    said = io.StringIO()
+    log = RequestLog(quiet=True)
+    monkeypatch.setattr(log, "say", lambda text, **members: print(text, file=said))
+    _greet(log, mock, BASE)
+    assert said.getvalue().count(token) == 1
+    with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE) as client:
+        headers = {"Authorization": f"Bearer {token}"}
+        client.post("/api/v1/crm/create-record", headers=headers)  # sent to the wrong door
+        for path in ("/_mock/health", "/_mock/target", "/_mock/tenants", "/_mock/requests", "/_mock/requests.har"):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 200
+            assert token not in answer.text
+
+
+# -- pages of origins that were allowed
+
+
+@pytest.fixture(scope="module")
+def shared_across() -> Iterator[httpx.Client]:
+    with serving(Settings(seed=1, clock="frozen", cors_origins=("http://app.example",))) as client:
+        yield client
+
+
+PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+
+
+def test_an_allowed_origin_may_call_the_api(shared_across: httpx.Client, lead: str, key: str) -> None:
+    path, origin = f"/api/v1/leads/{lead}/handoff", {"Origin": "http://app.example"}
+    preflight = shared_across.options(path, headers={**origin, **PREFLIGHT})
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "http://app.example"
+    assert "authorization" in preflight.headers["Access-Control-Allow-Headers"].lower()
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    answer = shared_across.post(path, headers={**origin, "Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://app.example"
+
+
+@pytest.mark.parametrize(
+    "origin", [EVIL, "null", "http://app.example.evil", "https://app.example", "http://app.example:1"]
+)
+def test_another_origin_may_not(shared_across: httpx.Client, lead: str, key: str, origin: str) -> None:
+    path = f"/api/v1/leads/{lead}/handoff"
+    preflight = shared_across.options(path, headers={"Origin": origin, **PREFLIGHT})
+    answer = shared_across.post(path, headers={"Origin": origin, "Authorization": f"Bearer {key}"})
+    assert preflight.status_code == 400
+    for one in (preflight, answer):
+        assert "Access-Control-Allow-Origin" not in one.headers
+
+
+def test_an_allowed_origin_may_not_call_the_control_plane(shared_across: httpx.Client) -> None:
+    origin = {"Origin": "http://app.example"}
+    refused(shared_across.options("/_mock/reset", headers={**origin, **PREFLIGHT}), 403, "Origin: ")
+    refused(shared_across.post("/_mock/reset", headers=origin), 403, "Origin: ")

@@ -1,0 +1,78 @@
+"""What the README says is true: its curl lines answer as printed, its tables are those of the code."""
+
+import re
+import shlex
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vorel_mock import demo, server
+from vorel_mock.app import App
+from vorel_mock.crm import RESERVED_VALUES
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def _between(begin: str, end: str) -> str:
+    return README.split(begin, 1)[1].split(end, 1)[0].strip()
+
+
+def _commands() -> list[tuple[str, str]]:
+    """The lines behind `$` of the executed block, each with the answer printed below it."""
+    block = _between("<!-- run -->\n```console\n", "```").replace("\\\n", "")
+    parts = [part.strip().split("\n") for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
+    return [(command, "\n".join(answer).strip()) for command, *answer in parts]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A mock as `make serve` starts it, on a free port."""
+    sock = server.listen("127.0.0.1", 0)
+    ready = threading.Event()
+    running = server.make(App(Mock(Settings())), ready.set)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    yield sock.getsockname()[1]
+    running.should_exit = True
+    thread.join(10)
+
+
+def test_the_curl_lines_answer_as_printed(port: int) -> None:
+    commands = _commands()
+    assert len(commands) == 3
+    for command, printed in commands:
+        line = shlex.split(command.replace("localhost:3000", f"127.0.0.1:{port}"))
+        told = subprocess.run(line, capture_output=True, text=True, timeout=30, check=True).stdout
+        assert re.fullmatch(re.escape(printed).replace("…", "[0-9a-f-]+"), told), told
+
+
+def test_the_table_of_keys_is_the_demo_worlds() -> None:
+    rows = [f"| {s.story} | `{demo.token(s.number, 1, 1)}` | `{demo.lead_id(s.number, 1)}` |" for s in demo.SITUATIONS]
+    assert _between("<!-- demo -->", "<!-- /demo -->").splitlines()[2:] == rows
+
+
+def test_the_table_of_reserved_values_is_the_codes() -> None:
+    rows = [f"| `{entry['value']}` | `{entry['error']}` |" for entry in RESERVED_VALUES]
+    assert _between("<!-- reserved -->", "<!-- /reserved -->").splitlines()[2:] == rows
+
+
+def test_the_limits_that_it_states_are_the_codes() -> None:
+    from vorel_mock.api import journal
+    from vorel_mock.model import history
+
+    stated = _between("Nothing is kept", "- One process")
+    assert f"latest {history.MAX_ROWS:,}" in stated
+    assert f"{history.MAX_BYTES >> 20} MiB" in stated
+    assert f"latest {journal.MAX_EXCHANGES:,} requests" in stated
+
+
+def test_every_page_that_it_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -1,0 +1,291 @@
+"""`vorel-mock webhooks listen` and `vorel-mock trigger`, as somebody at a terminal meets them."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from vorel_mock import server
+from vorel_mock.app import App
+from vorel_mock.mock import Mock
+from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
+from vorel_mock.model.webhooks import EVENTS
+from vorel_mock.webhooks.commands import CAUSES, trigger, webhooks
+from vorel_mock.webhooks.dispatcher import Dispatcher
+from vorel_mock.webhooks.listen import Listener, serve
+from vorel_mock.webhooks.signature import HEADER, sign
+from vorel_mock.webhooks.targets import Targets
+
+SOON = 20.0
+BODY = b'{"id": "e1", "event": "lead.created", "data": {"name": "\\u001b[31mred"}}'
+
+
+@pytest.fixture
+def running_mock(mock: Mock) -> Iterator[str]:
+    """The base URL of a mock that serves on a port."""
+    ready = threading.Event()
+    running = server.make(App(mock), ready.set)
+    sock = server.listen("127.0.0.1", 0)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    assert ready.wait(SOON)
+    yield server.base_url(sock)
+    running.should_exit = True
+    thread.join(SOON)
+    sock.close()
+
+
+# The receiver
+
+
+@contextmanager
+def listening(**settings: Any) -> Iterator[tuple[str, list[str]]]:
+    """A listener on a port: its URL, and what it shows."""
+    shown: list[str] = []
+    running = serve(Listener(shown.append, **settings), "127.0.0.1", 0)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}/hook", shown
+    finally:
+        running.shutdown()
+        running.server_close()
+        thread.join(SOON)
+
+
+def post(url: str, content: bytes = BODY, header: str | None = None) -> int:
+    headers = {} if header is None else {HEADER: header}
+    return httpx.post(url, content=content, headers=headers, trust_env=False, timeout=SOON).status_code
+
+
+@pytest.mark.parametrize(
+    ("secret", "header", "status", "said"),
+    [
+        ("s", sign("s", BODY), 200, "signature verified"),
+        ("s", sign("other", BODY), 401, "signature WRONG"),
+        ("s", None, 401, "signature absent"),
+        (None, sign("s", BODY), 200, "signature not checked"),
+        (None, None, 200, "signature absent"),
+    ],
+)
+def test_verifies_and_answers_as_a_good_consumer(
+    secret: str | None, header: str | None, status: int, said: str
+) -> None:
+    with listening(secret=secret) as (url, shown):
+        assert post(url, header=header) == status
+    assert f"1. POST /hook -> {status}" in shown[0]
+    assert said in shown[0]
+    assert '"event": "lead.created"' in shown[0]
+
+
+def test_answers_as_it_is_told() -> None:
+    with listening(secret="s", status=503, delay=0.05) as (url, _):
+        started = time.monotonic()
+        assert post(url) == 503
+        assert time.monotonic() - started >= 0.05
+
+
+def test_tells_a_second_arrival_from_a_first() -> None:
+    with listening() as (url, shown):
+        post(url)
+        post(url)
+    assert ["arrived before" in text for text in shown] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"\xff\x00", b"[" * 100_000, b'{"id": 5}', "\x1b[2J\u202e".encode()]
+)
+def test_whatever_arrives_is_shown_and_does_nothing_to_the_terminal(content: bytes) -> None:
+    with listening() as (url, shown):
+        assert post(url, content) == 200
+    assert all(character.isprintable() or character == "\n" for character in shown[0])
+
+
+def test_what_is_no_webhook_is_refused() -> None:
+    with listening() as (url, shown), httpx.Client(trust_env=False, timeout=SOON) as client:
+        assert client.get(url).status_code == 405
+        assert client.post(url, content=iter([b"chunked"])).status_code == 411
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), SOON) as raw:
+            raw.sendall(b"POST / HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.0 413 ")
+    assert shown == []
+
+
+# listen
+
+
+class Subscriptions(BaseHTTPRequestHandler):
+    """What the control plane does when somebody subscribes, over a real dispatcher."""
+
+    mock: Mock
+    dispatcher: Dispatcher
+    asked: list[tuple[str, Any]]
+
+    def do_GET(self) -> None:
+        tenant = next(self.mock.store.tenants())
+        self._json(200, {"tenants": [{"id": tenant.id, "key": "k", "lead": "l"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append((self.path, body))
+        tenant = self.mock.store.tenant(self.path.split("/")[3])
+        if tenant is None:
+            self._json(404, {"error": {"code": "not_found", "message": "No tenant has this id."}})
+            return
+        webhook = self.dispatcher.subscribe(tenant, body["target_url"], body["events"])
+        self.dispatcher.wait(
+            tenant, lambda delivery: delivery.state != "pending", 0.3
+        )  # the event overtakes the answer
+        self._json(201, {"id": webhook.id, "secret": webhook.secret})
+
+    def do_DELETE(self) -> None:
+        self.asked.append((self.path, None))
+        tenant = self.mock.store.tenant(self.path.split("/")[3])
+        assert tenant is not None
+        self.dispatcher.unsubscribe(tenant, tenant.webhooks[self.path.split("/")[5]])
+        self.send_response(204)
+        self.end_headers()
+
+    def _json(self, status: int, value: Any) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def control_plane(mock: Mock) -> Iterator[tuple[str, type[Subscriptions]]]:
+    class Handler(Subscriptions):
+        asked: list[tuple[str, Any]] = []  # noqa: RUF012 - the fixture's own class
+
+    Handler.mock, Handler.dispatcher = mock, Dispatcher(mock.lock, Targets(), mock.clock)
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_address[1]}", Handler
+    running.shutdown()
+    running.server_close()
+    thread.join(SOON)
+    Handler.dispatcher.stop()
+
+
+def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
+    control_plane: tuple[str, type[Subscriptions]], mock: Mock
+) -> None:
+    base_url, handler = control_plane
+    tenant = next(mock.store.tenants())
+    code = "from vorel_mock.webhooks.commands import webhooks; webhooks()"
+    command = [sys.executable, "-c", code, "listen", "--base-url", base_url, "--event", HANDOFF_REQUESTED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Subscribed"):
+                event = Event("the-handoff", HANDOFF_REQUESTED, mock.clock.now(), {"summary": "help"})
+                handler.dispatcher.publish(tenant, event)
+            elif "the-handoff" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(SOON) == 0
+        assert process.stderr.read() == ""
+    text = "".join(lines)
+    assert text.count("signature verified") == 2  # the test event too, although it came before the secret
+    assert text.endswith("Stopped.\n")
+    path = f"/_mock/tenants/{tenant.id}/webhooks"
+    (subscribed_path, body), (deleted_path, _) = handler.asked
+    assert (subscribed_path, body["events"]) == (path, [HANDOFF_REQUESTED])
+    assert body["target_url"] in text
+    assert deleted_path.startswith(f"{path}/")
+    assert tenant.webhooks == {}
+
+
+def test_a_tenant_that_does_not_exist_is_told(control_plane: tuple[str, type[Subscriptions]]) -> None:
+    result = CliRunner().invoke(webhooks, ["listen", "--base-url", control_plane[0], "--tenant", "no/such"])
+    assert result.exit_code == 1
+    assert "the mock answered 404: No tenant has this id." in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (
+            ["--base-url", "http://127.0.0.1:1"],
+            1,
+            "nothing answers at http://127.0.0.1:1. Is vorel-mock running there?",
+        ),
+        (["--base-url", "localhost"], 2, "must be a URL such as"),
+        (["--base-url", "http://127.0.0.1:1", "--secret", "s"], 2, "exclude each other"),
+        (["--tenant", "t"], 2, "need --base-url"),
+        (["--event", "lead.deleted", "--base-url", "http://x"], 2, "lead.deleted"),
+        (["--status", "999"], 2, "999"),
+        (["--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
+    ],
+)
+def test_wrong_options_are_told(arguments: list[str], code: int, said: str) -> None:
+    result = CliRunner().invoke(webhooks, ["listen", *arguments])
+    assert result.exit_code == code
+    assert said in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with listening() as (url, _):
+        result = CliRunner().invoke(webhooks, ["listen", "--port", str(httpx.URL(url).port)])
+    assert result.exit_code == 1
+    assert "Say --port with another." in result.output
+
+
+# trigger
+
+
+def test_makes_a_handoff_through_the_api(running_mock: str, mock: Mock) -> None:
+    arguments = [HANDOFF_REQUESTED, "--base-url", running_mock, "--reason", "asked for it"]
+    result = CliRunner().invoke(trigger, arguments)
+    assert result.exit_code == 0, result.output
+    tenant = next(mock.store.tenants())
+    (event,) = tenant.events
+    answer = json.loads(result.output)
+    assert answer["handoff_id"] == event.data["handoff_id"]
+    assert event.data["reason"] == "asked for it"
+
+
+def test_makes_it_for_the_tenant_that_is_named(running_mock: str, mock: Mock) -> None:
+    tenant = list(mock.store.tenants())[2]
+    result = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", tenant.id])
+    assert result.exit_code == 0, result.output
+    assert len(tenant.events) == 1
+
+
+@pytest.mark.parametrize("event", [event for event in EVENTS if event not in CAUSES])
+def test_an_event_that_cannot_be_caused_is_told(event: str) -> None:
+    result = CliRunner().invoke(trigger, [event])
+    assert result.exit_code == 2
+    assert f"What can be triggered: {HANDOFF_REQUESTED}." in " ".join(result.output.split())
+
+
+def test_what_goes_wrong_is_told_and_the_key_is_not(running_mock: str, mock: Mock) -> None:
+    too_long = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--reason", "x" * 201])
+    assert too_long.exit_code == 1
+    assert "the mock answered 400" in too_long.output
+    assert "reason" in too_long.output
+    assert "vapk_" not in too_long.output
+    nobody = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", "nobody"])
+    assert "no demo tenant nobody; there are: 00000001" in nobody.output
+    no_event = CliRunner().invoke(trigger, ["nonsense"])
+    assert "nonsense is not an event" in no_event.output
