@@ -14,8 +14,10 @@ from typing import Any
 
 from vorel_conformance import __version__, clauses, contract, suite, target
 from vorel_conformance.exchange import Client, GoneError, SpentError
-from vorel_conformance.outcome import violation_entry
+from vorel_conformance.outcome import case_entry, violation_entry
 from vorel_conformance.preflight import preflight
+from vorel_conformance.report import verdict
+from vorel_conformance.report.redact import redactor
 from vorel_conformance.session import Record, Session, Violation
 from vorel_conformance.suite import Plan, Test
 from vorel_conformance.target import LINES, Target
@@ -144,7 +146,7 @@ def run(
         _run_tests(session, tests, options, tell)
     finally:
         client.close()
-    return report(session, started, time.monotonic() - clock, plan_of(found, options), tests)
+    return report(session, started, time.monotonic() - clock)
 
 
 def workers_for(client: Client) -> int:
@@ -262,16 +264,7 @@ def rerun(session: Session, tests: dict[str, Test], name: str) -> dict[str, int]
     return {id_: record.broken for id_, record in beside.records.items()}
 
 
-def verdict_of(records: list[Record]) -> str:
-    """The worst of the clauses' statuses that matters for the run."""
-    found = {each.status for each in records}
-    for status in ("error", "failed", "inconclusive"):
-        if status in found:
-            return status
-    return "passed"
-
-
-def report(session: Session, started: datetime, duration: float, plan: Plan, tests: list[Test]) -> dict[str, Any]:
+def report(session: Session, started: datetime, duration: float) -> dict[str, Any]:
     """The JSON report, without any secret in it."""
     document = contract.load()
     records = list(session.records.values())
@@ -286,20 +279,15 @@ def report(session: Session, started: datetime, duration: float, plan: Plan, tes
         "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "duration_s": round(duration, 1),
         "requests": len(session.client.exchanges),
-        "verdict": verdict_of(records),
+        "verdict": "",
         "clauses": [_clause_entry(session, each) for each in records],
         "writes": session.writes,
         "retried": session.client.retried,
+        "cases": [case_entry(each) for each in session.client.exchanges],
     }
     if "stopped" in session.shared:
         found["stopped"] = session.shared["stopped"]
-    return redacted(found, session)
-
-
-def redacted(found: dict[str, Any], session: Session) -> dict[str, Any]:
-    """The report less every secret, by value."""
-    from vorel_conformance.report.redact import redactor
-
+    found["verdict"] = verdict(found)
     return redactor(session.target.secrets)(found)
 
 
