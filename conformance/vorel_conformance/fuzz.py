@@ -12,6 +12,7 @@ import copy
 import hashlib
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -32,6 +33,7 @@ LARGEST = 64 * 1024  # bytes; a server may refuse a larger body for its size alo
 DEEPEST = 40
 DRAWS = 8  # times as many as are needed: doubles and unfit ones fall out
 SHRINKS = 60  # requests that the search for a smaller breach may take
+_ONE_AT_A_TIME = threading.Lock()
 T = TypeVar("T")
 
 
@@ -155,7 +157,8 @@ def _run(strategy: SearchStrategy[T], seed: int, count: int, phases: list[Phase]
     def test(value: T) -> None:
         use(value)
 
-    with warnings.catch_warnings():
+    # Hypothesis keeps state by thread and schemathesis does not: one run at a time.
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from vorel_conformance import __version__, clauses, contract, suite, target
+from vorel_conformance import __version__, clauses, contract, suite
 from vorel_conformance.exchange import Client, GoneError, SpentError
 from vorel_conformance.outcome import case_entry, violation_entry
 from vorel_conformance.preflight import preflight
@@ -20,7 +20,7 @@ from vorel_conformance.report import verdict
 from vorel_conformance.report.redact import redactor
 from vorel_conformance.session import Record, Session, Violation
 from vorel_conformance.suite import Plan, Test
-from vorel_conformance.target import LINES, Target
+from vorel_conformance.target import LINES, Target, TargetError, check_url, fetch
 
 Event = Callable[[dict[str, Any]], None]
 
@@ -92,8 +92,8 @@ def settle(base_url: str, target_: Target | None, options: Options) -> Target:
 
     Asks the server for its profile when there is none. TargetError.
     """
-    found = target_ if target_ is not None else target.fetch(base_url)
-    found = replace(found, base_url=target.check_url(base_url))
+    found = target_ if target_ is not None else fetch(base_url)
+    found = replace(found, base_url=check_url(base_url))
     if options.limit is not None:
         found = replace(found, limit=options.limit)
     if options.window_s is not None:
@@ -141,9 +141,15 @@ def run(
     tests = [each for each in suite.collect() if session.wants(*each.clauses)]
     try:
         tell({"event": "phase", "name": "preflight"})
-        preflight(session)
-        session.workers = options.workers or workers_for(client)
-        _run_tests(session, tests, options, tell)
+        try:
+            preflight(session)
+        except GoneError as error:
+            raise TargetError(str(error)) from error
+        except SpentError as error:
+            _stop(session, tests, set(), error)
+        else:
+            session.workers = options.workers or workers_for(client)
+            _run_tests(session, tests, options, tell)
     finally:
         client.close()
     return report(session, started, time.monotonic() - clock)
@@ -188,11 +194,16 @@ def _run_tests(session: Session, tests: list[Test], options: Options, tell: Even
         for each in late_tests:
             one(each)
     except (SpentError, GoneError) as error:
-        for test in tests:
-            if test.name not in done or test.when == suite.LATE:
-                for id_ in test.clauses:
-                    session.gap(id_, str(error))
-        session.shared["stopped"] = str(error)
+        _stop(session, tests, done, error)
+
+
+def _stop(session: Session, tests: list[Test], done: set[str], error: Exception) -> None:
+    """Note that the run ends here: what has not been asked is inconclusive."""
+    for test in tests:
+        if test.name not in done or test.when == suite.LATE:
+            for id_ in test.clauses:
+                session.gap(id_, str(error))
+    session.shared["stopped"] = str(error)
 
 
 def tick(session: Session) -> None:
@@ -206,7 +217,7 @@ def _run_test(session: Session, test: Test) -> None:
     session.shared["clauses of " + test.name] = test.clauses
     try:
         test.function(session.probe(test.name))
-    except target.TargetError:
+    except TargetError:
         raise
     except (SpentError, GoneError) as error:
         for id_ in test.clauses:
