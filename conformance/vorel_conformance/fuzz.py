@@ -87,6 +87,13 @@ def depth(value: Any) -> int:
     return 0 if inside is None else 1 + max(map(depth, inside), default=0)
 
 
+def example(strategy: SearchStrategy[T], seed: int) -> T:
+    """One example of a strategy, the same for the same seed, and not the simplest."""
+    found: list[T] = []
+    _run(strategy, seed, 12, [Phase.generate], found.append)
+    return found[-1]
+
+
 def shrink_breaches(probe: Probe, clause: str, operation: str, *, valid: bool, label: str, status: int) -> None:
     """Search for the smallest body that breaks `clause`, or the server, where one of the test's bodies did."""
     for broken, is_bad in (
