@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -142,23 +141,16 @@ def run(
     try:
         tell({"event": "phase", "name": "preflight"})
         try:
-            preflight(session)
+            preflight(session, options.workers)
         except GoneError as error:
             raise TargetError(str(error)) from error
         except SpentError as error:
             _stop(session, tests, set(), error)
         else:
-            session.workers = options.workers or workers_for(client)
             _run_tests(session, tests, options, tell)
     finally:
         client.close()
     return report(session, started, time.monotonic() - clock)
-
-
-def workers_for(client: Client) -> int:
-    """One, as long as the target keeps up; more where each answer takes its time."""
-    typical = statistics.median(each.elapsed for each in client.exchanges) if client.exchanges else 0.0
-    return max(1, min(32, math.ceil(typical / 0.03))) if typical > 0.03 else 1
 
 
 def _run_tests(session: Session, tests: list[Test], options: Options, tell: Event) -> None:
