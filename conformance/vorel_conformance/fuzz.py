@@ -17,10 +17,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from unittest import mock
 
 import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis.internal import constants_ast
+from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import SearchStrategy
 
 from vorel_conformance import contract, strict, validators
@@ -165,9 +168,21 @@ def _run(strategy: SearchStrategy[T], seed: int, count: int, phases: list[Phase]
         use(value)
 
     # Hypothesis keeps state by thread and schemathesis does not: one run at a time.
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    with _ONE_AT_A_TIME, _no_borrowed_constants(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test()
+
+
+@contextlib.contextmanager
+def _no_borrowed_constants() -> Iterator[None]:
+    """Keep Hypothesis from drawing constants of the modules that happen to be imported: the seed alone decides.
+
+    It has no setting for that; its release is pinned, and a test looks that this still works.
+    """
+    providers.CONSTANTS_CACHE.cache.clear()
+    with mock.patch.object(providers, "_get_local_constants", constants_ast.Constants):
+        yield
+    providers.CONSTANTS_CACHE.cache.clear()
 
 
 @cache

@@ -171,7 +171,7 @@ def _run_tests(session: Session, tests: list[Test], options: Options, tell: Even
                     one(each)
                     tick(session)
             else:
-                with ThreadPoolExecutor(min(8, session.workers)) as pool:
+                with ThreadPoolExecutor(session.workers) as pool:
                     waiting = {pool.submit(one, each) for each in todo}
                     while waiting:
                         finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
