@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+URL := http://127.0.0.1:3000
 
-.PHONY: help install serve test lint bench clean
+.PHONY: help install serve conformance test lint bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,6 +20,9 @@ install: $(STAMP) ## create .venv with everything in it
 
 serve: $(STAMP) ## run the mock at http://127.0.0.1:3000 (ARGS="--port 0")
 	@exec $(BIN)/vorel-mock serve $(ARGS)
+
+conformance: $(STAMP) ## certify the mock that `make serve` runs, or URL=..., and write conformance-report.html
+	$(BIN)/vorel-conformance server $(URL) --html conformance-report.html --json conformance-report.json $(ARGS)
 
 test: $(STAMP) ## run the whole test suite (ARGS="-k limiter")
 	$(BIN)/python -m pytest -n auto $(ARGS)

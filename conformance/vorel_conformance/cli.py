@@ -150,15 +150,11 @@ def server(
 
 
 def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
-    """What a report comes to. A breach says more than our own trouble with another clause."""
-    if found["verdict"] == "failed":
-        return FAILED
-    statuses = {each["status"] for each in found["clauses"]}
-    if "error" in statuses:
-        return OUR_FAULT
-    if "inconclusive" in statuses and complete:
-        return INCOMPLETE
-    return PASSED
+    """What a report comes to."""
+    if found["verdict"] in ("failed", "error"):
+        return FAILED if found["verdict"] == "failed" else OUR_FAULT
+    inconclusive = any(each["status"] == "inconclusive" for each in found["clauses"])
+    return INCOMPLETE if inconclusive and complete else PASSED
 
 
 def _target(url: str, target_file: Path | None, owned: bool) -> Target:

@@ -11,11 +11,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any
 
 import httpx
 
@@ -24,6 +23,7 @@ from vorel_conformance.target import SINGLE_KEYS, Target, TargetError
 
 READ_CAP = 1 << 20  # bytes of an answer that are read; the contract's answers are a few hundred
 ATTEMPTS = 3  # a connection may break; a request that breaks it three times is the request's doing
+GONE = 8  # requests in a row without an answer, after which nobody is there any more
 SHARE_OF_LIMIT = 0.95  # of a key's limit: what the kit allows itself
 _TEMPLATE = re.compile(r"\$\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)(?:\|([a-z]+)\.(\d+))?\}")
 
@@ -213,6 +213,7 @@ class Client:
         self._lock = threading.Lock()
         self._count = 0
         self._failures_in_a_row = 0
+        self._gone = ""
         self._http = httpx.Client(
             base_url=target.base_url,
             timeout=httpx.Timeout(timeout, connect=connect_timeout, pool=None),
@@ -235,6 +236,8 @@ class Client:
     def send(self, request: Request, *, unpaced: bool = False) -> Exchange:
         """Send one request, again when the connection breaks, and record the exchange. SpentError, GoneError."""
         with self._lock:
+            if self._gone:
+                raise GoneError(self._gone)
             if self._count >= self.max_requests:
                 raise SpentError(f"the budget of {self.max_requests} requests is spent")
             if time.monotonic() > self.deadline:
@@ -246,10 +249,9 @@ class Client:
         with self._lock:
             self.exchanges.append(exchange)
             self._failures_in_a_row = 0 if exchange.answered else self._failures_in_a_row + 1
-            gone = self._failures_in_a_row >= 8
+            if self._failures_in_a_row >= GONE:
+                self._gone = f"the target does not answer any more, after {number} requests: {exchange.failure}"
         self._on_exchange(exchange)
-        if gone:
-            raise GoneError(f"the target does not answer any more, since request {number - 7}: {exchange.failure}")
         return exchange
 
     def _exchange(self, number: int, request: Request) -> Exchange:
@@ -330,20 +332,26 @@ def explain(error: Exception) -> str:
 
 def must_answer(client: Client, request: Request, what: str) -> Exchange:
     """Send a request of the preflight. TargetError when there is no answer, or one that no API gives."""
-    exchange = client.send(request)
+    for _ in range(ATTEMPTS):
+        exchange = client.send(request)
+        problem = _no_api(exchange, client.target.base_url, what)
+        if not problem:
+            return exchange
+    raise TargetError(problem)
+
+
+def _no_api(exchange: Exchange, base_url: str, what: str) -> str:
+    """Why an answer cannot be one of this API; empty when it can."""
     if not exchange.answered:
         hint = (
             " Set SSL_CERT_FILE to the authority that signed it." if "CERTIFICATE" in exchange.failure.upper() else ""
         )
-        raise TargetError(f"{client.target.base_url} does not answer {what}: {exchange.failure}.{hint}")
+        return f"{base_url} does not answer {what}: {exchange.failure}.{hint}"
     if 300 <= exchange.status < 400:
         where = exchange.header("Location") or "nowhere"
-        raise TargetError(
-            f"{client.target.base_url} redirects {what} to {where}; give the URL where the API itself is."
-        )
-    return exchange
-
-
-def headers_of(more: Mapping[str, Any] | None = None) -> tuple[tuple[str, str], ...]:
-    """A tuple of header pairs."""
-    return tuple((name, str(value)) for name, value in (more or {}).items())
+        return f"{base_url} redirects {what} to {where}; give the URL where the API itself is."
+    if exchange.truncated:
+        return f"{base_url} answers {what} with more than {READ_CAP} bytes; is it this API?"
+    if exchange.body.lstrip().startswith(b"<") and not exchange.is_json:
+        return f"{base_url} answers {what} with a web page (HTTP {exchange.status}); is it this API?"
+    return ""

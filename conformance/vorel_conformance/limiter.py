@@ -58,6 +58,7 @@ class Limiter:
     jobs: list[Job] = field(default_factory=list)
     settled: dict[str, Burst] = field(default_factory=dict)  # by pattern, where nothing is left to repeat
     refused: list[Burst] = field(default_factory=list)
+    asked_another: bool = False
     shared: bool = False  # all keys share one allowance
     pending: set[str] = field(default_factory=set)  # keys with a burst to come
 
@@ -122,6 +123,7 @@ class Limiter:
             # A whole window of rest is more than any Retry-After could ask for.
             self.probe.check("limit.recovers", not isinstance(burst, float), "still refused after a window of rest")
         if isinstance(burst, float):
+            self._another_key()
             if rested or attempt >= REPEATS:
                 self.probe.session.gap("limit.not-before", f"keys.{key} is refused from the first request on")
                 return
@@ -130,9 +132,7 @@ class Limiter:
         if burst.refusal:
             self.refused.append(burst)
             self._window(burst)
-            if "per key" not in self.probe.session.shared:
-                self.probe.session.shared["per key"] = True
-                self._another_key()
+            self._another_key()
         target = self.probe.target
         early, late = burst.served < target.limit - burst.lost, burst.served > target.limit
         if early and not rested and attempt < REPEATS:
@@ -150,6 +150,10 @@ class Limiter:
             self.settled[pattern] = burst
 
     def _another_key(self) -> None:
+        """`limit.per-key`, once: a key is refused at this moment, so another one must be served."""
+        if self.asked_another:
+            return
+        self.asked_another = True
         for _ in range(2):
             exchange = self.probe.send_at_once(self.probe.valid(self.probe.crm, key=self.probe.full()))
             if exchange.answered and exchange.status < 500:

@@ -37,6 +37,8 @@ def violation_entry(violation: Violation, session: Session) -> dict[str, Any]:
         entry["exchange"] = exchange.number
         entry["request"] = request_entry(exchange.request, session.target.base_url)
         entry["response"] = response_entry(exchange)
+        if exchange.failure:
+            entry["failure"] = exchange.failure
         entry["curl"] = curl_of(exchange.request, session.target.base_url)
     else:
         entry["request"] = entry["response"] = None
@@ -53,6 +55,19 @@ def request_entry(request: Request, base_url: str) -> dict[str, Any]:
         "headers": [list(pair) for pair in request.headers],
         "key": request.key,
         **_body("body", request.body),
+    }
+
+
+def case_entry(exchange: Exchange) -> dict[str, Any]:
+    """Any request of the run, in short: what was sent, without secrets, and the status that came (0: no answer)."""
+    request = exchange.request
+    return {
+        "exchange": exchange.number,
+        "method": request.method,
+        "path": request.path,
+        "headers": [list(pair) for pair in request.headers if pair[0] not in ("User-Agent", "Accept")],
+        **_body("body", request.body),
+        "status": exchange.status,
     }
 
 

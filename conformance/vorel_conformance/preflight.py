@@ -6,28 +6,44 @@ one.
 
 from __future__ import annotations
 
+import math
+import statistics
+
 from vorel_conformance.exchange import Exchange, Request, must_answer
 from vorel_conformance.session import Probe, Session
 from vorel_conformance.target import TargetError
 
 TRIES = 3
+# One connection does as long as the target answers in this time; a slower one gets as many as make up for it.
+KEEPS_UP_S = 0.03
+MOST_WORKERS = 32
 
 
-def preflight(session: Session) -> None:
-    """Show that the profile is right. TargetError names the first key or lead that is not, and what to do about it."""
+def preflight(session: Session, workers: int | None = None) -> None:
+    """Show that the profile is right. TargetError names the first key or lead that is not, and what to do about it.
+
+    `workers`: how many requests at once; None for as many as the target's pace asks for.
+    """
     probe = session.probe("preflight")
-    must_answer(session.client, _knock(probe, "full.0"), "the first request")
-    for n in range(len(session.target.full)):
-        lead = session.target.own[n % len(session.target.own)] if session.target.own else None
-        _check_key(probe, f"full.{n}", _knock(probe, f"full.{n}", lead), f"keys.full[{n}]")
-    for n, lead in enumerate(session.target.own):
-        _check_lead(probe, n, lead)
-    if "leads_only" in session.target.single:
-        _check_key(probe, "leads_only", _knock(probe, "leads_only"), "keys.leads_only")
-    if "crm_only" in session.target.single:
-        _check_key(probe, "crm_only", probe.valid(probe.crm, key="crm_only"), "keys.crm_only")
+    first = must_answer(session.client, _knock(probe, "full.0"), "the first request")
+    session.workers = workers or max(1, min(MOST_WORKERS, math.ceil(first.elapsed / KEEPS_UP_S)))
+    own, single = session.target.own, session.target.single
+    keys = [
+        (f"full.{n}", _knock(probe, f"full.{n}", own[n % len(own)] if own else None), f"keys.full[{n}]")
+        for n in range(len(session.target.full))
+    ]
+    if "leads_only" in single:
+        keys.append(("leads_only", _knock(probe, "leads_only"), "keys.leads_only"))
+    if "crm_only" in single:
+        keys.append(("crm_only", probe.valid(probe.crm, key="crm_only"), "keys.crm_only"))
     for error in session.target.soft_failures:
-        _check_key(probe, f"soft.{error}", probe.valid(probe.crm, key=f"soft.{error}"), f"soft_failures.{error}")
+        key = f"soft.{error}"
+        keys.append((key, probe.valid(probe.crm, key=key), f"soft_failures.{error}"))
+    probe.each(lambda each: _check_key(probe, *each), keys)
+    probe.each(lambda each: _check_lead(probe, *each), list(enumerate(own)))
+    if workers is None:
+        typical = statistics.median(each.elapsed for each in session.client.exchanges)
+        session.workers = max(1, min(MOST_WORKERS, math.ceil(typical / KEEPS_UP_S)))
 
 
 def _knock(probe: Probe, key: str, lead: str | None = None) -> Request:

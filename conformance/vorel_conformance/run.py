@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -12,13 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from vorel_conformance import __version__, clauses, contract, suite, target
+from vorel_conformance import __version__, clauses, contract, suite
 from vorel_conformance.exchange import Client, GoneError, SpentError
-from vorel_conformance.outcome import violation_entry
+from vorel_conformance.outcome import case_entry, violation_entry
 from vorel_conformance.preflight import preflight
+from vorel_conformance.report import verdict
+from vorel_conformance.report.redact import redactor
 from vorel_conformance.session import Record, Session, Violation
 from vorel_conformance.suite import Plan, Test
-from vorel_conformance.target import LINES, Target
+from vorel_conformance.target import LINES, Target, TargetError, check_url, fetch
 
 Event = Callable[[dict[str, Any]], None]
 
@@ -90,8 +91,8 @@ def settle(base_url: str, target_: Target | None, options: Options) -> Target:
 
     Asks the server for its profile when there is none. TargetError.
     """
-    found = target_ if target_ is not None else target.fetch(base_url)
-    found = replace(found, base_url=target.check_url(base_url))
+    found = target_ if target_ is not None else fetch(base_url)
+    found = replace(found, base_url=check_url(base_url))
     if options.limit is not None:
         found = replace(found, limit=options.limit)
     if options.window_s is not None:
@@ -139,18 +140,17 @@ def run(
     tests = [each for each in suite.collect() if session.wants(*each.clauses)]
     try:
         tell({"event": "phase", "name": "preflight"})
-        preflight(session)
-        session.workers = options.workers or workers_for(client)
-        _run_tests(session, tests, options, tell)
+        try:
+            preflight(session, options.workers)
+        except GoneError as error:
+            raise TargetError(str(error)) from error
+        except SpentError as error:
+            _stop(session, tests, set(), error)
+        else:
+            _run_tests(session, tests, options, tell)
     finally:
         client.close()
-    return report(session, started, time.monotonic() - clock, plan_of(found, options), tests)
-
-
-def workers_for(client: Client) -> int:
-    """One, as long as the target keeps up; more where each answer takes its time."""
-    typical = statistics.median(each.elapsed for each in client.exchanges) if client.exchanges else 0.0
-    return max(1, min(32, math.ceil(typical / 0.03))) if typical > 0.03 else 1
+    return report(session, started, time.monotonic() - clock)
 
 
 def _run_tests(session: Session, tests: list[Test], options: Options, tell: Event) -> None:
@@ -171,7 +171,7 @@ def _run_tests(session: Session, tests: list[Test], options: Options, tell: Even
                     one(each)
                     tick(session)
             else:
-                with ThreadPoolExecutor(min(8, session.workers)) as pool:
+                with ThreadPoolExecutor(session.workers) as pool:
                     waiting = {pool.submit(one, each) for each in todo}
                     while waiting:
                         finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
@@ -186,11 +186,16 @@ def _run_tests(session: Session, tests: list[Test], options: Options, tell: Even
         for each in late_tests:
             one(each)
     except (SpentError, GoneError) as error:
-        for test in tests:
-            if test.name not in done or test.when == suite.LATE:
-                for id_ in test.clauses:
-                    session.gap(id_, str(error))
-        session.shared["stopped"] = str(error)
+        _stop(session, tests, done, error)
+
+
+def _stop(session: Session, tests: list[Test], done: set[str], error: Exception) -> None:
+    """Note that the run ends here: what has not been asked is inconclusive."""
+    for test in tests:
+        if test.name not in done or test.when == suite.LATE:
+            for id_ in test.clauses:
+                session.gap(id_, str(error))
+    session.shared["stopped"] = str(error)
 
 
 def tick(session: Session) -> None:
@@ -204,7 +209,7 @@ def _run_test(session: Session, test: Test) -> None:
     session.shared["clauses of " + test.name] = test.clauses
     try:
         test.function(session.probe(test.name))
-    except target.TargetError:
+    except TargetError:
         raise
     except (SpentError, GoneError) as error:
         for id_ in test.clauses:
@@ -262,16 +267,7 @@ def rerun(session: Session, tests: dict[str, Test], name: str) -> dict[str, int]
     return {id_: record.broken for id_, record in beside.records.items()}
 
 
-def verdict_of(records: list[Record]) -> str:
-    """The worst of the clauses' statuses that matters for the run."""
-    found = {each.status for each in records}
-    for status in ("error", "failed", "inconclusive"):
-        if status in found:
-            return status
-    return "passed"
-
-
-def report(session: Session, started: datetime, duration: float, plan: Plan, tests: list[Test]) -> dict[str, Any]:
+def report(session: Session, started: datetime, duration: float) -> dict[str, Any]:
     """The JSON report, without any secret in it."""
     document = contract.load()
     records = list(session.records.values())
@@ -286,20 +282,15 @@ def report(session: Session, started: datetime, duration: float, plan: Plan, tes
         "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "duration_s": round(duration, 1),
         "requests": len(session.client.exchanges),
-        "verdict": verdict_of(records),
+        "verdict": "",
         "clauses": [_clause_entry(session, each) for each in records],
         "writes": session.writes,
         "retried": session.client.retried,
+        "cases": [case_entry(each) for each in session.client.exchanges],
     }
     if "stopped" in session.shared:
         found["stopped"] = session.shared["stopped"]
-    return redacted(found, session)
-
-
-def redacted(found: dict[str, Any], session: Session) -> dict[str, Any]:
-    """The report less every secret, by value."""
-    from vorel_conformance.report.redact import redactor
-
+    found["verdict"] = verdict(found)
     return redactor(session.target.secrets)(found)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import importlib
+import json
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +78,7 @@ def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float)
         if key:
             for earlier, later in zip(times, times[TARGET.limit - 1 :], strict=False):
                 assert later - earlier > TARGET.window_s
-    everything = sorted(itertools.chain(*sent.values()))
+    everything = sorted(chain(*sent.values()))
     # Evenly, but for one request that may catch up on a delay.
     assert all(b - a >= 60 / rate - 1e-6 for a, b in zip(everything, everything[2:], strict=False))
 
@@ -131,6 +134,15 @@ def test_generated_bodies_are_what_they_should_be(operation: str, valid: bool) -
     for body in bodies:
         parsed = strict.parse(body)
         assert (not parsed.error and validator.is_valid(parsed.value)) is valid
+
+
+def test_what_is_imported_does_not_change_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60)
+    lines = "\n".join(f"C{n} = 'local {n}'" for n in range(200))
+    (tmp_path / "local_module_with_constants.py").write_text(lines)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("local_module_with_constants")
+    assert fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
 
 
 def test_a_generated_breach_is_shrunk(server: Serve) -> None:
@@ -206,8 +218,6 @@ def test_what_is_no_strict_json(body: bytes) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_json_is_parsed(value: Any) -> None:
-    import json
-
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         assert strict.parse(text.encode()) == strict.Parsed(value)
 

@@ -39,32 +39,33 @@ def test_a_connection_lost_now_and_then_is_no_breach(manner: wire.Manner) -> Non
     assert failed(verdict(manner)) == set()
 
 
-@pytest.mark.timeout(300 if FULL else 120)
+@pytest.mark.timeout(600)
 def test_slow_server_gets_a_verdict() -> None:
-    # Two seconds an answer at full length; a fifth of that by default.
-    report = verdict(wire.slow(2.0 if FULL else 0.4), fuzz=5, time_limit=240.0)
+    # Two seconds an answer and all clauses at full length; a part of either by default.
+    some = ("auth", "scope", "tenancy", "handoff.repost", "handoff.answer")
+    report = verdict(wire.slow(2.0 if FULL else 0.3), fuzz=5, clauses=() if FULL else some)
     assert failed(report) == set()
-    assert report["requests"] > 100
+    assert report["verdict"] == ("inconclusive" if FULL else "passed")
 
 
 def test_huge_answers_now_and_then_are_a_breach() -> None:
-    report = verdict(wire.endless_one_in(40, 100 * MIB), timeout=2.0, fuzz=10)
+    report = verdict(wire.endless_one_in(40, 100 * MIB), timeout=2.0, clauses=("envelope", "handoff"))
     assert "envelope.strict-json" in failed(report)
 
 
 @pytest.mark.parametrize(
     ("manner", "word"),
     [
-        (wire.endless(100 * MIB), "MiB|bytes|longer|JSON|200"),
         (wire.never, "does not answer"),
         (wire.drip, "does not answer"),
         (wire.garbage, "does not answer"),
         (wire.long_headers, "does not answer"),
         (wire.redirect, "redirects"),
-        (wire.web_page, "JSON|200|answer"),
         (wire.gone_after(0), "does not answer"),
+        (wire.web_page, "web page"),
+        (wire.endless(100 * MIB), "MiB|bytes"),
     ],
-    ids=["100 MB", "never", "drip", "garbage", "long headers", "redirect", "web page", "closes at once"],
+    ids=["never", "drip", "garbage", "long headers", "redirect", "closes at once", "web page", "100 MB"],
 )
 def test_what_cannot_be_tested_is_said_before_the_run(manner: wire.Manner, word: str) -> None:
     with pytest.raises(TargetError, match=word):

@@ -234,9 +234,9 @@ def test_replay(probe: Probe) -> None:
         body = probe.record(fields={"first_name": f"Replay {n}"})
         # One key for all: the contract does not say whether two keys of a tenant share their idempotency keys.
         request = probe.request(probe.crm, body)
-        ids = [_external_id(probe.send(request)) for _ in range(2)]
+        ids = [external_id(probe.send(request)) for _ in range(2)]
         last = probe.send(request)
-        _compare(probe, "crm.replay", [*ids, _external_id(last)], last, same=True)
+        _compare(probe, "crm.replay", [*ids, external_id(last)], last, same=True)
 
 
 @covers("crm.distinct", requests=3)
@@ -245,7 +245,7 @@ def test_another_key(probe: Probe) -> None:
     sent = [
         probe.send(probe.request(probe.crm, probe.record(fields={"first_name": "Twin"}), key=key)) for _ in range(3)
     ]
-    _compare(probe, "crm.distinct", [_external_id(each) for each in sent], sent[-1], same=False)
+    _compare(probe, "crm.distinct", [external_id(each) for each in sent], sent[-1], same=False)
 
 
 def _compare(probe: Probe, clause: str, ids: list[str | None], last: Exchange, *, same: bool) -> None:
@@ -267,7 +267,8 @@ def _soft(exchange: Exchange) -> bool:
     return isinstance(value, dict) and value.get("ok") is False
 
 
-def _external_id(exchange: Exchange) -> str | None:
+def external_id(exchange: Exchange) -> str | None:
+    """The external_id of a success; None for anything else."""
     value = exchange.parsed.value
     if exchange.status != 200 or not isinstance(value, dict) or value.get("ok") is not True:
         return None

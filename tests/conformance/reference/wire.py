@@ -222,22 +222,24 @@ def serve_wire(
     if tls:
         context.load_cert_chain(CERTIFICATE)
 
-    def converse(connection: socket.socket) -> None:
+    def converse(accepted: socket.socket) -> None:
+        connection = accepted
         with lock:
-            open_connections.add(connection)
+            open_connections.add(accepted)
         try:
             with contextlib.suppress(OSError, ValueError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                wrapped = context.wrap_socket(connection, server_side=True) if tls else connection
-                stream = wrapped.makefile("rb")
-                while not stopping.is_set() and (request := _read(stream)):
-                    with lock:
-                        turn = Turn(wrapped, next(numbers), server.respond(request), stopping)
-                    if not manner(turn):
-                        break
+                if tls:
+                    connection = context.wrap_socket(connection, server_side=True)
+                with connection.makefile("rb") as stream:
+                    while not stopping.is_set() and (request := _read(stream)):
+                        with lock:
+                            turn = Turn(connection, next(numbers), server.respond(request), stopping)
+                        if not manner(turn):
+                            break
         finally:
             with lock:
-                open_connections.discard(connection)
+                open_connections.discard(accepted)
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
