@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
+from tests import checked
 
-import checked
 from vorel_mock import demo, server
 from vorel_mock.app import App
 from vorel_mock.contract import is_json

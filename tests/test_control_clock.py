@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import checked
 
-import checked
 from vorel_mock.clock import parse_iso
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import httpx
 import pytest
+from tests import checked
 
-import checked
 from vorel_mock import demo
 from vorel_mock.control import handlers
 from vorel_mock.control.handlers.faults import MAX_FAULTS

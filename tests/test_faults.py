@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests import checked
 
-import checked
 from vorel_mock import contract, demo, server
 from vorel_mock.app import App
 from vorel_mock.crm import ErrorName
