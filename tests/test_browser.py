@@ -2,16 +2,12 @@
 
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from vorel_mock import server
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.testing import MockServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -20,15 +16,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    sock = server.listen("127.0.0.1", 0)
-    ready = threading.Event()
-    running = server.make(App(Mock(Settings())), ready.set)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    assert ready.wait(30)
-    yield server.base_url(sock)
-    running.should_exit = True
-    thread.join(10)
+    with MockServer() as mock:
+        yield mock.base_url
 
 
 def _rendered(url: str, profile: Path) -> str:

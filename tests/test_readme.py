@@ -3,17 +3,15 @@
 import re
 import shlex
 import subprocess
-import threading
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from vorel_mock import demo, server
-from vorel_mock.app import App
+from vorel_mock import demo
 from vorel_mock.crm import RESERVED_VALUES
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.testing import MockServer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -33,15 +31,8 @@ def _commands() -> list[tuple[str, str]]:
 @pytest.fixture
 def port() -> Iterator[int]:
     """A mock as `make serve` starts it, on a free port."""
-    sock = server.listen("127.0.0.1", 0)
-    ready = threading.Event()
-    running = server.make(App(Mock(Settings())), ready.set)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    assert ready.wait(30)
-    yield sock.getsockname()[1]
-    running.should_exit = True
-    thread.join(10)
+    with MockServer() as mock:
+        yield int(mock.base_url.rpartition(":")[2])
 
 
 def test_the_curl_lines_answer_as_printed(port: int) -> None:
@@ -51,6 +42,19 @@ def test_the_curl_lines_answer_as_printed(port: int) -> None:
         line = shlex.split(command.replace("localhost:3000", f"127.0.0.1:{port}"))
         told = subprocess.run(line, capture_output=True, text=True, timeout=30, check=True).stdout
         assert re.fullmatch(re.escape(printed).replace("…", "[0-9a-f-]+"), told), told
+
+
+def test_an_armed_fault_turns_its_clause_red(port: int) -> None:
+    printed = _between("<!-- red -->\n```console\n", "```").replace("\\\n", "").splitlines()
+    arm, judge = (line.removeprefix("$ ") for line in printed if line.startswith("$ "))
+    told = ""
+    for command in (arm, judge):
+        line = shlex.split(command.replace("localhost:3000", f"127.0.0.1:{port}"))
+        line[0] = str(Path(sys.executable).parent / line[0]) if line[0].startswith("vorel") else line[0]
+        told = subprocess.run(line, capture_output=True, text=True, timeout=100, check=False).stdout
+    shown = [line.removesuffix("…").strip() for line in printed if line and not line.startswith(("$", " " * 4))]
+    assert len(shown) > 6
+    assert [line for line in shown if line not in told] == []
 
 
 def test_the_table_of_keys_is_the_demo_worlds() -> None:
