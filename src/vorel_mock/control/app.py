@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from a2wsgi import WSGIMiddleware
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
@@ -32,9 +31,6 @@ DOCUMENT = Path(__file__).parent / "openapi.yaml"
 #: Requests that may wait at once, for a delivery say; they must never keep the one waiting that they wait for.
 WORKERS = 256
 
-#: Requests that are handled at once. Many, because whoever waits for a delivery keeps one for as long as it waits.
-WORKERS = 256
-
 
 def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     """The ASGI application that answers below /_mock, and what ends its threads."""
@@ -52,7 +48,8 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
         validator_map={"parameter": Parameters, "body": {"application/json": Body}},
     )
     app.app.json = _Json(app.app)
-    app._middleware_app.asgi_app = WSGIMiddleware(app.app.wsgi_app, workers=WORKERS)
+    workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
+    app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
     app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
     app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
@@ -70,8 +67,6 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
             },
         )
     )
-    workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
-    app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
     return cast(ASGIApp, app), partial(workers.shutdown, wait=False, cancel_futures=True)
 
 
