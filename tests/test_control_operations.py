@@ -253,6 +253,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("waitForRequests", {"count": 0}, "count: must be at least 1"),
     ("waitForDelivery", {"state": "lost"}, "state: must be one of pending, delivered, failed, dead"),
     ("waitForDelivery", {"timeout": "1s\n"}, "timeout: "),
+    ("waitForDelivery", {"after": 2**63}, "after: must be at most 10000"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/"}, "events: is required"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 items"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events: 'x' unknown"),
@@ -345,7 +346,13 @@ def test_an_unknown_id_is_a_404(control: httpx.Client, made: Json, tenant: str, 
         "armFault": {"fault": "latency"},
     }
     method, path, _ = OPERATIONS[operation]
-    for unknown in ("/_mock/tenants/" + NOBODY, "/_mock/tenants/%00", "/_mock/tenants/x%2Fy", "/_mock/tenants/é"):
+    for unknown in (
+        "/_mock/tenants/" + NOBODY,
+        "/_mock/tenants/%00",
+        "/_mock/tenants/a%0A",
+        "/_mock/tenants/x%2Fy",
+        "/_mock/tenants/é",
+    ):
         answer = control.request(method, url(operation, unknown), json=bodies.get(operation, {}))
         message(answer, 404)
     if path.count("{") > 1:  # a thing that the tenant has not, or that another has

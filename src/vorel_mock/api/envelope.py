@@ -79,8 +79,6 @@ class Envelope:
             answer = await self._answer(scope, exchange, self._router)
             self._complete(exchange, answer, started)
             self._keep(exchange)
-        if unreadable is not None:
-            answer.headers.append((b"connection", b"close"))
         if answer.manner is not None:
             await manner.send_badly(scope, send, answer, answer.manner)
             return
@@ -157,6 +155,8 @@ class Envelope:
             (b"date", http_date(int(exchange.at))),
             (REQUEST_ID, exchange.id.encode()),
         ]
+        if exchange.unreadable is not None:
+            answer.headers.append((b"connection", b"close"))
         exchange.answer = answer
         exchange.duration = stopwatch() - started
 

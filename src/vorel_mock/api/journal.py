@@ -1,5 +1,6 @@
 """Step: every exchange is kept for a while, and can be asked how its answer came about."""
 
+from collections import OrderedDict
 from threading import Condition, RLock
 from typing import Any
 
@@ -11,6 +12,9 @@ from vorel_mock.redaction import MARK, redact_deep
 #: What is kept for one tenant, and for the requests that no tenant made.
 MAX_EXCHANGES = 2_000
 MAX_BYTES = 16 * 1024 * 1024
+#: What is kept in all, however many tenants there are.
+MAX_IN_ALL = 100_000
+MAX_BYTES_IN_ALL = 256 * 1024 * 1024
 
 #: The steps of a request, in their order.
 STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validation", "operation")
@@ -22,32 +26,40 @@ class Journal:
     def __init__(self, lock: RLock) -> None:
         self.changed = Condition(lock)
         """Told of every exchange that is added; its lock is the mock's."""
-        self._by_id: dict[str, Exchange] = {}
+        # Not a plain dict: finding the first of one takes longer the more have been taken from its front.
+        self._by_id: OrderedDict[str, Exchange] = OrderedDict()
         self._by_tenant: dict[str | None, History[Exchange]] = {}
+        self._bytes = 0
 
     def add(self, exchange: Exchange) -> None:
         """Keep `exchange`; the oldest of its tenant may go for it."""
         tenant_id = exchange.tenant.id if exchange.tenant is not None else None
         history = self._by_tenant.get(tenant_id)
         if history is None:
-            history = History(MAX_EXCHANGES, MAX_BYTES, on_forget=lambda old: self._by_id.pop(old.id, None))
-            self._by_tenant[tenant_id] = history
+            history = self._by_tenant[tenant_id] = History(MAX_EXCHANGES, MAX_BYTES, on_forget=self._drop)
         self._by_id[exchange.id] = exchange
-        head = (
-            len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in exchange.headers)
-        )
-        history.append(exchange, head + len(exchange.body))
+        size = _size(exchange)
+        self._bytes += size
+        history.append(exchange, size)
+        while len(self._by_id) > MAX_IN_ALL or self._bytes > MAX_BYTES_IN_ALL:
+            oldest = next(iter(self._by_id.values()))
+            self._by_tenant[oldest.tenant.id if oldest.tenant is not None else None].forget_oldest()
         self.changed.notify_all()
+
+    def _drop(self, exchange: Exchange) -> None:
+        if self._by_id.pop(exchange.id, None) is not None:
+            self._bytes -= _size(exchange)
 
     def clear(self) -> None:
         """Forget everything."""
         self._by_id.clear()
         self._by_tenant.clear()
+        self._bytes = 0
 
     def forget(self, tenant_id: str) -> None:
         """Forget the exchanges of a tenant."""
         for exchange in self._by_tenant.pop(tenant_id, ()):
-            self._by_id.pop(exchange.id, None)
+            self._drop(exchange)
 
     def exchanges(self, tenant_id: str | None = None) -> list[Exchange]:
         """The exchanges of a tenant, or of everybody, oldest first."""
@@ -58,6 +70,12 @@ class Journal:
     def get(self, exchange_id: str) -> Exchange | None:
         """The exchange with that X-Mock-Request-Id, if it is still kept."""
         return self._by_id.get(exchange_id)
+
+
+def _size(exchange: Exchange) -> int:
+    """About how many bytes a request takes."""
+    head = sum(len(name) + len(value) for name, value in exchange.headers)
+    return len(exchange.path) + len(exchange.query) + head + len(exchange.body)
 
 
 def explain(exchange: Exchange) -> dict[str, Any]:

@@ -39,6 +39,9 @@ class Guard:
         if refused is not None:
             await self._refuse(send, *refused)
             return
+        if "\n" in scope["path"]:  # Starlette's routes never match one, Flask's do
+            await self._refuse(send, 404, "Nothing is at a path with a line break.")
+            return
         if scope["method"] in _WRITES:
             try:
                 raw, unreadable = await body.read(scope, receive, MAX_BODY)

@@ -39,11 +39,15 @@ class History(Generic[Row]):
         rows.append((row, size))
         self._bytes += size
         while len(rows) > self.max_rows or (self._bytes > self.max_bytes and len(rows) > 1):
-            oldest, oldest_size = rows.popleft()
-            self._bytes -= oldest_size
-            self.dropped += 1
-            if self._on_forget is not None:
-                self._on_forget(oldest)
+            self.forget_oldest()
+
+    def forget_oldest(self) -> None:
+        """Forget the oldest row; there must be one."""
+        oldest, size = self._rows.popleft()
+        self._bytes -= size
+        self.dropped += 1
+        if self._on_forget is not None:
+            self._on_forget(oldest)
 
     def clear(self) -> None:
         """Forget every row, as if none had ever been."""

@@ -1,0 +1,142 @@
+"""The control plane under a fuzzer, and under many threads at once: no 5xx, no undeclared status, nothing lost."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.core.result import Ok
+
+import checked
+from vorel_mock import server
+from vorel_mock.app import App
+from vorel_mock.mock import Mock
+from vorel_mock.settings import Settings
+
+EXAMPLES = int(os.environ.get("VOREL_TEST_EXAMPLES", "8"))
+#: Seconds for which the threads hammer.
+HAMMERING = 3.0
+CREATE = "/api/v1/crm/create-record"
+
+schema = schemathesis.openapi.from_dict(checked.document())
+operations: list[Any] = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    mock = Mock(Settings(seed=1, rate_limit=0, tenant_rate_limit=0))
+    sock = server.listen("127.0.0.1", 0)
+    serving = server.make(App(mock))
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    while not serving.started:
+        time.sleep(0.01)
+    yield server.base_url(sock)
+    serving.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def http(base_url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=base_url, event_hooks={"response": [checked.check]}, timeout=30) as client:
+        yield client
+
+
+@pytest.mark.parametrize("operation", operations, ids=lambda operation: operation.definition.raw["operationId"])
+def test_no_input_makes_it_fail(http: httpx.Client, operation: Any) -> None:
+    tenant = http.post("/_mock/tenants", json={}).json()["id"]
+
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(
+        case=operation.as_strategy() | operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+    )
+    def fuzz(case: Any) -> None:
+        if "tenant_id" in (case.path_parameters or {}) and len(str(case.path_parameters["tenant_id"])) % 2:
+            case.path_parameters["tenant_id"] = tenant
+        if isinstance(case.body, dict) and "timeout" in case.body:
+            case.body["timeout"] = "10ms"  # waits are waited for elsewhere
+        elif operation.path.endswith("/wait"):
+            case.body = {"timeout": "10ms"}
+        request = case.as_transport_kwargs(base_url="http://x/_mock")
+        kwargs = {name: request[name] for name in ("json", "data", "headers") if request.get(name) is not None}
+        if "data" in kwargs:
+            kwargs["content"] = kwargs.pop("data")
+        path = request["url"].removeprefix("http://x")
+        http.request(request["method"], path, params=request.get("params"), **kwargs)  # the client checks the answer
+
+    fuzz()
+
+
+def test_many_threads_lose_nothing(base_url: str) -> None:
+    ends = time.monotonic() + HAMMERING
+    trouble: list[BaseException] = []
+    done = {"handoffs": 0, "records": 0, "leads": 0, "keys": 0, "tenants": 0}
+    lock = threading.Lock()
+    with httpx.Client(base_url=base_url) as client:
+        before = client.get("/_mock/health").json()["tenants"]
+        made = client.post("/_mock/tenants", json={}).json()
+    path = f"/_mock/tenants/{made['id']}"
+    headers = {"Authorization": f"Bearer {made['keys']['full'][0]}"}
+
+    def hammer(number: int) -> None:
+        turn = 0
+        try:
+            with httpx.Client(base_url=base_url, event_hooks={"response": [checked.check]}, timeout=30) as http:
+                while time.monotonic() < ends:
+                    turn += 1
+                    match (number + turn) % 8:
+                        case 0 | 1:
+                            ok = http.post(f"/api/v1/leads/{made['leads']['own'][0]}/handoff", headers=headers)
+                            count = "handoffs"
+                        case 2 | 3:
+                            fields = {"email": f"{number}.{turn}@b.test"}
+                            body = {"object": "contact", "fields": fields, "idempotency_key": f"{number}.{turn}"}
+                            ok = http.post(CREATE, json=body, headers=headers)
+                            count = "records"
+                        case 4:
+                            ok, count = http.post(f"{path}/leads"), "leads"
+                        case 5:
+                            ok, count = http.post(f"{path}/keys", json={"scopes": []}), "keys"
+                        case 6:
+                            ok, count = http.post("/_mock/tenants", json={"leads": 1}), "tenants"
+                        case _:
+                            ok, count = http.post(f"{path}/clock", json={"advance": "1s"}), ""
+                            http.get(f"{path}/requests?limit=5")
+                            http.get(f"{path}/snapshot")
+                    assert ok.is_success, ok.text
+                    if count:
+                        with lock:
+                            done[count] += 1
+        except BaseException as error:
+            trouble.append(error)
+
+    threads = [threading.Thread(target=hammer, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert trouble == []
+    assert min(done.values()) > 0
+    with httpx.Client(base_url=base_url, timeout=30) as http:
+        rows = {
+            what: len(http.get(f"{path}/{what}").json()["data"])
+            for what in ("handoffs", "crm-records", "leads", "keys")
+        }
+        assert http.get("/_mock/health").json()["tenants"] == before + 1 + done["tenants"]
+    assert rows == {
+        "handoffs": done["handoffs"],
+        "crm-records": done["records"],
+        "leads": done["leads"] + len(made["leads"]["own"]),
+        "keys": done["keys"] + 7,
+    }
