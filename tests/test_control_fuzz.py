@@ -11,8 +11,8 @@ import hypothesis
 import pytest
 import schemathesis
 from schemathesis.core.result import Ok
+from tests import checked
 
-import checked
 from vorel_mock import server
 from vorel_mock.app import App
 from vorel_mock.mock import Mock

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from jsonschema import Draft7Validator
+from tests import checked
 
-import checked
 from vorel_mock import snapshot
 from vorel_mock.api import journal
 from vorel_mock.clock import iso

@@ -10,8 +10,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
+from tests import checked
 
-import checked
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 
