@@ -321,6 +321,8 @@ def _what_is_wrong(error: httptools.HttpParserError, data: bytes) -> str:
 
 def _origin_form(target: bytes) -> bytes:
     """The target as uvicorn can read it: it knows neither `*` nor a URL that ends with its host."""
+    if target.startswith(b"/"):
+        return target  # as almost all are
     return b"/*" if target == b"*" else _NO_PATH.sub(rb"\g<0>/", target)
 
 

@@ -100,6 +100,8 @@ class Exchange:
     answer: Answer | None = None
     duration: float = 0.0
     """Seconds, from the request's head to its answer."""
+    size: int = 0
+    """Bytes that it takes in the journal, about."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that (lower-case) name."""

@@ -1,6 +1,7 @@
 """Step: every exchange is kept for a while, and can be asked how its answer came about."""
 
 from collections import OrderedDict
+from itertools import chain
 from threading import Condition, RLock
 from typing import Any
 
@@ -38,7 +39,7 @@ class Journal:
         if history is None:
             history = self._by_tenant[tenant_id] = History(MAX_EXCHANGES, MAX_BYTES, on_forget=self._drop)
         self._by_id[exchange.id] = exchange
-        size = _size(exchange)
+        exchange.size = size = _size(exchange)
         self._bytes += size
         history.append(exchange, size)
         while len(self._by_id) > MAX_IN_ALL or self._bytes > MAX_BYTES_IN_ALL:
@@ -48,7 +49,7 @@ class Journal:
 
     def _drop(self, exchange: Exchange) -> None:
         if self._by_id.pop(exchange.id, None) is not None:
-            self._bytes -= _size(exchange)
+            self._bytes -= exchange.size
 
     def clear(self) -> None:
         """Forget everything."""
@@ -74,7 +75,7 @@ class Journal:
 
 def _size(exchange: Exchange) -> int:
     """About how many bytes a request takes."""
-    head = sum(len(name) + len(value) for name, value in exchange.headers)
+    head = sum(map(len, chain.from_iterable(exchange.headers)))
     return len(exchange.path) + len(exchange.query) + head + len(exchange.body)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import yaml
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
@@ -36,13 +37,12 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     """The ASGI application that answers below /_mock, and what ends its threads."""
     app = FlaskApp(
         "vorel_mock.control",
-        specification_dir=str(DOCUMENT.parent),
         jsonifier=_Jsonifier(),
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
         server_args={"static_folder": None},
     )
     app.add_api(
-        DOCUMENT.name,
+        _document(),
         base_path=PREFIX,
         resolver=_Handlers(handlers.bind(mock)),
         validator_map={"parameter": Parameters, "body": {"application/json": Body}},
@@ -82,6 +82,13 @@ class _Json(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         return parse(s if isinstance(s, bytes) else s.encode())
+
+
+def _document() -> dict[str, Any]:
+    """The control plane's document, by the loader in C where there is one: the other takes a tenth of a second."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(DOCUMENT.read_text("utf-8"), Loader=loader)  # noqa: S506 - a safe loader
+    return document
 
 
 class _Handlers(Resolver):

@@ -43,11 +43,11 @@ class History(Generic[Row]):
 
     def forget_oldest(self) -> None:
         """Forget the oldest row; there must be one."""
-        oldest, size = self._rows.popleft()
+        row, size = self._rows.popleft()
         self._bytes -= size
         self.dropped += 1
         if self._on_forget is not None:
-            self._on_forget(oldest)
+            self._on_forget(row)
 
     def clear(self) -> None:
         """Forget every row, as if none had ever been."""
