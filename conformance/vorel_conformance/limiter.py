@@ -118,7 +118,7 @@ class Limiter:
     def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
         if self.shared:
             return
-        burst = send_burst(self.probe, key, pattern)
+        burst = send_burst(self.probe.part(f"{key} {attempt}"), key, pattern)
         if rested:
             # A whole window of rest is more than any Retry-After could ask for.
             self.probe.check("limit.recovers", not isinstance(burst, float), "still refused after a window of rest")
@@ -154,8 +154,9 @@ class Limiter:
         if self.asked_another:
             return
         self.asked_another = True
+        probe = self.probe.part("another key")
         for _ in range(2):
-            exchange = self.probe.send_at_once(self.probe.valid(self.probe.crm, key=self.probe.full()))
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=probe.full()))
             if exchange.answered and exchange.status < 500:
                 ok = exchange.status != 429
                 if not ok:
@@ -198,7 +199,8 @@ class Limiter:
         def look() -> None:
             if self.shared:
                 return
-            exchange = self.probe.send_at_once(self.probe.valid(self.probe.crm, key=burst.key))
+            probe = self.probe.part("recovery")
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
             if exchange.answered and exchange.status < 500:
                 ok = exchange.status != 429
                 message = f"still refused, {wait:g} s after a 429 that said so"
