@@ -302,9 +302,10 @@ class Client:
     ) -> tuple[int, tuple[tuple[str, str], ...], bytes, bool]:
         wire = [(name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in headers]
         wire.append((b"Accept-Encoding", b"identity"))
-        built = self._http.build_request(
-            request.method, self.target.base_url + path, headers=wire, content=request.body
-        )
+        body_sent = request.body
+        if body_sent and b"${full." in body_sent:
+            body_sent = resolve(body_sent.decode("utf-8"), self.target, self.seed).encode("utf-8")
+        built = self._http.build_request(request.method, self.target.base_url + path, headers=wire, content=body_sent)
         patience = time.monotonic() + 3 * self._timeout
         answer = self._http.send(built, stream=True)
         try:

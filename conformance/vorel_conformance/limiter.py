@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXTRA = 4  # requests beyond the limit, each of which must be refused
 GRACE_S = 1.0  # after Retry-After, which counts whole seconds
+LOOK_S = 6.0  # a shorter wait is too short to look at twice
 REPEATS = 2  # of a burst that a window's end fell into
 
 
@@ -118,7 +119,7 @@ class Limiter:
     def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
         if self.shared:
             return
-        burst = send_burst(self.probe, key, pattern)
+        burst = send_burst(self.probe.part(f"{key} {attempt}"), key, pattern)
         if rested:
             # A whole window of rest is more than any Retry-After could ask for.
             self.probe.check("limit.recovers", not isinstance(burst, float), "still refused after a window of rest")
@@ -154,8 +155,9 @@ class Limiter:
         if self.asked_another:
             return
         self.asked_another = True
+        probe = self.probe.part("another key")
         for _ in range(2):
-            exchange = self.probe.send_at_once(self.probe.valid(self.probe.crm, key=self.probe.full()))
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=probe.full()))
             if exchange.answered and exchange.status < 500:
                 ok = exchange.status != 429
                 if not ok:
@@ -198,7 +200,8 @@ class Limiter:
         def look() -> None:
             if self.shared:
                 return
-            exchange = self.probe.send_at_once(self.probe.valid(self.probe.crm, key=burst.key))
+            probe = self.probe.part("recovery")
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
             if exchange.answered and exchange.status < 500:
                 ok = exchange.status != 429
                 message = f"still refused, {wait:g} s after a 429 that said so"
@@ -207,6 +210,22 @@ class Limiter:
                 )
 
         self._later(at - time.monotonic(), look, burst.key)
+        # While the window runs: what the next 429 says must be about the same moment.
+        if wait > LOOK_S:
+            self.jobs.append(Job(burst.ended + wait * 0.6, lambda: self._same_end(burst)))
+
+    def _same_end(self, burst: Burst) -> None:
+        """`limit.reset`: a later 429 of one window names the same end as the first."""
+        probe, window = self.probe.part("later"), self.probe.target.window_s
+        exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+        before = reset_of(burst.refusal, window) if burst.refusal else None
+        after = reset_of(exchange, window)
+        if self.shared or exchange.status != 429 or before is None or after is None:
+            return
+        moved = after[0] - before[0]
+        message = f"the end of the window has moved by {moved:g} s between two 429s of it"
+        ok = abs(moved) <= 2 + before[1] + after[1]
+        probe.check("limit.reset", ok, message, exchange, expected=f"{before[0]:.0f}", got=f"{after[0]:.0f}")
 
     def _compare(self) -> None:
         """Book what the bursts came to."""

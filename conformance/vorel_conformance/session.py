@@ -171,21 +171,25 @@ class Session:
 class Probe:
     """A test's handle: it makes requests, sends them, and says what it expects of the answers."""
 
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, session: Session, name: str, part: str = "") -> None:
         self.session = session
         self.target = session.target
         self.name = name
+        self._label = f"{name.removeprefix('test_')[:40]} {part}".rstrip()
         self.contract = contract.load()
         self.handoff = self.contract.handoff
         self.crm = self.contract.crm
         # By the test, not by the run: tests may come in any order, or alone, and send the same.
-        self.rng = random.Random(f"{session.seed} {name}")  # noqa: S311 - test data, no secret
+        self.rng = random.Random(f"{session.seed} {name} {part}")  # noqa: S311 - test data, no secret
         self._turn = self.rng.randrange(1 << 16)
         self._marks = 0
         self._lock = threading.Lock()
 
-    # --- requests
-    # ------------------------------------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def part(self, name: str) -> Probe:
+        """A handle of the same test for a part of it that comes at any time, and sends the same whenever that is."""
+        return Probe(self.session, self.name, name)
 
     def full(self) -> str:
         """The name of a key with both scopes; another one each time."""
@@ -205,7 +209,7 @@ class Probe:
         """A text that is new in this run, and tells who wrote it."""
         with self._lock:
             self._marks += 1
-            return f"vorel-conformance {self.session.seed:08x} {self.name.removeprefix('test_')[:40]} {self._marks}"
+            return f"vorel-conformance {self.session.seed:08x} {self._label} {self._marks}"
 
     def unknown_lead(self) -> str:
         """An id that no lead has."""
@@ -256,8 +260,7 @@ class Probe:
         """A valid request of an operation; `more` as for `request`."""
         return self.request(operation, self.note() if operation.takes_lead else self.record(), **more)
 
-    # --- sending
-    # -------------------------------------------------------------------------------------------------------------
+    # --- sending -----------------------------------------------------------------------------------------------------
 
     def send(self, request: Request, expectation: Expectation | None = None) -> Exchange:
         """Send and book what the oracles and the expectation say. A 429 is waited out, with another key where one can
@@ -300,8 +303,7 @@ class Probe:
         if written is not None:
             self.session.writes.append(f"{exchange.operation.id} {written} {marker_of(exchange)}".rstrip())
 
-    # --- verdicts
-    # ------------------------------------------------------------------------------------------------------------
+    # --- verdicts ----------------------------------------------------------------------------------------------------
 
     def expect(
         self, clause: str, label: str, request: Request, statuses: Iterable[int], *, field: str | None = None

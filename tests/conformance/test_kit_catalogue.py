@@ -55,7 +55,8 @@ def test_each_test_sends_what_the_plan_says() -> None:
         plan = run.plan(target, options)
         report = run.run(server.base_url, target=target, options=options)
     assert report["verdict"] == "passed"
-    assert report["requests"] == plan["requests"]
+    # One request looks at a refused key again while its window runs, where the window is long enough.
+    assert plan["requests"] - 1 <= report["requests"] <= plan["requests"]
     assert len(report["writes"]) <= plan["writes"]
 
 

@@ -159,7 +159,7 @@ def test_length_of_idempotency_key(probe: Probe) -> None:
         probe.expect("crm.key-length", name, request, {400}, field="idempotency_key")
 
 
-@covers("crm.characters", requests=2 * len(WIDE) + 2)
+@covers("crm.characters", requests=2 * len(WIDE) + 4)
 def test_characters_of_idempotency_key(probe: Probe) -> None:
     longest = probe.crm.body["properties"]["idempotency_key"]["maxLength"]
     for name, character in WIDE.items():
@@ -174,6 +174,12 @@ def test_characters_of_idempotency_key(probe: Probe) -> None:
         label = f"{len(key)} characters, each second one combining"
         request = probe.request(probe.crm, probe.record(idempotency_key=key))
         probe.expect("crm.characters", label, request, {status}, field="idempotency_key")
+    for name, key in {
+        "blanks": " " * probe.rng.randint(2, 200),
+        "control characters": 'a\nb\tc\u0001\u007f\\"',
+    }.items():
+        request = probe.request(probe.crm, probe.record(idempotency_key=key))
+        probe.expect("crm.characters", f"an idempotency_key of {name}", request, {200})
 
 
 @covers("crm.types", "envelope.names-field", requests=2 * len(WRONG_FOR_STRING) + len(WRONG_FOR_OBJECT), writes=False)

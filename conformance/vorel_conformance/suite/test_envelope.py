@@ -9,6 +9,8 @@ from vorel_conformance.exchange import Request
 from vorel_conformance.session import Probe
 from vorel_conformance.suite import covers
 
+# One media type: names are read in any letter case, and a charset says what JSON is anyway.
+SPELLINGS = ("application/json; charset=utf-8", 'application/json;charset="UTF-8"', "Application/JSON")
 MISTAKEN_MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "application/xml")
 
 
@@ -18,6 +20,16 @@ def test_wrong_media_type(probe: Probe) -> None:
         for media_type in MISTAKEN_MEDIA_TYPES:
             # The oracle judges the status; whether the body is read nevertheless is the server's business.
             probe.send(probe.valid(operation, content_type=media_type))
+
+
+@covers("fuzz.valid-accepted", requests=lambda plan: len(SPELLINGS) * (1 + bool(plan.own)))
+def test_spellings_of_the_media_type(probe: Probe) -> None:
+    for operation in probe.contract.operations.values():
+        if operation.takes_lead and not probe.target.own:
+            continue
+        for media_type in SPELLINGS:
+            request = probe.valid(operation, content_type=media_type)
+            probe.expect("fuzz.valid-accepted", f"Content-Type: {media_type}", request, {200})
 
 
 @covers("envelope.other-methods", requests=5, writes=False)

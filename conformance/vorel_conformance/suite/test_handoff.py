@@ -130,7 +130,7 @@ def _length(probe: Probe, member: str) -> None:
         probe.expect(clause, f"{member}: {name}", request, {400}, field=member)
 
 
-@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 4)))
+@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 5)))
 def test_characters_of_reason_and_summary(probe: Probe) -> None:
     if not probe.has("own", "handoff.characters"):
         return
@@ -150,6 +150,8 @@ def test_characters_of_reason_and_summary(probe: Probe) -> None:
         probe.expect(
             "handoff.characters", f"{member} with control characters", probe.request(probe.handoff, lines), {200}
         )
+        blank = probe.note(**{member: "   "})
+        probe.expect("handoff.characters", f"{member} of blanks", probe.request(probe.handoff, blank), {200})
         other = next(each for each in MEMBERS if each != member)
         escaped = strict_dumps({other: "vorel-conformance", member: "HERE"}).replace(b"HERE", ESCAPED * longest)
         label = f"{member} of {longest} astral characters as escapes"

@@ -32,7 +32,7 @@ def _first_bursts(plan: Plan) -> int:
 def _later_bursts(plan: Plan) -> int:
     if not plan.burst:
         return 0
-    return (1 + (plan.burst > 1)) * (plan.limit + EXTRA) + 1
+    return (1 + (plan.burst > 1)) * (plan.limit + EXTRA) + 2
 
 
 @covers(*FROM_BURSTS, *FROM_REFUSALS, requests=_first_bursts, when=EARLY)

@@ -345,6 +345,11 @@ READINGS: tuple[Reading, ...] = (
         },
     ),
     Reading(
+        "key_hint",
+        "A 403 shows the beginning of the key, as a console does.",
+        {"allowed": lambda was, v: was(v) or _raise(RefusedError(403, f"The key {v.caller.token[:14]}... lacks it."))},
+    ),
+    Reading(
         "scope_named",
         "A 403 says more than it must.",
         {
@@ -541,6 +546,11 @@ READINGS: tuple[Reading, ...] = (
         {"crm_trouble": lambda was, v: was(v) or (None if v.value["fields"] else "validation_error")},
     ),
     Reading(
+        "replay_soft_failure",
+        "A replay is a soft failure.",
+        {"crm": lambda was, v: _no_replay(was, v)},
+    ),
+    Reading(
         "no_idempotency",
         "Each write makes a record: the document never says what idempotency_key does.",
         {"crm": lambda was, v: _forget(was, v)},
@@ -569,6 +579,11 @@ def _is_uuid(text: str) -> bool:
 def _with_answer(v: Visit, answer: Answer) -> Visit:
     v.answer = answer
     return v
+
+
+def _no_replay(was: Any, v: Visit) -> Any:
+    known = (v.caller.tenant, v.value["idempotency_key"]) in v.server.records
+    return {"ok": False, "error": "duplicate_record"} if known else was(v)
 
 
 def _forget(was: Any, v: Visit) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..contract import CRM
-from ..server import ABSENT, Answer, Visit
+from ..server import ABSENT, Answer, RefusedError, Visit
 from .parts import (
     BAD_BODY_400,
     FUZZ_INVALID,
@@ -22,6 +22,7 @@ from .parts import (
     refuses,
     repair_member,
     same_body_under,
+    strings,
     success,
     tolerates,
     trouble_as_status,
@@ -40,6 +41,12 @@ def validation_as_soft_failure(was: Any, v: Visit) -> Answer:
     if answer.status == 400 and v.name == CRM and v.value is not ABSENT:
         return Answer(200, {"ok": False, "error": "validation_error", "detail": answer.body["error"]["message"]})
     return answer
+
+
+def replay_conflict(was: Any, v: Visit) -> Any:
+    if (v.caller.tenant, v.value["idempotency_key"]) in v.server.records:
+        raise RefusedError(409, "idempotency_key: used before")
+    return was(v)
 
 
 def new_record_each_time(was: Any, v: Visit) -> Any:
@@ -118,6 +125,20 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "crm.record-url",
         also="crm.success",
         crm=success(record_url="https://crm.example/records/%zz"),
+    ),
+    fault(
+        "record_url_iri",
+        "record_url holds letters outside of ASCII.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="https://crm.example/Kontakte/M\u00fcller"),
+    ),
+    fault(
+        "record_url_braces",
+        "record_url is a template that nobody filled in.",
+        "crm.record-url",
+        also="crm.success",
+        crm=success(record_url="https://crm.example/records/{id}"),
     ),
     fault("record_url_null", "record_url is null.", "crm.record-url", also="crm.success", crm=success(record_url=None)),
     fault("record_url_empty", "record_url is empty.", "crm.record-url", also="crm.success", crm=success(record_url="")),
@@ -320,6 +341,13 @@ CRM_FAULTS: tuple[Fault, ...] = (
         body_error=tolerates(CRM, repair_member("idempotency_key", cut(200, longest=255))),
     ),
     fault(
+        "blank_key_refused",
+        "An idempotency_key of blanks is refused.",
+        FUZZ_VALID,
+        also="crm.characters crm.key-length",
+        body_error=refuses(CRM, "idempotency_key", lambda b: b["idempotency_key"].isspace()),
+    ),
+    fault(
         "key_two",
         "An idempotency_key of one character is refused.",
         "crm.key-length",
@@ -409,6 +437,34 @@ CRM_FAULTS: tuple[Fault, ...] = (
         body_error=refuses(CRM, "fields", lambda b: any(isinstance(f, dict) for f in b["fields"].values())),
     ),
     fault(
+        "fields_list_refused",
+        "A field that is a list is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: any(isinstance(f, list) for f in b["fields"].values())),
+    ),
+    fault(
+        "fields_boolean_refused",
+        "A field that is a boolean is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: any(isinstance(f, bool) for f in b["fields"].values())),
+    ),
+    fault(
+        "fields_long_refused",
+        "A field of more than 4096 characters is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: any(len(text) > 4096 for text in strings(b["fields"]))),
+    ),
+    fault(
+        "fields_dotted_refused",
+        "A dot or a dollar in the name of a field is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda b: any("." in n or "$" in n for n in b["fields"])),
+    ),
+    fault(
         "fields_null_refused",
         "A field that is null is refused.",
         "crm.fields-free",
@@ -442,6 +498,14 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "crm.required",
         also=BAD_BODY_400,
         answer=validation_as_soft_failure,
+    ),
+    fault(
+        "replay_409",
+        "A replay is a 409.",
+        "envelope.declared-status",
+        also="crm.replay",
+        crm=replay_conflict,
+        refuse=other_status(409, 409),
     ),
     fault("replay_new_id", "A replay has another external_id.", "crm.replay", crm=new_record_each_time),
     fault("one_external_id", "All writes have one external_id.", "crm.distinct", crm=success(external_id="1")),

@@ -205,6 +205,12 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         refuse=error_body(400, lambda v, e: {"errors": [e]}),
     ),
     fault(
+        "framework_error",
+        "A body that is not JSON gets the framework's own error.",
+        "envelope.shape",
+        refuse=error_body(400, lambda v, e: {"detail": e["message"]} if "not JSON" in e["message"] else {"error": e}),
+    ),
+    fault(
         "no_message",
         "A 400 of the CRM operation has no message.",
         "envelope.shape",
@@ -322,6 +328,18 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         refuse=with_message(400, trace),
     ),
     fault(
+        "stack_trace_java",
+        "The message of a 400 shows where Java threw.",
+        "envelope.message-safe",
+        refuse=with_message(400, lambda v, m: f"{m}\n\tat com.example.api.Handler.handle(Handler.java:42)"),
+    ),
+    fault(
+        "stack_trace_node",
+        "The message of a 400 shows where Node threw.",
+        "envelope.message-safe",
+        refuse=with_message(400, lambda v, m: f"{m}\n    at validate (/srv/app/dist/server.js:10:15)"),
+    ),
+    fault(
         "sql_in_404",
         "The message of a 404 shows the statement that found nothing.",
         "envelope.message-safe",
@@ -364,6 +382,13 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         "envelope.declared-status",
         also=f"{CRM_SERVED} crm.ok crm.success",
         answer=same_body_under(201, lambda v: v.name == CRM and v.answer.status == 200 and v.answer.body["ok"]),
+    ),
+    fault(
+        "error_under_200",
+        "A lead that is not found is told so under 200.",
+        "tenancy.unknown-lead tenancy.foreign-lead",
+        also="handoff.answer handoff.malformed-id tenancy.indistinguishable",
+        answer=same_body_under(200, lambda v: v.answer.status == 404 and v.name == HANDOFF),
     ),
     fault(
         "status_202",

@@ -19,6 +19,7 @@ from .parts import (
     other_lead,
     refuses,
     refusing,
+    strings,
     tolerates,
 )
 
@@ -42,11 +43,6 @@ def crash_on_bytes(on: Callable[[bytes], bool]) -> Change:
         return was(v)
 
     return parse
-
-
-def strings(value: Any) -> list[str]:
-    """Every string in a JSON value, names of members too."""
-    return [each for _, each in walk(value) if isinstance(each, str)]
 
 
 def numbers(value: Any) -> list[float]:
@@ -171,6 +167,12 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
         parse=lambda was, v: as_latin_1(was, v),
     ),
     fault(
+        "request_charset_refused",
+        "A request with a charset in its Content-Type is refused.",
+        FUZZ_VALID,
+        media_type_fits=lambda was, v: was(v) and "charset" not in v.request.headers.get("content-type", "").lower(),
+    ),
+    fault(
         "unknown_member_refused",
         "An unknown member of a handoff is refused.",
         "body.unknown-members",
@@ -246,6 +248,13 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
         "fuzz.no-server-error",
         also=f"{FUZZ_VALID} crm.fields-free",
         body_error=crash(lambda v: any(abs(n) >= 2**63 for n in numbers(v.value)), CRM),
+    ),
+    fault(
+        "proto_500",
+        "A field called __proto__ is a 500.",
+        "fuzz.no-server-error",
+        also=f"{FUZZ_VALID} crm.fields-free",
+        body_error=crash(lambda v: "__proto__" in strings(v.value), CRM),
     ),
     fault(
         "empty_name_500",

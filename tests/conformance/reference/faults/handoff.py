@@ -114,6 +114,13 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         handoff=lambda was, v: {**(a := was(v)), "handoff_id": f"hnd_{a['handoff_id']}"},
     ),
     fault(
+        "handoff_id_urn",
+        "handoff_id is a URN.",
+        "handoff.uuids",
+        also="handoff.canonical-id",
+        handoff=lambda was, v: {**(a := was(v)), "handoff_id": f"urn:uuid:{a['handoff_id']}"},
+    ),
+    fault(
         "conversation_id_hex",
         "conversation_id has no hyphens.",
         "handoff.uuids",
@@ -226,6 +233,13 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         "handoff.fields-optional",
         also=FUZZ_VALID,
         body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason") == ""),
+    ),
+    fault(
+        "blank_reason_refused",
+        "A `reason` of blanks is refused.",
+        FUZZ_VALID,
+        also="handoff.characters handoff.reason-length handoff.fields-optional",
+        body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason", "x").isspace()),
     ),
     fault(
         "reason_199",

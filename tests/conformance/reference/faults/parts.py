@@ -124,6 +124,11 @@ def utf16(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+def strings(value: Any) -> list[str]:
+    """Every string in a JSON value, names of members too."""
+    return [each for _, each in walk(value) if isinstance(each, str)]
+
+
 def depth(value: Any) -> int:
     return max(depth for depth, _ in walk(value))
 
