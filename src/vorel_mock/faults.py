@@ -221,21 +221,21 @@ _ENTRIES = (
         "500 with the envelope; nothing was done.",
         "before",
         _answer(500, None),
-        "envelope.declared-status",
+        "fuzz.no-server-error",
     ),
     Fault(
         "bad_gateway",
         "502 with a proxy's HTML page; nothing was done.",
         "before",
         _answer(502, _HTML, b"text/html"),
-        "envelope.declared-status",
+        "fuzz.no-server-error",
     ),
     Fault(
         "unavailable",
         "503 with the envelope; nothing was done.",
         "before",
         _answer(503, None),
-        "envelope.declared-status",
+        "fuzz.no-server-error",
     ),
     Fault(
         "undeclared_status",
@@ -310,7 +310,7 @@ _ENTRIES = (
         "The work is done, then 500.",
         "after",
         _answer(500, None),
-        "envelope.declared-status",
+        "fuzz.no-server-error",
     ),
     Fault(
         "no_answer_after_commit",

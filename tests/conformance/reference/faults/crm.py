@@ -343,8 +343,8 @@ CRM_FAULTS: tuple[Fault, ...] = (
     fault(
         "blank_key_refused",
         "An idempotency_key of blanks is refused.",
-        FUZZ_VALID,
-        also="crm.characters crm.key-length",
+        "crm.characters",
+        also=f"{FUZZ_VALID} crm.key-length",
         body_error=refuses(CRM, "idempotency_key", lambda b: b["idempotency_key"].isspace()),
     ),
     fault(

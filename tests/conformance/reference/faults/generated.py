@@ -306,8 +306,8 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     fault(
         "control_refused",
         "`summary` takes no line feed.",
-        "fuzz.valid-accepted",
-        also="handoff.characters handoff.fields-optional",
+        "handoff.characters",
+        also=f"{FUZZ_VALID} handoff.fields-optional",
         body_error=refuses(HANDOFF, "summary", lambda b: "\n" in b.get("summary", "")),
     ),
     fault(

@@ -237,8 +237,8 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     fault(
         "blank_reason_refused",
         "A `reason` of blanks is refused.",
-        FUZZ_VALID,
-        also="handoff.characters handoff.reason-length handoff.fields-optional",
+        "handoff.characters",
+        also=f"{FUZZ_VALID} handoff.reason-length handoff.fields-optional",
         body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason", "x").isspace()),
     ),
     fault(

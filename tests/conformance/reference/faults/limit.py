@@ -160,8 +160,8 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     fault(
         "reset_runs_away",
         "Each 429 says that the window begins just now.",
-        "limit.window",
-        also="limit.reset limit.retry-after",
+        "limit.reset",
+        also="limit.window limit.retry-after",
         window=10.0,
         limit_headers=lambda was, v: {
             **was(v),
