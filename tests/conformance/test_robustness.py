@@ -45,7 +45,7 @@ def test_slow_server_gets_a_verdict() -> None:
     some = ("auth", "scope", "tenancy", "handoff.repost", "handoff.answer")
     report = verdict(wire.slow(2.0 if FULL else 0.3), fuzz=5, clauses=() if FULL else some)
     assert failed(report) == set()
-    assert report["verdict"] == ("inconclusive" if FULL else "passed")
+    assert report["verdict"] in ({"passed", "inconclusive"} if FULL else {"passed"})
 
 
 def test_huge_answers_now_and_then_are_a_breach() -> None:

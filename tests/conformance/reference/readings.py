@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 from typing import Any
 
-from .server import ABSENT, Answer, RefusedError, Reply, Tally, Variant, Visit, encode, walk
+from .server import Answer, RefusedError, Reply, Tally, Variant, Visit, walk
 
 
 @dataclass(frozen=True)
@@ -595,6 +595,3 @@ def _forget(was: Any, v: Visit) -> Any:
 def _first_answer(was: Any, v: Visit) -> Any:
     known = v.server.records.get((v.caller.tenant, v.value["idempotency_key"]))
     return dict(known[1]) if known and not v.caller.trouble else was(v)
-
-
-__all__ = ["ABSENT", "READINGS", "Reading", "encode"]

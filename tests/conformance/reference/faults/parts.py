@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dataclasses import replace as change
 from typing import Any
 
-from ..server import Answer, Change, RefusedError, Tally, Variant, Visit, walk
+from ..server import CODES, Answer, Change, RefusedError, Tally, Variant, Visit, walk
 
 BODY_CLAUSES = "handoff.body-object crm.body-required"
 FUZZ_VALID = "fuzz.valid-accepted"
@@ -53,10 +53,7 @@ def other_status(status: int, instead: int, operation: str | None = None) -> Cha
         if v.refusal.status != status or not v.operation or operation not in {None, v.name}:
             answer: Answer = was(v)
             return answer
-        code = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "rate_limited"}.get(
-            instead
-        )
-        code = code or ("internal_error" if instead >= 500 else "bad_request")
+        code = {**CODES, 409: "conflict"}.get(instead) or ("internal_error" if instead >= 500 else "bad_request")
         return Answer(instead, {"error": {"code": code, "message": v.refusal.message}}, v.refusal.headers)
 
     return refuse
