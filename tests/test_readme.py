@@ -67,6 +67,13 @@ def test_the_table_of_reserved_values_is_the_codes() -> None:
     assert _between("<!-- reserved -->", "<!-- /reserved -->").splitlines()[2:] == rows
 
 
+def test_the_benchmark_s_table_is_that_of_its_page() -> None:
+    page = (ROOT / "docs" / "bench.md").read_text("utf-8")
+    table = _between("<!-- bench -->", "<!-- /bench -->")
+    assert table == page.split("<!-- bench -->", 1)[1].split("<!-- /bench -->", 1)[0].strip()
+    assert "make bench" in table
+
+
 def test_the_limits_that_it_states_are_the_codes() -> None:
     from vorel_mock.api import journal
     from vorel_mock.model import history
