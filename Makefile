@@ -25,7 +25,7 @@ conformance: $(STAMP) ## certify the mock that `make serve` runs, or URL=..., an
 	$(BIN)/vorel-conformance server $(URL) --html conformance-report.html --json conformance-report.json $(ARGS)
 
 test: $(STAMP) ## run the whole test suite (ARGS="-k limiter")
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff check .
