@@ -344,6 +344,24 @@ def test_pipelined_requests_to_the_api_and_the_control_plane_keep_their_order(mo
     assert kinds == [b'status": "ok', b"conversation_status"] * 3 + [b"conversation_status"]
 
 
+def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Callable[..., Running]) -> None:
+    mock = mock_server()
+    assert mock.uvicorn is not None
+    many = request(b"{}") * 1000
+    longest = sent = 0
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full
+        client.settimeout(1)
+        client.connect(("127.0.0.1", mock.port))
+        with contextlib.suppress(TimeoutError):
+            while sent < 200_000_000:
+                sent += client.send(many)
+                for connection in list(mock.uvicorn.server_state.connections):
+                    longest = max(longest, len(connection.pipeline))  # type: ignore[union-attr]  # of server.Protocol
+    one_read = 256 * 1024 // len(request(b"{}"))
+    assert 0 < longest <= one_read + 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_however_the_bytes_are_cut_the_answers_are_the_same(mock_process: Running, data: st.DataObject) -> None:

@@ -8,12 +8,13 @@ import signal
 import socket
 import struct
 from asyncio import Event, TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import httptools
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vorel_mock.api.body import UNREADABLE
@@ -59,6 +60,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client is there; it has a while to say something."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._outlet = _Outlet(self)
         self._extensions: Any = {ABORT: self.reset}
         self._in_head = False
@@ -258,6 +260,23 @@ class Protocol(HttpToolsProtocol):
         """The client is gone."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+
+class _Flow(FlowControl):
+    """Uvicorn's flow control, which reads no more while requests that were read still wait for their turn.
+
+    Else each answer would be followed by another read, and a client that sends faster than it is served, or never reads
+    an answer, would pile up requests without bound.
+    """
+
+    def __init__(self, transport: Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, if nothing waits."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class _Outlet:
