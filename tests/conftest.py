@@ -1,5 +1,6 @@
 """What the tests share: a mock in process, on a clock that stands still, and a client for it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
@@ -19,6 +20,11 @@ from vorel_mock.contract import is_json
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 from vorel_mock.testing.transport import MockTransport
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means here: two workers a core, because the longest tests wait for windows to end."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture
