@@ -38,6 +38,7 @@ def _complaint(fault: Fault) -> str:
         tenant = mock.control.target()["tenants"][0]["id"]
         armed = httpx.post(f"{mock.base_url}/_mock/tenants/{tenant}/faults", json={"fault": fault.id, "every": every})
         assert armed.status_code == 201, armed.text
-        report = run(mock.base_url, options=Options(seed=1, clauses=(str(fault.clause),)))
+        # One at a time: with several, every third answer may by chance be all three that one key's preflight gets.
+        report = run(mock.base_url, options=Options(seed=1, clauses=(str(fault.clause),), workers=1))
     (clause,) = report["clauses"]
     return "" if clause["status"] == "failed" else f"{fault.id}: {fault.clause} is {clause['status']}"
