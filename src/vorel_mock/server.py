@@ -156,6 +156,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is complete."""
+        if self.parser is None:
+            return  # the client is gone
         self._outlet.answered()
         super().on_response_complete()
 
@@ -257,9 +259,17 @@ class Protocol(HttpToolsProtocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """The client is gone.
+
+        What is left of the connection must not refer to itself: the collector comes too seldom to wait for it (`run`).
+        """
         self._stop_waiting()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._outlet.detach()
+        self.cycle = None
+        self.pipeline.clear()
+        del self._outlet, self._extensions, self.scope
 
 
 class _Flow(FlowControl):
@@ -310,6 +320,10 @@ class _Outlet:
         """An answer is complete; what comes next is the head of another."""
         self._flush()
         self._next_is_head = True
+
+    def detach(self) -> None:
+        """The client is gone: what is still said to it, by a request that others wait behind, reaches nobody."""
+        self._write = lambda data: None
 
     def _flush(self) -> None:
         if self._head:
