@@ -18,8 +18,10 @@ from vorel_mock.api.journal import secrets
 from vorel_mock.clock import iso
 from vorel_mock.redaction import redact
 
-#: Lines that may wait for a slow terminal; beyond that they are counted, not kept.
+#: Lines that may wait for a slow terminal, and bytes of the requests that they are made from; beyond that they are
+#: counted, not kept.
 _MAX_WAITING = 20_000
+_MAX_BYTES = 8 * 1024 * 1024
 #: Seconds for which lines are gathered: under load, each wake-up of the thread is taken from an answer.
 _PAUSE = 0.02
 
@@ -32,6 +34,7 @@ class RequestLog:
         self._quiet = quiet
         self._waiting: queue.SimpleQueue[Exchange | str | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._bytes_put = self._bytes_written = 0  # each is counted by one side alone
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -54,17 +57,17 @@ class RequestLog:
 
     def say(self, text: str, **members: Any) -> None:
         """One line of the mock's own: `text`, or as JSON its members."""
-        self._put(msgspec.json.encode(members).decode() if self._as_json else text)
+        if self._thread is not None:
+            self._waiting.put(msgspec.json.encode(members).decode() if self._as_json else text)
 
     def write(self, exchange: Exchange) -> None:
-        """The line of an exchange. It is put into words by the thread, away from the hot path."""
-        self._put(exchange)
-
-    def _put(self, entry: Exchange | str) -> None:
+        """The line of an exchange that the journal has. The thread puts it into words, away from the hot path."""
         if self._thread is None:
             return
-        if self._waiting.qsize() < _MAX_WAITING:
-            self._waiting.put(entry)
+        waiting = self._bytes_put - self._bytes_written
+        if self._waiting.qsize() < _MAX_WAITING and waiting < _MAX_BYTES:
+            self._bytes_put += exchange.size
+            self._waiting.put(exchange)
         else:
             self._dropped += 1
 
@@ -86,6 +89,7 @@ class RequestLog:
                     lines.append(self._left_out())
                     self._dropped = 0
                 self._write("".join(f"{line}\n" for line in lines))
+                self._bytes_written += sum(entry.size for entry in entries if isinstance(entry, Exchange))
         except OSError:
             self._thread = None  # nobody reads any more
             self._waiting = queue.SimpleQueue()
