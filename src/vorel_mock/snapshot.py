@@ -73,7 +73,7 @@ class SnapshotError(ValueError):
 
 def dump(tenant: Tenant) -> bytes:
     """The tenant's world as JSON."""
-    return msgspec.json.encode(_state(tenant, history=True))
+    return msgspec.json.encode(_state(tenant, history=True), order="deterministic")
 
 
 def _state(tenant: Tenant, *, history: bool) -> Snapshot:
