@@ -96,6 +96,16 @@ def test_a_tenant_is_made_as_it_was_asked_for(control: httpx.Client) -> None:
     assert control.get(f"/_mock/tenants/{made['id']}").json() == shown
 
 
+@pytest.mark.parametrize(
+    ("vendor", "account"), [("hubspot", "44512345"), ("salesforce", "acme-dev-ed"), ("zoho", "org7000123")]
+)
+def test_an_account_that_is_not_named_has_the_vendor_s_shape(control: httpx.Client, vendor: str, account: str) -> None:
+    made = control.post("/_mock/tenants", json={"crm": {"vendor": vendor}}).json()
+    assert control.get(f"/_mock/tenants/{made['id']}").json()["crm"]["account"] == account
+    none = control.post("/_mock/tenants", json={"crm": {"vendor": vendor, "account": ""}}).json()
+    assert control.get(f"/_mock/tenants/{none['id']}").json()["crm"]["account"] == ""
+
+
 def test_a_change_is_of_what_is_given(control: httpx.Client, tenant: str) -> None:
     before = control.get(tenant).json()
     assert control.patch(tenant, json={}).json() == before

@@ -61,7 +61,7 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
             raise ValueError(f"crm.mappings.{name}: {vendor} takes {', '.join(objects)}, and nothing else")
     return CrmConnection(
         vendor,
-        wanted.get("account", "44512345"),
+        wanted.get("account", VENDORS[vendor].account),
         {name: dict(mapping) for name, mapping in wanted.get("mappings", {}).items()},
         None if failure is None else ErrorName(failure),
     )

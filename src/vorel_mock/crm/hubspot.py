@@ -87,4 +87,5 @@ HUBSPOT = Vendor(
     objects={"contact": CONTACTS, "lead": LEADS, "deal": DEALS, "appointment": APPOINTMENTS, "case": TICKETS},
     new_id=lambda code, ids: ids.digits(12),
     record_url="https://app.hubspot.com/contacts/{account}/record/{code}/{id}",
+    account="44512345",
 )

@@ -134,4 +134,5 @@ SALESFORCE = Vendor(
     objects={"contact": CONTACT, "lead": LEAD, "deal": OPPORTUNITY, "appointment": EVENT, "case": CASE},
     new_id=_new_id,
     record_url="https://{account}.my.salesforce.com/lightning/r/{name}/{id}/view",
+    account="acme-dev-ed",
 )

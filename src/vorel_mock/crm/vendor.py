@@ -63,13 +63,15 @@ class Vendor:
     """A CRM product.
 
     `objects` goes by the contract's object names. `new_id` makes a record id from the object's code.
-    `record_url` is a template over account, name, code and id.
+    `record_url` is a template over account, name, code and id. `account` is one as the vendor writes them, for a tenant
+    that names none.
     """
 
     name: str
     objects: Mapping[str, VendorObject]
     new_id: Callable[[str, Ids], str]
     record_url: str
+    account: str
 
 
 @dataclass(frozen=True, slots=True)

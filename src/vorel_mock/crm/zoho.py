@@ -99,4 +99,5 @@ ZOHO = Vendor(
     # 18 digits, not 19: an id of Zoho's fits a signed 64-bit integer.
     new_id=lambda code, ids: ids.digits(18),
     record_url="https://crm.zoho.com/crm/{account}/tab/{code}/{id}",
+    account="org7000123",
 )
