@@ -246,7 +246,7 @@ def test_another_origin_may_not(shared_across: httpx.Client, lead: str, key: str
     path = f"/api/v1/leads/{lead}/handoff"
     preflight = shared_across.options(path, headers={"Origin": origin, **PREFLIGHT})
     answer = shared_across.post(path, headers={"Origin": origin, "Authorization": f"Bearer {key}"})
-    assert preflight.status_code == 400
+    refused(preflight, 400, f"Origin: pages of {origin} may not")
     for one in (preflight, answer):
         assert "Access-Control-Allow-Origin" not in one.headers
 

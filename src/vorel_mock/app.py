@@ -1,6 +1,8 @@
 """The ASGI application: the API, and beside it the control plane."""
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vorel_mock.api.envelope import http_date
@@ -17,7 +19,7 @@ class App:
         self.mock = mock
         self._api: ASGIApp = mock.api
         if mock.settings.cors_origins:
-            self._api = _with_cors(mock.api, mock.settings.cors_origins)
+            self._api = _Cors(mock, mock.settings.cors_origins)
         control, self._end_control = build_control(mock)
         self._control = Guard(control, mock.contract, mock.control_token)
 
@@ -65,8 +67,25 @@ class App:
         return dated
 
 
-def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
-    """Let pages of `origins` call the API; a browser then shows them every header of an answer."""
-    return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["*"], max_age=600
-    )
+class _Cors(CORSMiddleware):
+    """Lets pages of `origins` call the API; a browser then shows them every header of an answer."""
+
+    def __init__(self, mock: Mock, origins: tuple[str, ...]) -> None:
+        every = ["*"]
+        super().__init__(
+            mock.api, allow_origins=origins, allow_methods=every, allow_headers=every, expose_headers=every, max_age=600
+        )
+        self._mock = mock
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The answer to a browser that asks before it calls; a refusal comes in the envelope, as any other."""
+        response = super().preflight_response(request_headers)
+        if response.status_code >= 400:
+            origin = request_headers["origin"]
+            message = f"Origin: pages of {origin} may not call this mock; --cors-origin names those that may"
+            if self.is_allowed_origin(origin):
+                message = "Access-Control-Request-Method: no page may use this method, or reach a private network"
+            error = {"code": self._mock.contract.error_codes[400], "message": message}
+            response = JSONResponse({"error": error}, response.status_code, {"Vary": response.headers["Vary"]})
+        response.headers["Date"] = http_date(int(self._mock.clock.now())).decode()
+        return response
