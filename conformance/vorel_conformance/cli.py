@@ -177,9 +177,11 @@ def _redacted(text: str) -> str:
 
 
 def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
+    from vorel_conformance.report.model import number_of
+
     console.print(
-        f"{plan['target']}: {plan['clauses']} clauses, about {plan['requests']} requests at {plan['rate']:g} a minute, "
-        f"up to {plan['writes']} writes, about {plan['minutes']:g} minutes.",
+        f"{plan['target']}: {number_of(plan['clauses'], 'clause')}, about {plan['requests']} requests "
+        f"at {plan['rate']:g} a minute, up to {plan['writes']} writes, about {plan['minutes']:g} minutes.",
         highlight=False,
         markup=False,
         soft_wrap=True,

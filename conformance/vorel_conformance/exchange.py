@@ -6,6 +6,7 @@ key with another digit in place 57. So a recorded request can be shown, and sent
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import threading
@@ -125,6 +126,10 @@ def resolve(text: str, target: Target, seed: int) -> str:
             return secret[:n]
         if change == "add":  # n digits more
             return secret + "0" * n
+        if change == "from":  # the characters from place n on
+            return secret[n:]
+        if change == "basic":  # as RFC 7617 has a user, or a password without one
+            return base64.b64encode((f"{secret}:" if n == 0 else f":{secret}").encode()).decode()
         return secret
 
     return _TEMPLATE.sub(put, text)

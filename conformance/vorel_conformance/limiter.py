@@ -215,9 +215,16 @@ class Limiter:
             self.jobs.append(Job(burst.ended + wait * 0.6, lambda: self._same_end(burst)))
 
     def _same_end(self, burst: Burst) -> None:
-        """`limit.reset`: a later 429 of one window names the same end as the first."""
-        probe, window = self.probe.part("later"), self.probe.target.window_s
+        """Within the time that a 429 told: the key is refused still, and the next 429 names the same end."""
+        probe, target = self.probe.part("later"), self.probe.target
+        window = target.window_s
         exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+        if burst.refusal and burst.served <= target.limit and exchange.answered and exchange.status < 500:
+            # Where more than the limit was served, limit.enforced has said so.
+            waited, told = exchange.started - burst.refusal.started, burst.refusal.wait_s
+            message = f"served {waited:.0f} s after a 429 that said {told:g} s"
+            ok = exchange.status == 429 or self.shared
+            probe.check("limit.retry-after", ok, message, exchange, expected="429", got=str(exchange.status))
         before = reset_of(burst.refusal, window) if burst.refusal else None
         after = reset_of(exchange, window)
         if self.shared or exchange.status != 429 or before is None or after is None:
@@ -291,7 +298,12 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
     keep_off_the_boundary(probe)
     retried = client.retried
     operations = {"handoff": [probe.handoff], "crm": [probe.crm], "both": [probe.handoff, probe.crm]}[pattern]
-    requests = [probe.valid(operations[n % len(operations)], key=key) for n in range(target.limit + EXTRA)]
+    requests = [probe.valid(operations[n % len(operations)], key=key) for n in range(target.limit)]
+    # The last ones come on connections of their own: a limit that counts by connection forgets the key with it.
+    requests.extend(
+        probe.valid(operations[n % len(operations)], key=key, headers=[("Connection", "close")])
+        for n in range(target.limit, target.limit + EXTRA)
+    )
     first = probe.send_at_once(requests[0])
     if first.status == 401:
         raise TargetError(

@@ -6,6 +6,7 @@ body) it leaves out, so that a clause has as many checks as there was evidence.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,9 @@ _INTERNALS = re.compile(
     r"|^\s*File \"[^\"]+\", line \d+"
     r"|^\s+at [\w.$<>]+ ?\([^)]*:\d+(:\d+)?\)"
     r"|\bat [\w.$<>]+ \((/|node:|file:)[^)]*:\d+:\d+\)"
-    r"|\.(py|js|ts|java|rb|go|php|cs):\d+"
+    r"|\.(py|js|ts|java|kt|scala|rb|go|php|cs|rs|ex|exs|cpp|swift):\d+"
+    r"|\bin \S+:line \d+|\bin \S+\.php on line \d+"
+    r"|\bpanicked at "
     r"|goroutine \d+ \["
     r"|\b(java\.lang|javax?|org\.springframework|System)\.[\w.]*Exception\b"
     r"|\b(SQLSTATE|ORA-\d{5}|psycopg2?|sqlalchemy\.|PrismaClient)"
@@ -80,9 +83,9 @@ def status(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 
 def sends_json(exchange: Exchange) -> bool:
-    """Whether the request says that its body is JSON, or says nothing, or has none."""
+    """Whether the request says that its body is JSON, or has none."""
     given = next((value for name, value in exchange.request.headers if name.lower() == "content-type"), "")
-    return given.partition(";")[0].strip().lower() in ("", contract.MEDIA_TYPE)
+    return not exchange.request.body or given.partition(";")[0].strip().lower() == contract.MEDIA_TYPE
 
 
 def document(exchange: Exchange, target: Target) -> Iterator[Check]:
@@ -90,9 +93,11 @@ def document(exchange: Exchange, target: Target) -> Iterator[Check]:
     # What a server says beyond the contract (a 5xx page of its proxy) has a clause already: its status.
     if not exchange.operation or exchange.status not in exchange.operation.statuses:
         return
-    found = exchange.header("Content-Type")
+    found = ", ".join(value for name, value in exchange.headers if name.lower() == "content-type")
     message = f"Content-Type is {found!r}"
-    yield Check("envelope.json-media-type", exchange.is_json, message, contract.MEDIA_TYPE, found or "none")
+    # Two of them are one too many: which one counts is anybody's guess.
+    ok = exchange.is_json and "," not in found.partition(";")[0]
+    yield Check("envelope.json-media-type", ok, message, contract.MEDIA_TYPE, found or "none")
     error = exchange.parsed.error
     yield Check("envelope.strict-json", not error, error, "one strict JSON value in UTF-8", error)
 
@@ -144,7 +149,8 @@ def leak(exchange: Exchange, target: Target) -> Iterator[Check]:
     token = exchange.credential.rpartition(" ")[2]
     # The part behind vapk_live_ is the secret; what is left of a short or broken one proves nothing.
     secret = token.rpartition("_")[2]
-    if len(secret) >= 12 and (secret in where or secret[:12] in where or secret[-12:] in where):
+    parts = [secret, secret[:12], secret[-12:], *map(_base64, (token, secret))] if len(secret) >= 12 else []
+    if any(part in where for part in parts):
         yield Check(
             "envelope.message-safe", False, "the answer repeats the credential", "no part of the key", "it is there"
         )
@@ -244,7 +250,7 @@ def refusal(exchange: Exchange, target: Target) -> Iterator[Check]:
         ok = 1 <= exchange.wait_s <= window
         yield Check("limit.retry-after", ok, f"Retry-After is {wait}", f"1 to {window:g}", wait)
     for name in contract.load().limit_headers:
-        value = exchange.header(name)
+        value = ", ".join(value for key, value in exchange.headers if key.lower() == name.lower()) or None
         if value is not None:
             ok = _INTEGER.fullmatch(value) is not None
             yield Check("limit.headers-integer", ok, f"{name} is {value!r}", "digits", repr(value))
@@ -321,6 +327,11 @@ def text(body: bytes, limit: int | None = 200) -> str:
     """A body for the reader: UTF-8 as far as it goes, cut."""
     shown = body.decode("utf-8", "replace")
     return shown if limit is None or len(shown) <= limit else shown[:limit] + "..."
+
+
+def _base64(text: str) -> str:
+    """What of `text` in Base64 depends on nothing that may stand behind it."""
+    return base64.b64encode(text.encode()).decode()[: len(text) // 3 * 4]
 
 
 def _schema_check(clause: str, problems: list[validators.Problem], exchange: Exchange) -> Check:

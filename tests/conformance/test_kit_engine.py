@@ -237,7 +237,8 @@ def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: 
         ("Content-Type", "application/json"),
         *((name.replace("_", "-"), value) for name, value in headers.items()),
     )
-    request = Request(found.method, found.url("11111111-1111-4111-8111-111111111111"), (), b"{}", "full.0")
+    sent = (("Content-Type", "application/json"),)
+    request = Request(found.method, found.url("11111111-1111-4111-8111-111111111111"), sent, b"{}", "full.0")
     return Exchange(1, request, "", found, status, pairs, body, credential="Bearer vapk_live_" + "a1b2" * 12)
 
 

@@ -54,26 +54,38 @@ def curl_line(
     return piped + " ".join(words)
 
 
+# Another hexadecimal digit, the same that the kit itself puts there: 0 and a become 1, all others 0.
+_FLIP = "tr 0-9a-fA-F 1000000000100000100000"
+_BASE64 = "| base64 | tr -d '\\n'"
+
+
 def changed_key(change: str, n: int) -> str:
     """A key that was changed on purpose, as bash says it: for header values and bodies that go into `curl_line`.
 
-    `cut`: its first `n` characters; `add`: `n` digits more; `flip`: another hexadecimal digit in place `n` (from 0).
+    `cut`: its first `n` characters; `from`: those from place `n` (from 0) on; `add`: `n` digits more; `flip`: another
+    hexadecimal digit in place `n`; `basic`: as the user (`n` is 0) or the password of RFC 7617.
     ValueError for any other change.
     """
     match change:
         case "cut":
             return f"${{VOREL_API_KEY:0:{n}}}"
+        case "from":
+            return f"${{VOREL_API_KEY:{n}}}"
+        case "basic":
+            text = f"{PLACEHOLDER}:" if n == 0 else f":{PLACEHOLDER}"
+            return f"$(printf %s {text} {_BASE64})"
         case "add":
             return PLACEHOLDER + "0" * n
         case "flip":
-            other = f"$(tr 0-9a-f 1-9a-f0 <<<${{VOREL_API_KEY:{n}:1}})"
+            other = f"$({_FLIP} <<<${{VOREL_API_KEY:{n}:1}})"
             return f"${{VOREL_API_KEY:0:{n}}}{other}${{VOREL_API_KEY:{n + 1}}}"
     raise ValueError(f"no such change of a key: {change}")
 
 
 # What stays an expansion of bash: the placeholder, and what `changed_key` makes of it. Nothing else, whoever wrote it.
 _PART = r"\$\{VOREL_API_KEY:[0-9]{1,3}(?::[0-9]{1,3})?\}"
-_EXPANSION = re.compile(rf"({re.escape(PLACEHOLDER)}|{_PART}|\$\(tr 0-9a-f 1-9a-f0 <<<{_PART}\))")
+_BASIC = rf"\$\(printf %s :?{re.escape(PLACEHOLDER)}:? {re.escape(_BASE64)}\)"
+_EXPANSION = re.compile(rf"({re.escape(PLACEHOLDER)}|{_PART}|\$\({_FLIP} <<<{_PART}\)|{_BASIC})")
 
 
 def _quote(text: str) -> str:

@@ -75,8 +75,13 @@ def verdict_sentence(report: Report) -> str:
     found = counts(report)
     parts = [f"{number} {LOOKS[status].word}" for status, number in found.items()]
     if problems := len(report.get("accepted", {}).get("problems", [])):
-        parts.insert(0, f"{problems} {'problems' if problems > 1 else 'problem'} with accepted failures")
-    return f"{len(report['clauses'])} clauses: {', '.join(parts) or 'none judged'}."
+        parts.insert(0, f"{number_of(problems, 'problem')} with accepted failures")
+    return f"{number_of(len(report['clauses']), 'clause')}: {', '.join(parts) or 'none judged'}."
+
+
+def number_of(count: int, noun: str) -> str:
+    """`1 clause`, `2 clauses`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def group(clause: Mapping[str, Any]) -> str:

@@ -6,14 +6,34 @@ from typing import Any
 
 WRONG_FOR_STRING: dict[str, Any] = {
     "a number": 7,
+    "zero": 0,
+    "a fraction": 1.5,
     "a boolean": True,
     "null": None,
     "a list": ["x"],
+    "an empty list": [],
     "an object": {"x": "y"},
 }
-WRONG_FOR_OBJECT: dict[str, Any] = {"a number": 7, "a boolean": True, "null": None, "a list": [{}], "a string": "{}"}
+WRONG_FOR_OBJECT: dict[str, Any] = {
+    "a number": 7,
+    "a boolean": True,
+    "null": None,
+    "a list": [{}],
+    "an empty list": [],
+    "a list of pairs": [["email", "ada@example.com"]],
+    "a string": "{}",
+}
 # Characters of two, three and four bytes, the last two of which are also two UTF-16 units.
 WIDE = {"two-byte": "\u00e9", "three-byte": "\u6f22", "astral": "\U0001f600", "rare astral": "\U000e0101"}
+# Characters of a single byte that some code writes as several, or takes away, before it counts.
+PLAIN = {"ampersands": "&", "quotation marks": '"', "line breaks of two": "\r\n"}
+# Texts that people write, and that some gateways mistake for an attack.
+SUSPICIOUS = {
+    "a line of SQL": "' OR 1=1 -- UNION SELECT * FROM leads; DROP TABLE leads",
+    "a path upwards": "../../../../etc/passwd ..\\..\\windows\\win.ini",
+    "markup": "<script>alert(1)</script> ${7*7} {{7*7}}",
+    "marks of direction and joiners": "\u202eleft\u202c \u200fright\u200e a\u200db \u2066c\u2069 \ufeffd",
+}
 # Two characters that one would do for: a server that normalizes before it counts, counts less.
 COMBINED = "e\u0301"
 # One astral character as JSON escapes it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vorel_conformance.contract import Operation
+from vorel_conformance.exchange import resolve
 from vorel_conformance.session import NO_KEY, Probe
 from vorel_conformance.suite import covers
 
@@ -12,6 +13,13 @@ MALFORMED = {
     "another scheme": "Basic dXNlcjpwYXNzd29yZA==",
     "another scheme, a valid key": "Token ${full.0}",
     "Basic and a valid key": "Basic ${full.0}",
+    "Basic, a valid key as the user": "Basic ${full.0|basic.0}",
+    "Basic, a valid key as the password": "Basic ${full.0|basic.1}",
+    "ApiKey and a valid key": "ApiKey ${full.0}",
+    "Key and a valid key": "Key ${full.0}",
+    "Digest and a valid key": "Digest ${full.0}",
+    "a colon behind the scheme": "Bearer: ${full.0}",
+    "an equals sign behind the scheme": "Bearer=${full.0}",
     "no scheme": "${full.0}",
     "nothing behind the scheme": "Bearer",
     "the scheme twice": "Bearer Bearer ${full.0}",
@@ -21,6 +29,10 @@ MALFORMED = {
     "one word": "Bearer${full.0}",
     "another prefix": "Bearer sk_live_0123456789abcdef0123456789abcdef0123456789abcdef",
     "an unknown environment": "Bearer vapk_prod_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "a valid key under another prefix": "Bearer sk_live_${full.0|from.10}",
+    "a valid key of another environment": "Bearer vapk_test_${full.0|from.10}",
+    "the digits of a valid key alone": "Bearer ${full.0|from.10}",
+    "a valid key with an escape": "Bearer ${full.0|cut.4}%5F${full.0|from.5}",
     "the prefix alone": "Bearer vapk_live_",
     "too short": "Bearer ${random.1|cut.57}",
     "too long": "Bearer ${random.2|add.1}",
@@ -30,14 +42,10 @@ MALFORMED = {
     "very long": "Bearer vapk_live_" + "0" * 4000,
     "null": "Bearer null",
 }
-# Each is a valid key but for one place: 10 to 57 are its hexadecimal digits, 22 is where the usual look-up prefix ends.
+# The places of a key's hexadecimal digits.
+DIGITS = range(10, 58)
+# Each is a valid key but for its length: 22 is where the usual look-up prefix ends.
 ALTERED = {
-    "another first digit": "${full.0|flip.10}",
-    "another digit at the end of the prefix": "${full.0|flip.21}",
-    "another digit behind the prefix": "${full.0|flip.22}",
-    "another digit in the middle": "${full.0|flip.34}",
-    "another digit before the last": "${full.0|flip.56}",
-    "another last digit": "${full.0|flip.57}",
     "cut behind the prefix": "${full.0|cut.22}",
     "cut by one": "${full.0|cut.57}",
     "one digit more": "${full.0|add.1}",
@@ -64,9 +72,11 @@ def test_malformed_key(probe: Probe) -> None:
             probe.expect("auth.malformed", label, request, {401})
 
 
-@covers("auth.unknown", requests=6, writes=False)
+@covers("auth.unknown", requests=8, writes=False)
 def test_unknown_key(probe: Probe) -> None:
     for operation in _both(probe):
+        zeros = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "Bearer vapk_live_" + "0" * 48)])
+        probe.expect("auth.unknown", "a key of zeros", zeros, {401})
         for n in range(3):
             probe.expect("auth.unknown", f"unknown key {n}", probe.valid(operation, key=f"random.{n}"), {401})
 
@@ -80,7 +90,7 @@ def test_revoked_key(probe: Probe) -> None:
             probe.expect("auth.revoked", "the revoked key", probe.valid(operation, key="revoked"), {401})
 
 
-@covers("auth.whole-key", requests=2 * len(ALTERED), writes=False)
+@covers("auth.whole-key", requests=2 * len(ALTERED) + len(DIGITS), writes=False)
 def test_altered_key(probe: Probe) -> None:
     if len(probe.target.full[0]) != len("vapk_live_") + 48:
         probe.session.gap(
@@ -91,23 +101,40 @@ def test_altered_key(probe: Probe) -> None:
         for label, key in ALTERED.items():
             request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", f"Bearer {key}")])
             probe.expect("auth.whole-key", label, request, {401})
+    for place in DIGITS:
+        if resolve(f"${{full.0|flip.{place}}}", probe.target, probe.session.client.seed) in probe.target.secrets:
+            continue  # keys of a mock may be as near to one another as that
+        header = ("Authorization", f"Bearer ${{full.0|flip.{place}}}")
+        request = probe.valid(_both(probe)[place % 2], key=NO_KEY, headers=[header])
+        probe.expect("auth.whole-key", f"another digit in place {place - DIGITS.start + 1}", request, {401})
 
 
-@covers("auth.header-only", requests=16, writes=False)
+QUERIES = ("api_key", "apikey", "access_token", "token", "key", "authorization")
+HEADERS = {
+    "X-Api-Key": "${full.0}",
+    "Api-Key": "${full.0}",
+    "ApiKey": "${full.0}",
+    "X-Auth-Token": "${full.0}",
+    "X-Access-Token": "${full.0}",
+    "X-Authorization": "Bearer ${full.0}",
+    "X-Forwarded-Authorization": "Bearer ${full.0}",
+    "Proxy-Authorization": "Bearer ${full.0}",
+    "Cookie": "; ".join(f"{name}=${{full.0}}" for name in (*QUERIES, "session")),
+}
+MEMBERS = ("api_key", "access_token", "token")
+
+
+@covers("auth.header-only", requests=2 * (len(QUERIES) + len(HEADERS) + 1), writes=False)
 def test_key_elsewhere(probe: Probe) -> None:
     for operation in _both(probe):
-        for name in ("api_key", "access_token", "token", "key"):
+        for name in QUERIES:
             valid = probe.valid(operation, key=NO_KEY)
             request = type(valid)(valid.method, f"{valid.path}?{name}=${{full.0}}", valid.headers, valid.body)
             probe.expect("auth.header-only", f"the key as ?{name}=", request, {401})
-        for name, value in (
-            ("X-Api-Key", "${full.0}"),
-            ("Proxy-Authorization", "Bearer ${full.0}"),
-            ("Cookie", "api_key=${full.0}; token=${full.0}"),
-        ):
+        for name, value in HEADERS.items():
             request = probe.valid(operation, key=NO_KEY, headers=[(name, value)])
             probe.expect("auth.header-only", f"the key in {name}", request, {401})
-        body = (probe.note if operation.takes_lead else probe.record)(api_key="${full.0}")
+        body = (probe.note if operation.takes_lead else probe.record)(**dict.fromkeys(MEMBERS, "${full.0}"))
         request = probe.request(operation, body, key=NO_KEY)
         # 400 is what a server says that reads bodies first and takes no unknown members.
         probe.expect("auth.header-only", "the key in the body", request, {401, 400})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vorel_conformance import fuzz
 from vorel_conformance.session import Probe, strict_dumps
 from vorel_conformance.suite import covers
@@ -39,6 +41,25 @@ def test_awkward_texts(probe: Probe) -> None:
         template = strict_dumps(probe.note(reason="HERE"))
         for value in AWKWARD.values():
             probe.send(probe.request(probe.handoff, template.replace(b'"HERE"', value)))
+
+
+@covers("fuzz.no-server-error", requests=lambda plan: 5 + 6 * bool(plan.own) + ("read_only" in plan.singles))
+def test_awkward_requests(probe: Probe) -> None:
+    """Only the oracles judge: requests that are odd as a whole, or wrong in two ways at once."""
+    for operation in probe.contract.operations.values():
+        if operation.takes_lead and not probe.target.own:
+            continue
+        valid = probe.valid(operation)
+        body = valid.body or b""
+        probe.send(replace(valid, body=b"\xef\xbb\xbf" + body))
+        probe.send(replace(valid, body=body.decode().encode("utf-16")))
+        probe.send(replace(valid, path=f"{valid.path}?trace=1&page[]=%00&q=%F0%9F%98%80"))
+        probe.send(probe.request(operation, body, content_type=None))
+        probe.send(probe.request(operation, body, headers=[("X-Forwarded-For", "127.0.0.1, ::1")]))
+        if operation.takes_lead:
+            probe.send(probe.request(operation, {"reason": 7}, lead=probe.unknown_lead()))
+    if "read_only" in probe.target.single:
+        probe.send(probe.request(probe.crm, b"{", key="read_only"))
 
 
 @covers("fuzz.valid-accepted", "fuzz.no-server-error", requests=lambda plan: plan.fuzz)

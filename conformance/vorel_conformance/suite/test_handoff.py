@@ -10,6 +10,8 @@ from vorel_conformance.suite import Plan, covers
 from vorel_conformance.suite.tables import (
     COMBINED,
     ESCAPED,
+    PLAIN,
+    SUSPICIOUS,
     WIDE,
     WRONG_FOR_OBJECT,
     WRONG_FOR_STRING,
@@ -32,6 +34,17 @@ MALFORMED_IDS = (
     "%F0%9F%98%80",
     "a" * 2000,
 )
+# The id of a lead of ours, and something that makes it none.
+SPOILED_IDS: dict[str, Callable[[str], str]] = {
+    "a character behind": lambda lead: f"{lead}x",
+    "a blank behind": lambda lead: f"{lead}%20",
+    "a blank before": lambda lead: f"%20{lead}",
+    "a line break behind": lambda lead: f"{lead}%0A",
+    "NUL behind": lambda lead: f"{lead}%00",
+    "its first eight digits": lambda lead: lead[:8],
+    "its first half": lambda lead: lead[:18],
+    "a wildcard for its last digit": lambda lead: f"{lead[:-1]}%25",
+}
 REPOSTS = 4
 
 
@@ -130,7 +143,7 @@ def _length(probe: Probe, member: str) -> None:
         probe.expect(clause, f"{member}: {name}", request, {400}, field=member)
 
 
-@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 5)))
+@covers("handoff.characters", requests=_if_own(2 * (2 * len(WIDE) + 2 * len(PLAIN) + len(SUSPICIOUS) + 5)))
 def test_characters_of_reason_and_summary(probe: Probe) -> None:
     if not probe.has("own", "handoff.characters"):
         return
@@ -146,6 +159,14 @@ def test_characters_of_reason_and_summary(probe: Probe) -> None:
             request = probe.request(probe.handoff, probe.note(**{member: COMBINED * count}))
             label = f"{member} of {2 * count} characters, each second one combining"
             probe.expect("handoff.characters", label, request, {status}, field=member)
+        for name, text in PLAIN.items():
+            for count, status in ((longest // len(text), 200), (longest // len(text) + 1, 400)):
+                request = probe.request(probe.handoff, probe.note(**{member: text * count}))
+                label = f"{member} of {len(text) * count} characters, {name}"
+                probe.expect("handoff.characters", label, request, {status}, field=member)
+        for name, text in SUSPICIOUS.items():
+            request = probe.request(probe.handoff, probe.note(**{member: text}))
+            probe.expect("handoff.characters", f"{member} holds {name}", request, {200})
         lines = probe.note(**{member: "two\nlines\tand\r\na \u0001 \u007f \u2028"})
         probe.expect(
             "handoff.characters", f"{member} with control characters", probe.request(probe.handoff, lines), {200}
@@ -168,17 +189,25 @@ def test_types_of_note(probe: Probe) -> None:
             probe.expect("handoff.types", f"{member} is {name}", request, {400}, field=member)
 
 
-@covers("handoff.body-object", requests=_if_own(len(WRONG_FOR_OBJECT) + 1), writes=False)
+@covers("handoff.body-object", requests=_if_own(len(WRONG_FOR_OBJECT)), writes=False)
 def test_body_is_an_object(probe: Probe) -> None:
     if not probe.has("own", "handoff.body-object"):
         return
-    for name, value in {**WRONG_FOR_OBJECT, "an empty list": []}.items():
+    for name, value in WRONG_FOR_OBJECT.items():
         body = b"null" if value is None else value
         probe.expect("handoff.body-object", f"the body is {name}", probe.request(probe.handoff, body), {400})
 
 
-@covers("handoff.malformed-id", requests=len(MALFORMED_IDS), writes=False)
+@covers(
+    "handoff.malformed-id",
+    requests=lambda plan: len(MALFORMED_IDS) + len(SPOILED_IDS) * bool(plan.own),
+    writes=False,
+)
 def test_malformed_id(probe: Probe) -> None:
+    if probe.target.own:
+        for label, spoil in SPOILED_IDS.items():
+            request = probe.valid(probe.handoff, lead=spoil(probe.lead()))
+            probe.expect("handoff.malformed-id", f"the id of a lead and {label}", request, {400, 404})
     for lead in MALFORMED_IDS:
         probe.expect("handoff.malformed-id", f"the id {lead[:40]}", probe.valid(probe.handoff, lead=lead), {400, 404})
 

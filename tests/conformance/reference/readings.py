@@ -73,6 +73,12 @@ def _limit_headers_but_retry_after(was: Any, v: Visit) -> Answer:
     return change(answer, headers={k: h for k, h in answer.headers.items() if k != "Retry-After"})
 
 
+def _dated(was: Any, v: Visit) -> Answer:
+    answer: Answer = was(v)
+    more = {"timestamp": repr(v.now), "request": f"{v.number:x}"}
+    return change(answer, body={"error": {**answer.body["error"], **more}})
+
+
 def _extra(value: Any) -> Any:
     """More members in every object of an answer."""
     if isinstance(value, dict):
@@ -444,6 +450,21 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading("gzip", "Compressed for whoever takes it.", {"encode": _gzip}),
     Reading("chunked", "Transfer-Encoding: chunked, no length.", {"encode": _chunked}),
+    Reading(
+        "closes_now_and_then",
+        "Every seventh answer closes its connection.",
+        {"answer": lambda was, v: change(a := was(v), headers=a.headers | _every(v, 7, {"Connection": "close"}))},
+    ),
+    Reading(
+        "cache_now_and_then",
+        "One answer in ten says which cache it came by.",
+        {"answer": lambda was, v: change(a := was(v), headers=a.headers | _every(v, 10, {"X-Cache": "MISS from a3"}))},
+    ),
+    Reading(
+        "errors_dated",
+        "An error says when it happened, and which request it was, in as many characters as that takes.",
+        {"refuse": _dated},
+    ),
     Reading("close_after_error", "The connection is closed after an error.", {"encode": _close_after_error}),
     Reading(
         "extra_members",
@@ -562,6 +583,10 @@ READINGS: tuple[Reading, ...] = (
         {"crm": lambda was, v: _first_answer(was, v)},
     ),
 )
+
+
+def _every(v: Visit, n: int, headers: dict[str, str]) -> dict[str, str]:
+    return headers if v.number % n == 0 else {}
 
 
 def _raise(error: Exception) -> Any:

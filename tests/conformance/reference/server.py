@@ -58,6 +58,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    connection: str = ""  # the same for requests that came on one
 
 
 @dataclass(frozen=True)
@@ -428,7 +429,8 @@ class Server:
                 break
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
-        reply = self.respond(Request(scope["method"], scope["path"], query, headers, body))
+        connection = str(scope.get("client"))
+        reply = self.respond(Request(scope["method"], scope["path"], query, headers, body, connection))
         named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if self.date:
             # uvicorn's own is as old as its last tick, which is seconds on a busy machine.

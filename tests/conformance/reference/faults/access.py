@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import replace as change
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from ..contract import CRM, HANDOFF
-from ..server import Answer, Change, RefusedError, Visit
+from ..server import Answer, Change, RefusedError, Visit, bearer
 from ..world import Lead, identifier
 from .parts import (
     Fault,
@@ -50,6 +53,47 @@ def body_key(v: Visit) -> str | None:
 def cookie_key(v: Visit) -> str | None:
     cookie = v.request.headers.get("cookie", "")
     return next((token for token in v.server.world.keys if token in cookie), None)
+
+
+def header_key(*names: str) -> Change:
+    """For `token`: the key counts in these headers too."""
+
+    def find(v: Visit) -> str | None:
+        given = (v.request.headers.get(name, "").rpartition(" ")[2] for name in names)
+        return next((token for token in given if token in v.server.world.keys), None)
+
+    return token_from(find)
+
+
+def basic_key(v: Visit) -> str | None:
+    scheme, _, given = v.request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(given).decode()
+    except ValueError:
+        return None
+    return next((part for part in text.split(":") if part in v.server.world.keys), None)
+
+
+def same_digits(v: Visit) -> str | None:
+    """The key whose digits are those sent, whatever stands before them."""
+    digits = (bearer(v) or "").rpartition("_")[2]
+    return next((token for token in v.server.world.keys if token.rpartition("_")[2] == digits), None)
+
+
+def but_for(place: int) -> Change:
+    """For `find_key`: one place of the key is not compared."""
+
+    def find(was: Any, v: Visit) -> Any:
+        token = v.server.hooks.token(v) or ""
+
+        def rest(text: str) -> str:
+            return text[:place] + text[place + 1 :]
+
+        return was(v) or next((k for k in v.server.world.keys.values() if rest(k.token) == rest(token)), None)
+
+    return find
 
 
 def any_scheme(was: Any, v: Visit) -> str | None:
@@ -130,6 +174,56 @@ def existence_first(was: Any, v: Visit) -> tuple[str, ...]:
     if v.lead_id.lower() in v.server.world.leads:
         return ("authenticate", "limit", "scope", "path", "body", "lookup")
     return ("authenticate", "limit", "scope", "path", "lookup", "body")
+
+
+def known_lead(v: Visit) -> bool:
+    return v.lead_id.lower() in v.server.world.leads
+
+
+def existence_before_scope(was: Any, v: Visit) -> tuple[str, ...]:
+    """An unknown lead is a 404 whatever the scope."""
+    if known_lead(v):
+        return ("authenticate", "limit", "scope", "path", "body", "lookup")
+    return ("authenticate", "limit", "path", "body", "lookup", "scope")
+
+
+def existence_before_key(was: Any, v: Visit) -> Any:
+    """An unknown lead is a 404 whoever asks."""
+    key = was(v)
+    if key is None and well_formed_unknown(v) and v.name == HANDOFF and not known_lead(v):
+        raise RefusedError(404, "There is no such lead.")
+    return key
+
+
+def request_id(of_foreign: Callable[[], str], of_unknown: Callable[[], str]) -> Change:
+    """For `refuse`: a request id on each 404, of two kinds."""
+
+    def refuse(was: Any, v: Visit) -> Answer:
+        answer: Answer = was(v)
+        if answer.status != 404 or v.name != HANDOFF:
+            return answer
+        return change(answer, headers={**answer.headers, "X-Request-Id": (of_foreign if foreign(v) else of_unknown)()})
+
+    return refuse
+
+
+def scope_unless(is_free: Callable[[Visit], bool]) -> Change:
+    """For `allowed`: some requests are served without the scope."""
+    return lambda was, v: was(v) or is_free(v)
+
+
+def is_replay(v: Visit) -> bool:
+    value = sent(v)
+    key = value.get("idempotency_key") if isinstance(value, dict) else None
+    return isinstance(key, str) and (v.caller.tenant, key) in v.server.records
+
+
+def sent(v: Visit) -> Any:
+    """The body of a request that may be refused yet."""
+    try:
+        return json.loads(v.request.body)
+    except ValueError:
+        return None
 
 
 def made_up_lead(was: Any, v: Visit) -> Any:
@@ -428,5 +522,86 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
         "tenancy.indistinguishable",
         also="tenancy.foreign-lead",
         steps=existence_first,
+    ),
+    fault(
+        "foreign_request_id_length",
+        "Another tenant's lead has a shorter request id.",
+        "tenancy.indistinguishable",
+        refuse=request_id(lambda: secrets.token_hex(8), lambda: secrets.token_hex(16)),
+    ),
+    fault(
+        "foreign_request_id_prefix",
+        "Another tenant's lead has a request id that begins otherwise.",
+        "tenancy.indistinguishable",
+        refuse=request_id(lambda: f"db-{secrets.token_hex(8)}", lambda: f"no-{secrets.token_hex(8)}"),
+    ),
+    fault(
+        "foreign_before_scope",
+        "Whether a lead exists is told to keys without the scope.",
+        "tenancy.indistinguishable",
+        steps=existence_before_scope,
+    ),
+    fault(
+        "foreign_before_key",
+        "Whether a lead exists is told to keys that were never issued.",
+        "tenancy.indistinguishable",
+        find_key=existence_before_key,
+    ),
+    fault(
+        "foreign_without_body",
+        "Another tenant's lead has another message where there is no body.",
+        "tenancy.indistinguishable",
+        not_found_message=lambda was, v: "Lead not found." if foreign(v) and not v.request.body else was(v),
+    ),
+    fault("key_in_basic", "The key counts as the user of Basic.", "auth.malformed", token=token_from(basic_key)),
+    fault(
+        "digits_compared",
+        "Only the digits of a key are compared.",
+        "auth.malformed",
+        token=lambda was, v: same_digits(v) or was(v),
+    ),
+    fault(
+        "key_unescaped",
+        "Percent escapes in a key are resolved.",
+        "auth.malformed",
+        token=lambda was, v: unquote(token) if (token := was(v)) else token,
+    ),
+    fault(
+        "one_digit_ignored",
+        "The thirty-first character of a key is not compared.",
+        "auth.whole-key",
+        find_key=but_for(30),
+    ),
+    fault(
+        "key_in_other_headers",
+        "The key counts in X-Auth-Token and X-Access-Token.",
+        "auth.header-only",
+        token=header_key("x-auth-token", "x-access-token"),
+    ),
+    fault(
+        "key_in_x_authorization",
+        "The key counts in X-Authorization.",
+        "auth.header-only",
+        token=header_key("x-authorization"),
+    ),
+    fault(
+        "scope_unchecked_without_body",
+        "A handoff without a body needs no scope.",
+        "scope.handoff scope.no-crossover",
+        allowed=scope_unless(lambda v: v.name == HANDOFF and not v.request.body),
+    ),
+    fault(
+        "scope_unchecked_for_deals",
+        "A deal needs no scope.",
+        "scope.crm scope.no-crossover",
+        allowed=scope_unless(
+            lambda v: v.name == CRM and isinstance(value := sent(v), dict) and value.get("object") == "deal"
+        ),
+    ),
+    fault(
+        "scope_unchecked_for_replays",
+        "A write that was made before needs no scope.",
+        "scope.crm scope.no-crossover",
+        allowed=scope_unless(lambda v: v.name == CRM and is_replay(v)),
     ),
 )

@@ -20,6 +20,7 @@ from .parts import (
     longer_than,
     other_status,
     refuses,
+    refusing,
     repair_member,
     same_body_under,
     strings,
@@ -43,8 +44,18 @@ def validation_as_soft_failure(was: Any, v: Visit) -> Answer:
     return answer
 
 
+def pairs(value: Any) -> Any:
+    """A list of pairs as an object; anything else as it is."""
+    good = isinstance(value, list) and value and all(isinstance(e, list) and len(e) == 2 for e in value)
+    return {str(name): each for name, each in value} if good else value
+
+
+def known(v: Visit) -> bool:
+    return (v.caller.tenant, v.value["idempotency_key"]) in v.server.records
+
+
 def replay_conflict(was: Any, v: Visit) -> Any:
-    if (v.caller.tenant, v.value["idempotency_key"]) in v.server.records:
+    if known(v):
         raise RefusedError(409, "idempotency_key: used before")
     return was(v)
 
@@ -351,7 +362,7 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "key_two",
         "An idempotency_key of one character is refused.",
         "crm.key-length",
-        also=FUZZ_VALID,
+        also=f"crm.characters {FUZZ_VALID}",
         body_error=refuses(CRM, "idempotency_key", lambda b: len(b["idempotency_key"]) < 2),
     ),
     fault(
@@ -503,10 +514,70 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "replay_409",
         "A replay is a 409.",
         "envelope.declared-status",
-        also="crm.replay",
+        also=f"crm.replay envelope.wrong-media-type {FUZZ_VALID}",
         crm=replay_conflict,
         refuse=other_status(409, 409),
     ),
     fault("replay_new_id", "A replay has another external_id.", "crm.replay", crm=new_record_each_time),
     fault("one_external_id", "All writes have one external_id.", "crm.distinct", crm=success(external_id="1")),
+    fault(
+        "object_in_list",
+        "A list of one object is taken for it.",
+        "crm.types",
+        also=f"crm.object-enum {FUZZ_INVALID}",
+        body_error=tolerates(
+            CRM,
+            repair_member("object", lambda value: value[0] if isinstance(value, list) and len(value) == 1 else value),
+        ),
+    ),
+    fault(
+        "fields_empty_list",
+        "An empty list is taken for `fields`.",
+        "crm.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("fields", lambda value: {} if value == [] else value)),
+    ),
+    fault(
+        "fields_of_pairs",
+        "A list of pairs is taken for `fields`.",
+        "crm.types",
+        also=FUZZ_INVALID,
+        body_error=tolerates(CRM, repair_member("fields", pairs)),
+    ),
+    fault(
+        "object_until_nul",
+        "What follows a NUL in `object` is ignored.",
+        "crm.object-enum",
+        also=FUZZ_INVALID,
+        body_error=tolerates(
+            CRM, repair_member("object", lambda value: value.partition("\0")[0] if isinstance(value, str) else value)
+        ),
+    ),
+    fault(
+        "key_zero_refused",
+        "An idempotency_key of 0 counts as none.",
+        "crm.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "idempotency_key", lambda body: body.get("idempotency_key") == "0"),
+    ),
+    fault(
+        "fields_named_id_refused",
+        "A field called `id` is refused.",
+        "crm.fields-free",
+        also=FUZZ_VALID,
+        body_error=refuses(CRM, "fields", lambda body: "id" in body.get("fields", {})),
+    ),
+    fault(
+        "over_2000_fields_refused",
+        "More than 2000 fields are refused.",
+        "crm.fields-free",
+        body_error=refuses(CRM, "fields", lambda body: len(body.get("fields", {})) > 2000),
+    ),
+    fault(
+        "replay_400",
+        "A replay is a 400.",
+        FUZZ_VALID,
+        also="crm.replay",
+        crm=lambda was, v: refusing(400, "idempotency_key: used before")(v, None) if known(v) else was(v),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace as change
 from typing import Any
@@ -423,4 +424,30 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault("get_works", "GET of an operation is a 200.", "envelope.other-methods", refuse=get_works),
     fault("plain_unknown_path", "An unknown path is text/plain.", "envelope.other-methods", encode=plain_not_found),
+    fault(
+        "key_base64_in_message",
+        "A 401 repeats the key, in Base64.",
+        "envelope.message-safe",
+        refuse=with_message(
+            401, lambda v, m: f"{m} {base64.b64encode((v.server.hooks.token(v) or '').encode()).decode()}"
+        ),
+    ),
+    fault(
+        "trace_of_dotnet",
+        "A 400 shows where the server was, in .NET.",
+        "envelope.message-safe",
+        refuse=with_message(400, lambda v, m: f"{m}\n   at Vorel.Api.Crm.Validate(Record r) in /src/Crm.cs:line 71"),
+    ),
+    fault(
+        "trace_of_rust",
+        "A 400 shows where the server was, in Rust.",
+        "envelope.message-safe",
+        refuse=with_message(400, lambda v, m: f"{m} thread 'main' panicked at src/crm.rs:71:9"),
+    ),
+    fault(
+        "two_media_types",
+        "A 404 has two headers Content-Type.",
+        "envelope.json-media-type",
+        encode=on_wire(404, lambda r: change(r, headers=(*r.headers, ("Content-Type", "text/html")))),
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import unicodedata
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 from ..contract import HANDOFF
 from ..server import Change, Visit
+from ..world import Lead
 from .parts import (
     FUZZ_INVALID,
     FUZZ_VALID,
@@ -68,6 +70,11 @@ def repost(handle: Callable[[Visit, dict[str, Any]], Any]) -> Change:
         return handle(v, answer) if v.once_more(f"handoff of {answer['lead_id']}") > 1 else answer
 
     return handoff
+
+
+def own_lead(v: Visit, id_: str) -> Lead | None:
+    lead = v.server.world.leads.get(id_.lower())
+    return lead if lead and lead.tenant == v.caller.tenant else None
 
 
 HANDOFF_FAULTS: tuple[Fault, ...] = (
@@ -434,5 +441,44 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         "A second handoff has another conversation_id.",
         "handoff.same-conversation",
         handoff=new_conversation,
+    ),
+    fault(
+        "id_with_more_behind",
+        "What follows a lead's id is ignored.",
+        "handoff.malformed-id",
+        also="handoff.lead-id",
+        well_formed_id=lambda was, v: was(v) or len(v.lead_id) > 36,
+        find_lead=lambda was, v: was(v) or own_lead(v, v.lead_id[:36]),
+    ),
+    fault(
+        "id_trimmed",
+        "Blanks around a lead's id are taken away.",
+        "handoff.malformed-id",
+        also="handoff.lead-id",
+        well_formed_id=lambda was, v: was(v) or len(v.lead_id.strip()) == 36,
+        find_lead=lambda was, v: was(v) or own_lead(v, v.lead_id.strip()),
+    ),
+    fault(
+        "summary_counted_in_html",
+        "`summary` is counted as HTML escapes it.",
+        "handoff.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(HANDOFF, "summary", longer_than("summary", 2000, lambda text: len(html.escape(text)))),
+    ),
+    fault(
+        "line_breaks_counted_once",
+        "A line break of two characters is counted as one in `reason`.",
+        "handoff.characters",
+        also=FUZZ_INVALID,
+        body_error=tolerates(
+            HANDOFF, repair_member("reason", lambda text: text.replace("\r\n", "\n") if isinstance(text, str) else text)
+        ),
+    ),
+    fault(
+        "gateway_refuses_sql",
+        "A gateway refuses texts that look like SQL.",
+        "handoff.characters crm.characters crm.fields-free",
+        also=FUZZ_VALID,
+        parse=lambda was, v: refusing(403, "Blocked.")(v, None) if b"UNION SELECT" in v.request.body else was(v),
     ),
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import math
 from collections.abc import Callable
+from dataclasses import replace as change
 from typing import Any
 
 from ..contract import CRM, HANDOFF
-from ..server import Change, Tally, Visit
+from ..server import Change, Reply, Tally, Visit
 from .parts import (
     HANDOFF_SERVED,
     Fault,
@@ -51,6 +53,10 @@ def limit_header(name: str, value: Callable[[Visit, str], str | None]) -> Change
         return result if new is None else {**result, name: new}
 
     return headers
+
+
+def twice(name: str, reply: Reply) -> Reply:
+    return change(reply, headers=(*reply.headers, *(pair for pair in reply.headers if pair[0] == name)))
 
 
 def block_all(was: Any, v: Visit) -> Tally:
@@ -336,5 +342,32 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         "limit.enforced",
         also="limit.every-operation limit.per-key limit.recovers limit.not-before limit.window",
         refuse=other_status(429, 403),
+    ),
+    fault(
+        "limit_per_connection",
+        "Each connection has a limit of its own.",
+        "limit.enforced",
+        also="limit.every-operation limit.per-key limit.recovers",
+        bucket=lambda was, v: f"{was(v)} {v.request.connection}",
+    ),
+    fault(
+        "window_shorter_than_told",
+        "The window ends in half the time that a 429 says.",
+        "limit.retry-after",
+        also="limit.enforced limit.window limit.reset",
+        window=14.0,
+        tally=by_window(lambda v: v.server.window / 2),
+        limit_headers=lambda was, v: {
+            **was(v),
+            "Retry-After": str(math.ceil(ends(v) + v.server.window / 2 - v.now)),
+            "X-RateLimit-Reset": str(math.ceil(ends(v) + v.server.window / 2)),
+        },
+    ),
+    fault(
+        "limit_header_twice",
+        "X-RateLimit-Limit stands there twice.",
+        "limit.headers-integer",
+        also="limit.limit-value",
+        encode=lambda was, v: twice("X-RateLimit-Limit", was(v)),
     ),
 )

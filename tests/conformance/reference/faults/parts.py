@@ -13,7 +13,10 @@ BODY_CLAUSES = "handoff.body-object crm.body-required"
 FUZZ_VALID = "fuzz.valid-accepted"
 FUZZ_INVALID = "fuzz.invalid-refused"
 # The clauses that need a handoff, or a CRM write, to be a 200; those that need a bad body to be a 400.
-_ALWAYS_SERVED = f"{FUZZ_VALID} body.unknown-members scope.sufficient limit.not-before limit.every-operation"
+_ALWAYS_SERVED = (
+    f"{FUZZ_VALID} body.unknown-members scope.sufficient limit.not-before limit.every-operation "
+    "envelope.wrong-media-type"
+)
 HANDOFF_SERVED = (
     f"{_ALWAYS_SERVED} limit.enforced limit.per-key limit.recovers limit.window handoff.repost handoff.body-optional "
     "handoff.fields-optional handoff.reason-length handoff.summary-length handoff.characters"
