@@ -142,6 +142,44 @@ def test_a_key_of_no_known_shape_is_looked_up_as_it_is(tmp_path: Path, told: str
         assert _handoff(client, headers={"Authorization": "Bearer JWT"}).status_code == 401
 
 
+def _answering(name: str, *parameters: str) -> Json:
+    """A path item whose GET answers its own name, for a key that may read."""
+    text = {"type": "string", "maxLength": 3}
+    return {
+        "get": {
+            "operationId": name,
+            "security": [{"BearerAuth": ["read"]}],
+            "parameters": [{"name": p, "in": "path", "required": True, "schema": text} for p in parameters],
+            "responses": {"200": {"description": name, "content": {"application/json": {"schema": {"const": name}}}}},
+        }
+    }
+
+
+def test_a_concrete_path_goes_before_a_template_wherever_it_stands(tmp_path: Path) -> None:
+    paths = {
+        "/{a}/{b}": _answering("two", "a", "b"),
+        "/leads/{a}": _answering("one", "a"),
+        "/leads/{a}.csv": _answering("rows", "a"),
+        "/leads/{a}/notes": _answering("notes", "a"),
+        "/leads/export": _answering("export"),
+        "/leads/export/{b}": _answering("part", "b"),
+    }
+    paths["/leads/{a}"]["delete"] = {**paths["/leads/{a}"]["get"], "operationId": "delete"}
+    with _client(tmp_path, _changed(lambda d: d["paths"].update(paths))) as client:
+        asked = ("/leads/export", "/leads/7", "/leads/7.csv", "/x/7", "/leads/7/notes", "/leads/export/7")
+        answers = [client.get(path).json() for path in asked]
+        # Of a method that the concrete path has not, the templated one is asked.
+        assert client.delete("/leads/export").json()["error"]["message"].startswith("a: ")
+        assert client.put("/leads/export").headers["Allow"] == "DELETE, GET, HEAD"
+    assert answers == ["export", "one", "rows", "two", "notes", "part"]
+
+
+def test_two_names_for_one_path_are_refused(tmp_path: Path) -> None:
+    paths = {"/leads/{a}": _answering("one", "a"), "/leads/{b}": _answering("other", "b")}
+    message = _refused(tmp_path, _changed(lambda d: d["paths"].update(paths)))
+    assert message == "/leads/{a} and /leads/{b} are the same path, and both have get"
+
+
 # The vendored document.
 
 

@@ -194,6 +194,11 @@ class Contract:
             where = item.get("$ref", f"#/paths/{_escape(path)}")
             item = self.resolve(item)
             found += [self._operation(path, method, item, where) for method in METHODS if method in item]
+        shapes: dict[tuple[str, str], str] = {}
+        for operation in found:
+            other = shapes.setdefault((operation.method, re.sub(r"\{[^}]*\}", "{}", operation.path)), operation.path)
+            if other != operation.path:
+                raise ContractError(f"{other} and {operation.path} are the same path, and both have {operation.method}")
         ids = [operation.id for operation in found]
         for operation_id in ids:
             if ids.count(operation_id) > 1:
