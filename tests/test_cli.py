@@ -143,6 +143,48 @@ def test_the_banner_and_its_curl_line(start: type[Started]) -> None:
     assert json.loads(answer.stdout)["conversation_status"] == "awaiting_human"
 
 
+def _other_document(**changes: Any) -> str:
+    """A document, beside which nothing of the vendored one's is at its place."""
+    document = json.loads(default_path().read_text("utf-8"))
+    document["servers"] = [{"url": "https://app.example.test/it is/v1"}]
+    document["paths"] = {
+        "/leads/{lead-id}": {
+            "parameters": [{"name": "lead-id", "in": "path", "required": True, "schema": {"const": "it's"}, **changes}],
+            "put": {
+                "operationId": "putLead",
+                "parameters": [
+                    {"name": "tag", "in": "query", "required": True, "schema": {"type": "array", "minItems": 2}},
+                    {"name": "X-Shop", "in": "header", "required": True, "schema": {"enum": ["a b"]}},
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/merge-patch+json": {"schema": {"type": "object", "required": ["n"]}}},
+                },
+                "responses": {"200": {"description": "d", "content": {"application/json": {"example": "done"}}}},
+                "security": [{"BearerAuth": ["leads:write"]}],
+            },
+        }
+    }
+    return json.dumps(document)
+
+
+def test_the_curl_line_is_one_of_the_document_that_is_served(start: type[Started], tmp_path: Path) -> None:
+    (tmp_path / "document.json").write_text(_other_document())
+    mock = start("--contract", "document.json").ready()
+    (curl,) = (line.strip() for line in mock.lines if "curl" in line)
+    assert f"{mock.url}/it%20is/v1/leads/it%27s?tag=" in curl
+    line = curl.replace("curl ", "curl --noproxy '*' ")
+    assert json.loads(subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout) == "done"
+
+
+def test_no_curl_line_that_does_not_work(start: type[Started], tmp_path: Path) -> None:
+    # No value is made for a pattern.
+    (tmp_path / "document.json").write_text(_other_document(schema={"type": "string", "pattern": "^L-[0-9]{9}$"}))
+    mock = start("--contract", "document.json").ready()
+    assert [line for line in mock.lines if "curl" in line] == []
+    assert mock.lines[-1] == "Ready."
+
+
 def test_serve_by_name(start: type[Started]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vorel_mock", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE

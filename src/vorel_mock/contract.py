@@ -91,6 +91,8 @@ class Parameter:
     types: frozenset[str]
     item_types: frozenset[str]
     validator: Validator | None
+    declared: Mapping[str, Any]
+    """The parameter object, references resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ class Contract:
             types=self._types(schema),
             item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
             validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
+            declared=node,
         )
 
     def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
