@@ -254,13 +254,27 @@ def test_the_names_of_the_limit_s_headers_are_the_document_s(tmp_path: Path) -> 
     assert told == {"retry-after", "ratelimit-remaining", "x-ratelimit-reset"}
 
 
-def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path) -> None:
-    document = _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat="k_<8-hex>"))
-    with _client(tmp_path, document) as client:
-        answer = _handoff(client)
+def _with_keys_like(shape: str) -> Json:
+    return _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat=shape))
+
+
+@pytest.mark.parametrize("shape", ["vapk_live_<48-hex>", "vapk_live_<48 hex chars>"])
+def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path, shape: str) -> None:
+    with _client(tmp_path, _with_keys_like(shape)) as client:
+        assert _handoff(client).status_code == 200
+        answer = _handoff(client, headers={"Authorization": "Bearer vapk_test_" + "0" * 48})
         told = client.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
     assert answer.status_code == 401
     assert told["explanation"]["rule"] == "the key has not the shape of a key"
+
+
+@pytest.mark.parametrize(
+    "shape", ["k_<8-hex>", "vapk_<env>_<50-hex>", "<uuid>", "vapk_<env>_<secret>", "vapk_<ENV>_<48-hex>"]
+)
+def test_a_shape_that_no_key_of_the_mock_has_is_refused(tmp_path: Path, shape: str) -> None:
+    assert _refused(tmp_path, _with_keys_like(shape)).startswith(
+        f"its bearerFormat '{shape}' is a shape that the mock's"
+    )
 
 
 def test_the_error_codes_are_the_document_s(tmp_path: Path) -> None:

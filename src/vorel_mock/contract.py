@@ -299,15 +299,19 @@ class Contract:
         return ()
 
     @cached_property
-    def token_pattern(self) -> re.Pattern[str]:
-        """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
+    def bearer_format(self) -> str | None:
+        """The shape of a key as the document tells it: `vapk_<env>_<48-hex>`; None if it tells none (`JWT`, say)."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
-        for scheme in map(self.resolve, schemes.values()):
-            if "<" in scheme.get("bearerFormat", ""):  # else a word that tells nothing of the shape: JWT, say
-                pattern = re.escape(scheme["bearerFormat"])
-                pattern = re.sub(r"<(\d+)\\?-hex>", r"[0-9a-f]{\1}", pattern)
-                return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
-        return re.compile(r"\S+")
+        told = (scheme.get("bearerFormat", "") for scheme in map(self.resolve, schemes.values()))
+        return next((shape for shape in told if "<" in shape), None)
+
+    @cached_property
+    def token_pattern(self) -> re.Pattern[str]:
+        """The shape of a key; any word if the document tells none."""
+        if self.bearer_format is None:
+            return re.compile(r"\S+")
+        pattern = re.sub(r"<(\d+)(?:\\?[- ])hex[^<>]*>", r"[0-9a-f]{\1}", re.escape(self.bearer_format))
+        return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
 
     @cached_property
     def error_responses(self) -> Mapping[int, tuple[str, str]]:
