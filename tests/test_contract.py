@@ -13,7 +13,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from vorel_mock import contract, demo
+from vorel_mock import contract, demo, document
 from vorel_mock.app import App
 from vorel_mock.contract import ContractError
 from vorel_mock.mock import Mock
@@ -315,6 +315,38 @@ def test_a_document_in_yaml_is_the_same_document(tmp_path: Path) -> None:
     assert contract.load(file).document == VENDORED
 
 
+YAML = """
+words: [no, on, yes, y, off, 1:20, 1_000, 2026-01-01, 2026-01-01T00:00:00Z, =, 0b1, "true", v1.0]
+booleans: [true, True, FALSE]
+nothing: [null, ~, ]
+empty:
+integers: [010, 0o17, 0x1F, -5, +5]
+floats: [1e3, 1., .5, -1.5E-2]
+keys: {200: a, true: b, no: c, 1.0: d, 2026-01-01: e}
+base: &base {a: 1, b: 2}
+merged: {<<: *base, b: 3}
+"""
+
+
+def test_yaml_is_read_as_its_version_1_2_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text(YAML)
+    read = document.read_document(file)
+    times = ["2026-01-01", "2026-01-01T00:00:00Z"]
+    assert read == {
+        "words": ["no", "on", "yes", "y", "off", "1:20", "1_000", *times, "=", "0b1", "true", "v1.0"],
+        "booleans": [True, True, False],
+        "nothing": [None, None],
+        "empty": None,
+        "integers": [10, 15, 31, -5, 5],
+        "floats": [1000.0, 1.0, 0.5, -0.015],
+        "keys": {"200": "a", "true": "b", "no": "c", "1.0": "d", "2026-01-01": "e"},
+        "base": {"a": 1, "b": 2},
+        "merged": {"a": 1, "b": 3},
+    }
+    assert [type(value) for value in read["integers"]] == [int] * 5
+
+
 # Bad documents.
 
 
@@ -325,12 +357,21 @@ def test_a_document_in_yaml_is_the_same_document(tmp_path: Path) -> None:
         ("[]", "its top level is not an object"),
         ("null", "its top level is not an object"),
         ("just text", "its top level is not an object"),
-        ("{", "is neither JSON nor YAML"),
-        ('{"openapi": "3.1.0",}', "is neither JSON nor YAML"),
-        ("a: [b", "is neither JSON nor YAML"),
-        ("a: !!python/object:os.system x", "is neither JSON nor YAML"),
-        ("\x00", "is neither JSON nor YAML"),
-        (b"\xff\xfe{}", "is not UTF-8 text"),
+        ("{", "begins as JSON, and is none: Expecting property name enclosed in double quotes: line 1 column 2"),
+        ('{"openapi": "3.1.0",}', "begins as JSON, and is none: "),
+        ('{"a": {"b": 1, "b": 2}}', "begins as JSON, and is none: the member 'b' stands twice"),
+        ('{"a": NaN}', "begins as JSON, and is none: NaN is no number"),
+        ('{"a": 1e999}', "holds a number beyond what a double can be"),
+        ("a: [b", "is not YAML: did not find expected ',' or ']' at line "),
+        ("a:\n  b: 1\n  b: 2", "is not YAML: the key 'b' stands twice at line 3, column 3"),
+        ("a: !!python/object:os.system x", "is not YAML: JSON has nothing for tag:yaml.org,2002:python/object:os.sys"),
+        ("a: !!binary eA==", "is not YAML: JSON has nothing for tag:yaml.org,2002:binary at line 1, column 4"),
+        ("a: !!timestamp 2026-01-01", "is not YAML: JSON has nothing for tag:yaml.org,2002:timestamp"),
+        ("a: .inf", "is not YAML: JSON has no such number at line 1, column 4"),
+        ("? [a]\n: b", "is not YAML: a key must be text at line 1, column 3"),
+        ("a: 1\n---\na: 2", "is not YAML: but found another document at line 2, column 1"),
+        ("\x00", "is not YAML: "),
+        (b"\xff\xfe{}", "is not UTF-8 text: byte 0"),
         ("{}", "it has no `openapi` member"),
         ("openapi: 3.1", "its `openapi` member says 3.1"),
         ("openapi: 3.0.3", "its `openapi` member says '3.0.3'"),
