@@ -143,6 +143,48 @@ def test_the_banner_and_its_curl_line(start: type[Started]) -> None:
     assert json.loads(answer.stdout)["conversation_status"] == "awaiting_human"
 
 
+def _other_document(**changes: Any) -> str:
+    """A document, beside which nothing of the vendored one's is at its place."""
+    document = json.loads(default_path().read_text("utf-8"))
+    document["servers"] = [{"url": "https://app.example.test/it is/v1"}]
+    document["paths"] = {
+        "/leads/{lead-id}": {
+            "parameters": [{"name": "lead-id", "in": "path", "required": True, "schema": {"const": "it's"}, **changes}],
+            "put": {
+                "operationId": "putLead",
+                "parameters": [
+                    {"name": "tag", "in": "query", "required": True, "schema": {"type": "array", "minItems": 2}},
+                    {"name": "X-Shop", "in": "header", "required": True, "schema": {"enum": ["a b"]}},
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/merge-patch+json": {"schema": {"type": "object", "required": ["n"]}}},
+                },
+                "responses": {"200": {"description": "d", "content": {"application/json": {"example": "done"}}}},
+                "security": [{"BearerAuth": ["leads:write"]}],
+            },
+        }
+    }
+    return json.dumps(document)
+
+
+def test_the_curl_line_is_one_of_the_document_that_is_served(start: type[Started], tmp_path: Path) -> None:
+    (tmp_path / "document.json").write_text(_other_document())
+    mock = start("--contract", "document.json").ready()
+    (curl,) = (line.strip() for line in mock.lines if "curl" in line)
+    assert f"{mock.url}/it%20is/v1/leads/it%27s?tag=" in curl
+    line = curl.replace("curl ", "curl --noproxy '*' ")
+    assert json.loads(subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout) == "done"
+
+
+def test_no_curl_line_that_does_not_work(start: type[Started], tmp_path: Path) -> None:
+    # No value is made for a pattern.
+    (tmp_path / "document.json").write_text(_other_document(schema={"type": "string", "pattern": "^L-[0-9]{9}$"}))
+    mock = start("--contract", "document.json").ready()
+    assert [line for line in mock.lines if "curl" in line] == []
+    assert mock.lines[-1] == "Ready."
+
+
 def test_serve_by_name(start: type[Started]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vorel_mock", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -366,16 +408,17 @@ DOCUMENTS = {
     "empty": (b"", "is not an OpenAPI document: its top level is not an object"),
     "a list": (b"[]", "is not an OpenAPI document: its top level is not an object"),
     "words": (b"hello", "is not an OpenAPI document: its top level is not an object"),
-    "binary": (b"\x00\x01\x02", "is neither JSON nor YAML: "),
+    "binary": (b"\x00\x01\x02", "is not YAML: "),
     "not UTF-8": (b"\xff\xfe{}", "is not UTF-8 text"),
-    "half a JSON": (b'{"openapi": ', "is neither JSON nor YAML: Expecting value: line 1"),
-    "half a YAML": (b"a: [", "is neither JSON nor YAML: "),
-    "a Python object": (b"a: !!python/object/apply:os.getcwd []", "is neither JSON nor YAML: could not determine"),
+    "half a JSON": (b'{"openapi": ', "begins as JSON, and is none: Expecting value: line 1"),
+    "half a YAML": (b"a: [", "is not YAML: "),
+    "a Python object": (b"a: !!python/object/apply:os.getcwd []", "is not YAML: JSON has nothing for tag"),
     "deep JSON": (b'{"a":' * 100_000, "nests too deep"),
     "deep YAML": (b"[" * 2_000, "nests too deep"),
     "an alias in its anchor": (b"a: &a [*a]", "nests too deep, or a YAML alias stands within its own anchor"),
     "few aliases for very much": (_YAML_BOMB.encode(), "holds more than 1000000 values"),
     "huge": (b" " * (32 * 1024 * 1024 + 1), "is longer than 32 MiB"),
+    "huge, cut in the middle of a character": ("é".encode() * (17 * 1024 * 1024), "is longer than 32 MiB"),
     "any JSON": (b'{"a": 1}', "is not an OpenAPI 3.1 document: it has no `openapi` member"),
     "Swagger 2": (b'swagger: "2.0"', "is not an OpenAPI 3.1 document: it has no `openapi` member"),
     "OpenAPI 3.0": (b"openapi: 3.0.3", "is not an OpenAPI 3.1 document: its `openapi` member says '3.0.3'"),

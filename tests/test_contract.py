@@ -13,7 +13,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from vorel_mock import contract, demo
+from vorel_mock import contract, demo, document
 from vorel_mock.app import App
 from vorel_mock.contract import ContractError
 from vorel_mock.mock import Mock
@@ -142,6 +142,44 @@ def test_a_key_of_no_known_shape_is_looked_up_as_it_is(tmp_path: Path, told: str
         assert _handoff(client, headers={"Authorization": "Bearer JWT"}).status_code == 401
 
 
+def _answering(name: str, *parameters: str) -> Json:
+    """A path item whose GET answers its own name, for a key that may read."""
+    text = {"type": "string", "maxLength": 3}
+    return {
+        "get": {
+            "operationId": name,
+            "security": [{"BearerAuth": ["read"]}],
+            "parameters": [{"name": p, "in": "path", "required": True, "schema": text} for p in parameters],
+            "responses": {"200": {"description": name, "content": {"application/json": {"schema": {"const": name}}}}},
+        }
+    }
+
+
+def test_a_concrete_path_goes_before_a_template_wherever_it_stands(tmp_path: Path) -> None:
+    paths = {
+        "/{a}/{b}": _answering("two", "a", "b"),
+        "/leads/{a}": _answering("one", "a"),
+        "/leads/{a}.csv": _answering("rows", "a"),
+        "/leads/{a}/notes": _answering("notes", "a"),
+        "/leads/export": _answering("export"),
+        "/leads/export/{b}": _answering("part", "b"),
+    }
+    paths["/leads/{a}"]["delete"] = {**paths["/leads/{a}"]["get"], "operationId": "delete"}
+    with _client(tmp_path, _changed(lambda d: d["paths"].update(paths))) as client:
+        asked = ("/leads/export", "/leads/7", "/leads/7.csv", "/x/7", "/leads/7/notes", "/leads/export/7")
+        answers = [client.get(path).json() for path in asked]
+        # Of a method that the concrete path has not, the templated one is asked.
+        assert client.delete("/leads/export").json()["error"]["message"].startswith("a: ")
+        assert client.put("/leads/export").headers["Allow"] == "DELETE, GET, HEAD"
+    assert answers == ["export", "one", "rows", "two", "notes", "part"]
+
+
+def test_two_names_for_one_path_are_refused(tmp_path: Path) -> None:
+    paths = {"/leads/{a}": _answering("one", "a"), "/leads/{b}": _answering("other", "b")}
+    message = _refused(tmp_path, _changed(lambda d: d["paths"].update(paths)))
+    assert message == "/leads/{a} and /leads/{b} are the same path, and both have get"
+
+
 # The vendored document.
 
 
@@ -216,13 +254,27 @@ def test_the_names_of_the_limit_s_headers_are_the_document_s(tmp_path: Path) -> 
     assert told == {"retry-after", "ratelimit-remaining", "x-ratelimit-reset"}
 
 
-def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path) -> None:
-    document = _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat="k_<8-hex>"))
-    with _client(tmp_path, document) as client:
-        answer = _handoff(client)
+def _with_keys_like(shape: str) -> Json:
+    return _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat=shape))
+
+
+@pytest.mark.parametrize("shape", ["vapk_live_<48-hex>", "vapk_live_<48 hex chars>"])
+def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path, shape: str) -> None:
+    with _client(tmp_path, _with_keys_like(shape)) as client:
+        assert _handoff(client).status_code == 200
+        answer = _handoff(client, headers={"Authorization": "Bearer vapk_test_" + "0" * 48})
         told = client.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
     assert answer.status_code == 401
     assert told["explanation"]["rule"] == "the key has not the shape of a key"
+
+
+@pytest.mark.parametrize(
+    "shape", ["k_<8-hex>", "vapk_<env>_<50-hex>", "<uuid>", "vapk_<env>_<secret>", "vapk_<ENV>_<48-hex>"]
+)
+def test_a_shape_that_no_key_of_the_mock_has_is_refused(tmp_path: Path, shape: str) -> None:
+    assert _refused(tmp_path, _with_keys_like(shape)).startswith(
+        f"its bearerFormat '{shape}' is a shape that the mock's"
+    )
 
 
 def test_the_error_codes_are_the_document_s(tmp_path: Path) -> None:
@@ -263,6 +315,38 @@ def test_a_document_in_yaml_is_the_same_document(tmp_path: Path) -> None:
     assert contract.load(file).document == VENDORED
 
 
+YAML = """
+words: [no, on, yes, y, off, 1:20, 1_000, 2026-01-01, 2026-01-01T00:00:00Z, =, 0b1, "true", v1.0]
+booleans: [true, True, FALSE]
+nothing: [null, ~, ]
+empty:
+integers: [010, 0o17, 0x1F, -5, +5]
+floats: [1e3, 1., .5, -1.5E-2]
+keys: {200: a, true: b, no: c, 1.0: d, 2026-01-01: e}
+base: &base {a: 1, b: 2}
+merged: {<<: *base, b: 3}
+"""
+
+
+def test_yaml_is_read_as_its_version_1_2_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text(YAML)
+    read = document.read_document(file)
+    times = ["2026-01-01", "2026-01-01T00:00:00Z"]
+    assert read == {
+        "words": ["no", "on", "yes", "y", "off", "1:20", "1_000", *times, "=", "0b1", "true", "v1.0"],
+        "booleans": [True, True, False],
+        "nothing": [None, None],
+        "empty": None,
+        "integers": [10, 15, 31, -5, 5],
+        "floats": [1000.0, 1.0, 0.5, -0.015],
+        "keys": {"200": "a", "true": "b", "no": "c", "1.0": "d", "2026-01-01": "e"},
+        "base": {"a": 1, "b": 2},
+        "merged": {"a": 1, "b": 3},
+    }
+    assert [type(value) for value in read["integers"]] == [int] * 5
+
+
 # Bad documents.
 
 
@@ -273,12 +357,21 @@ def test_a_document_in_yaml_is_the_same_document(tmp_path: Path) -> None:
         ("[]", "its top level is not an object"),
         ("null", "its top level is not an object"),
         ("just text", "its top level is not an object"),
-        ("{", "is neither JSON nor YAML"),
-        ('{"openapi": "3.1.0",}', "is neither JSON nor YAML"),
-        ("a: [b", "is neither JSON nor YAML"),
-        ("a: !!python/object:os.system x", "is neither JSON nor YAML"),
-        ("\x00", "is neither JSON nor YAML"),
-        (b"\xff\xfe{}", "is not UTF-8 text"),
+        ("{", "begins as JSON, and is none: Expecting property name enclosed in double quotes: line 1 column 2"),
+        ('{"openapi": "3.1.0",}', "begins as JSON, and is none: "),
+        ('{"a": {"b": 1, "b": 2}}', "begins as JSON, and is none: the member 'b' stands twice"),
+        ('{"a": NaN}', "begins as JSON, and is none: NaN is no number"),
+        ('{"a": 1e999}', "holds a number beyond what a double can be"),
+        ("a: [b", "is not YAML: did not find expected ',' or ']' at line "),
+        ("a:\n  b: 1\n  b: 2", "is not YAML: the key 'b' stands twice at line 3, column 3"),
+        ("a: !!python/object:os.system x", "is not YAML: JSON has nothing for tag:yaml.org,2002:python/object:os.sys"),
+        ("a: !!binary eA==", "is not YAML: JSON has nothing for tag:yaml.org,2002:binary at line 1, column 4"),
+        ("a: !!timestamp 2026-01-01", "is not YAML: JSON has nothing for tag:yaml.org,2002:timestamp"),
+        ("a: .inf", "is not YAML: JSON has no such number at line 1, column 4"),
+        ("? [a]\n: b", "is not YAML: a key must be text at line 1, column 3"),
+        ("a: 1\n---\na: 2", "is not YAML: but found another document at line 2, column 1"),
+        ("\x00", "is not YAML: "),
+        (b"\xff\xfe{}", "is not UTF-8 text: byte 0"),
         ("{}", "it has no `openapi` member"),
         ("openapi: 3.1", "its `openapi` member says 3.1"),
         ("openapi: 3.0.3", "its `openapi` member says '3.0.3'"),

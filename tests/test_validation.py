@@ -196,6 +196,9 @@ LEAD = demo.lead_id(1, 1)
         f"%20{LEAD}",
         f"{LEAD}%20",
         f"{LEAD}%00",
+        f"{LEAD}%0a",
+        f"{LEAD}%0d%0a",
+        "%0a",
         LEAD.replace("1", "%D9%A1"),  # an Arabic one
         "%F0%9F%98%80",
         "x" * 5000,
@@ -203,6 +206,10 @@ LEAD = demo.lead_id(1, 1)
 )
 def test_a_malformed_id_is_named(api: httpx.Client, lead: str) -> None:
     assert _fields_at_fault(api.post(f"/api/v1/leads/{lead}/handoff")) == {"id"}
+
+
+def test_a_line_break_in_an_id_is_asked_for_a_key_like_any_other(http: httpx.Client) -> None:
+    assert http.post(f"/api/v1/leads/{LEAD}%0a/handoff").status_code == 401
 
 
 @pytest.mark.parametrize("lead", [LEAD, LEAD.upper(), LEAD.title(), LEAD.replace("-", "%2D")])

@@ -3,7 +3,6 @@
 import difflib
 import errno
 import logging
-import shlex
 import sys
 import tomllib
 from pathlib import Path
@@ -273,34 +272,19 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
 
 
 def _greet(log: Any, mock: Any, url: str) -> None:
-    curl = example_curl(mock, url)
+    # Imported here, as is all that serves.
+    from vorel_mock import sample
+
+    curl = sample.curl(mock, url)
     log.say(f"vorel-mock {vorel_mock.__version__} at {url}", event="listening", base_url=url, seed=mock.seed)
-    log.say(f"\n  {curl}\n", event="try", curl=curl)
+    if curl is not None:
+        log.say(f"\n  {curl}\n", event="try", curl=curl)
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
     if mock.control_token is not None:
         log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
     log.say("Ready.", event="ready", base_url=url)
-
-
-def example_curl(mock: Any, url: str) -> str:
-    """A line that works when it is pasted."""
-    from vorel_mock import demo
-
-    profile = demo.target(mock.store, url)
-    return " ".join(
-        [
-            f"curl -sS {url}/api/v1/leads/{profile['leads']['own'][0]}/handoff",
-            f"-H {shlex.quote('Authorization: Bearer ' + profile['keys']['full'][0])}",
-            "-H 'Content-Type: application/json' -d " + shlex.quote(json_example()),
-        ]
-    )
-
-
-def json_example() -> str:
-    """The body of the line that the mock prints."""
-    return '{"reason": "no-response-7d"}'
 
 
 main.add_command(webhooks)

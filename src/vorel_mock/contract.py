@@ -10,26 +10,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import jsonschema_rs
-import yaml
+
+from vorel_mock.document import ContractError as ContractError
+from vorel_mock.document import first_line, read_document
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _URI = "urn:vorel:contract"
 _PROBLEMS_SHOWN = 3
-#: Bytes of a document, and values in it: many times what any API has, and what can be read in a while.
-_MAX_DOCUMENT = 32 * 1024 * 1024
-_MAX_VALUES = 1_000_000
 #: A schema may be composed of itself.
 _MAX_COMPOSITION = 8
-
-
-class ContractError(Exception):
-    """A document that cannot be served; the message says what is wrong with it, in one line."""
 
 
 def default_path() -> Path:
@@ -91,6 +85,8 @@ class Parameter:
     types: frozenset[str]
     item_types: frozenset[str]
     validator: Validator | None
+    declared: Mapping[str, Any]
+    """The parameter object, references resolved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +168,7 @@ class Contract:
         try:
             return Validator(self._registry, pointer)
         except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise ContractError(f"the schema at {pointer} cannot be compiled: {_first_line(error)}") from None
+            raise ContractError(f"the schema at {pointer} cannot be compiled: {first_line(error)}") from None
 
     @cached_property
     def base_path(self) -> str:
@@ -194,6 +190,11 @@ class Contract:
             where = item.get("$ref", f"#/paths/{_escape(path)}")
             item = self.resolve(item)
             found += [self._operation(path, method, item, where) for method in METHODS if method in item]
+        shapes: dict[tuple[str, str], str] = {}
+        for operation in found:
+            other = shapes.setdefault((operation.method, re.sub(r"\{[^}]*\}", "{}", operation.path)), operation.path)
+            if other != operation.path:
+                raise ContractError(f"{other} and {operation.path} are the same path, and both have {operation.method}")
         ids = [operation.id for operation in found]
         for operation_id in ids:
             if ids.count(operation_id) > 1:
@@ -232,6 +233,7 @@ class Contract:
             types=self._types(schema),
             item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
             validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
+            declared=node,
         )
 
     def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
@@ -291,15 +293,19 @@ class Contract:
         return ()
 
     @cached_property
-    def token_pattern(self) -> re.Pattern[str]:
-        """The shape of a key, from the document's `bearerFormat` (`vapk_<env>_<48-hex>`); any word if it has none."""
+    def bearer_format(self) -> str | None:
+        """The shape of a key as the document tells it: `vapk_<env>_<48-hex>`; None if it tells none (`JWT`, say)."""
         schemes = (self.document.get("components") or {}).get("securitySchemes") or {}
-        for scheme in map(self.resolve, schemes.values()):
-            if "<" in scheme.get("bearerFormat", ""):  # else a word that tells nothing of the shape: JWT, say
-                pattern = re.escape(scheme["bearerFormat"])
-                pattern = re.sub(r"<(\d+)\\?-hex>", r"[0-9a-f]{\1}", pattern)
-                return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
-        return re.compile(r"\S+")
+        told = (scheme.get("bearerFormat", "") for scheme in map(self.resolve, schemes.values()))
+        return next((shape for shape in told if "<" in shape), None)
+
+    @cached_property
+    def token_pattern(self) -> re.Pattern[str]:
+        """The shape of a key; any word if the document tells none."""
+        if self.bearer_format is None:
+            return re.compile(r"\S+")
+        pattern = re.sub(r"<(\d+)(?:\\?[- ])hex[^<>]*>", r"[0-9a-f]{\1}", re.escape(self.bearer_format))
+        return re.compile(re.sub(r"<[a-z]+>", "[a-z]+", pattern))
 
     @cached_property
     def error_responses(self) -> Mapping[int, tuple[str, str]]:
@@ -359,32 +365,6 @@ def load(path: Path | None = None) -> Contract:
     return contract
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The JSON or YAML object in the file at `path`; ContractError when it cannot be had."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_DOCUMENT + 1)
-        text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ContractError("no such file") from None
-    except OSError as error:
-        raise ContractError(f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ContractError("is not UTF-8 text") from None
-    if len(raw) > _MAX_DOCUMENT:
-        raise ContractError(f"is longer than {_MAX_DOCUMENT // 1024**2} MiB")
-    try:
-        document = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
-        document = _string_keys(document, count(1))
-    except RecursionError:
-        raise ContractError("nests too deep, or a YAML alias stands within its own anchor") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise ContractError(f"is neither JSON nor YAML: {_first_line(error)}") from None
-    if not isinstance(document, dict):
-        raise ContractError("is not an OpenAPI document: its top level is not an object")
-    return document
-
-
 def _check_references(contract: Contract, node: Any) -> None:
     """Refuse a reference that leads nowhere; and one to another file or host, which nobody asked to have read."""
     if isinstance(node, list):
@@ -412,28 +392,9 @@ def _check(document: dict[str, Any]) -> None:
             for error, _ in zip(OpenAPIV31SpecValidator(document).iter_errors(), range(_PROBLEMS_SHOWN), strict=False)
         ]
     except Exception as error:  # the validator fails in many ways on a reference it cannot follow
-        problems = [_first_line(error)]
+        problems = [first_line(error)]
     if problems:
         raise ContractError("is not a valid OpenAPI 3.1 document: " + "; ".join(problems))
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML as JSON sees it: a date is a string."""
-
-
-_Yaml.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _string_keys(node: Any, numbers: Iterator[int]) -> Any:
-    """YAML reads the key `200:` as a number; JSON has only strings. And few YAML aliases can stand for very much."""
-    if next(numbers) > _MAX_VALUES:
-        raise ContractError(f"holds more than {_MAX_VALUES} values, YAML aliases written out")
-    if isinstance(node, dict):
-        return {str(key): _string_keys(value, numbers) for key, value in node.items()}
-    return [_string_keys(value, numbers) for value in node] if isinstance(node, list) else node
 
 
 def media_type(content_type: str) -> str:
@@ -449,7 +410,3 @@ def is_json(content_type: str) -> bool:
 
 def _escape(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

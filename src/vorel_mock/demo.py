@@ -5,7 +5,7 @@ from typing import Any
 
 from vorel_mock import snapshot
 from vorel_mock.clock import Clock
-from vorel_mock.contract import Contract
+from vorel_mock.contract import Contract, ContractError
 from vorel_mock.crm import ErrorName
 from vorel_mock.ids import Ids
 from vorel_mock.model.keys import ApiKey
@@ -55,7 +55,12 @@ def lead_id(tenant: int, number: int) -> str:
 
 
 def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract, settings: Settings) -> None:
-    """Add the demo tenants to `store`."""
+    """Add the demo tenants to `store`. ContractError when the document's keys have another shape than the mock's."""
+    if not contract.token_pattern.fullmatch(token(1, 1, 1)):
+        raise ContractError(
+            f"its bearerFormat {contract.bearer_format!r} is a shape that the mock's keys (vapk_live_ and 48 hex "
+            "digits) do not have, so that each would be refused. Say vapk_<env>_<48-hex>, or leave it out"
+        )
     for situation in SITUATIONS:
         tenant = _tenant(situation, clock, seed, contract, settings)
         store.add(tenant)

@@ -1,5 +1,6 @@
 """A deterministic answer made from an operation's response: its example, or the smallest value its schema admits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -31,15 +32,16 @@ def answer(contract: Contract, operation: Operation) -> Answer:
     number = int(status) if status.isdigit() else 200
     for media_type, media in content.items():
         if is_json(media_type):
-            body = msgspec.json.encode(_media_value(contract, media))
+            body = msgspec.json.encode(media_value(contract, media))
             return Answer(number, body, [(b"content-type", media_type.encode())])
     for media_type, media in content.items():
-        text = _media_value(contract, media)
+        text = media_value(contract, media)
         return Answer(number, str(text).encode(), [(b"content-type", media_type.encode())])
     return Answer(number, b"")
 
 
-def _media_value(contract: Contract, media: dict[str, Any]) -> Any:
+def media_value(contract: Contract, media: Mapping[str, Any]) -> Any:
+    """A value of a media type, or of a parameter: its example, else one made from its schema."""
     if "example" in media:
         return media["example"]
     for entry in (media.get("examples") or {}).values():

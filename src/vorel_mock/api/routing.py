@@ -41,8 +41,10 @@ class Router:
     """Finds the operation of an exchange and has the pipeline answer it."""
 
     def __init__(self, contract: Contract, pipeline: Pipeline) -> None:
-        self._paths = [(compile_path(_template(operation))[0], operation) for operation in contract.operations]
-        operations = {f"op{i}": operation for i, operation in enumerate(contract.operations)}
+        # Starlette takes the first path that matches; OpenAPI has the concrete one go before the templated one.
+        declared = sorted(contract.operations, key=lambda operation: _generality(operation.path))
+        self._paths = [(_whole(compile_path(_template(operation))[0]), operation) for operation in declared]
+        operations = {f"op{i}": operation for i, operation in enumerate(declared)}
 
         class Operate:
             """What stands behind one operation in Connexion's stack."""
@@ -99,13 +101,18 @@ class Router:
 
 
 class _Routing(RoutingMiddleware):
-    """Connexion's own, without Starlette's redirect from `/path/` to `/path`: that is another path, so a 404."""
+    """Connexion's own, without Starlette's redirect from `/path/` to `/path`: that is another path, so a 404.
+
+    And a line break in a path is a character like any other, which Starlette's expressions do not know.
+    """
 
     def add_api(self, *args: Any, **kwargs: Any) -> None:
         super().add_api(*args, **kwargs)
         routers = [self.router, *(route.app for route in self.router.routes if isinstance(route, Mount))]
         for router in routers:
             router.redirect_slashes = False
+            for route in router.routes:
+                route.path_regex = _whole(route.path_regex)
 
 
 class _NoFunctions(Resolver):
@@ -138,6 +145,17 @@ def _skeleton(operations: dict[str, Operation]) -> dict[str, Any]:
             "responses": {"default": {"description": "see the contract"}},
         }
     return {"openapi": "3.0.3", "info": {"title": "routes", "version": "0"}, "paths": paths}
+
+
+def _whole(expression: re.Pattern[str]) -> re.Pattern[str]:
+    """The same expression, to the very end of a path, and with `.` for every character."""
+    return re.compile(expression.pattern.removesuffix("$") + r"\Z", re.DOTALL)
+
+
+def _generality(path: str) -> list[tuple[int, int]]:
+    """Sorts what is concrete before what is templated, segment by segment; of mixed ones the longest text first."""
+    segments = [(segment, _PLACEHOLDER.sub("", segment)) for segment in path.split("/")]
+    return [(0, 0) if text == segment else (1, -len(text)) if text else (2, 0) for segment, text in segments]
 
 
 def _template(operation: Operation) -> str:

@@ -1,0 +1,170 @@
+"""A document as it lies in a file: JSON, or YAML 1.2 by its core schema, which has what JSON has and nothing else."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import count
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+
+if TYPE_CHECKING:
+    _Loader = yaml.SafeLoader
+else:  # the loader in C where there is one: the other takes minutes for a large document
+    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+#: Bytes of a document, and values in it: many times what any API has, and what can be read in a while.
+_MAX_DOCUMENT = 32 * 1024 * 1024
+_MAX_VALUES = 1_000_000
+#: Many times what any API has, and what all who read it have the stack for.
+_MAX_DEPTH = 100
+_TAG = "tag:yaml.org,2002:"
+_TOO_DEEP = "nests too deep, or a YAML alias stands within its own anchor"
+
+
+class ContractError(Exception):
+    """A document that cannot be served; the message says what is wrong with it, in one line."""
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON or YAML object in the file at `path`; ContractError when it cannot be had."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_DOCUMENT + 1)
+        if len(raw) > _MAX_DOCUMENT:
+            raise ContractError(f"is longer than {_MAX_DOCUMENT // 1024**2} MiB")
+        text = raw.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ContractError("no such file") from None
+    except OSError as error:
+        raise ContractError(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of decoding, or of a path with a NUL in it
+        where = f": byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise ContractError(f"is not UTF-8 text{where}") from None
+    try:
+        document = _json(text) if text.lstrip().startswith("{") else _yaml(text)
+        _bound(document, count(1))
+    except RecursionError:
+        raise ContractError(_TOO_DEEP) from None
+    if not isinstance(document, dict):
+        raise ContractError("is not an OpenAPI document: its top level is not an object")
+    return document
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, as much of it as fits into a line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_members, parse_constant=_no_number)
+    except ValueError as error:
+        raise ContractError(f"begins as JSON, and is none: {first_line(error)}") from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the member {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return members
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        if "nesting depth" in str(error.problem):
+            raise ContractError(_TOO_DEEP) from None
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ContractError(f"is not YAML: {error.problem or error.context}{where}") from None
+    except yaml.YAMLError as error:
+        raise ContractError(f"is not YAML: {first_line(error)}") from None
+
+
+class _Yaml(_Loader):
+    """YAML 1.2, core schema: `no`, `1:20` and dates are text, `010` is ten. Merge keys (`<<`), which it does not have,
+    are what everybody has all the same.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """An object of JSON: each name once, and as it is written, `200` or `true`."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+        self.flatten_mapping(node)
+        members = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
+            members[key.value] = self.construct_object(value, deep=deep)
+        return members
+
+    def _integer(self, node: yaml.ScalarNode) -> int:
+        text = self.construct_scalar(node)
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        try:
+            return int(text, base)
+        except ValueError:  # more digits than Python reads
+            raise yaml.constructor.ConstructorError(None, None, "cannot be read as a number", node.start_mark) from None
+
+    def _float(self, node: yaml.ScalarNode) -> float:
+        try:
+            return float(self.construct_scalar(node))
+        except ValueError:  # .inf, .nan, or a tag on something else
+            raise yaml.constructor.ConstructorError(None, None, "JSON has no such number", node.start_mark) from None
+
+    def _boolean(self, node: yaml.ScalarNode) -> bool:
+        return str(self.construct_scalar(node)).lower() == "true"
+
+    def _unknown(self, node: yaml.Node) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, f"JSON has nothing for {node.tag}", node.start_mark)
+
+
+_Yaml.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in (
+    ("null", r"null|Null|NULL|~|", [*"nN~", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        [*"-+.0123456789"],
+    ),
+    ("merge", "<<", ["<"]),
+):
+    _Yaml.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _first)
+_Yaml.yaml_constructors = {
+    _TAG + "null": lambda loader, node: None,
+    _TAG + "bool": _Yaml._boolean,
+    _TAG + "int": _Yaml._integer,
+    _TAG + "float": _Yaml._float,
+    _TAG + "str": _Yaml.construct_yaml_str,
+    _TAG + "seq": _Yaml.construct_yaml_seq,
+    _TAG + "map": _Yaml.construct_yaml_map,
+    None: _Yaml._unknown,
+}
+
+
+def _bound(node: Any, numbers: Iterator[int], depth: int = 0) -> None:
+    """Few YAML aliases can stand for very much; and `1e400` is a number that nothing can be compared with."""
+    if depth > _MAX_DEPTH:
+        raise ContractError(_TOO_DEEP)
+    if next(numbers) > _MAX_VALUES:
+        raise ContractError(f"holds more than {_MAX_VALUES} values, YAML aliases written out")
+    if isinstance(node, float) and not isfinite(node):
+        raise ContractError("holds a number beyond what a double can be")
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _bound(value, numbers, depth + 1)
