@@ -1,6 +1,6 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import RLock
 from typing import Any
 
@@ -73,43 +73,54 @@ class Mock:
         self.journal.forget(tenant.id)
 
     def reset_tenant(self, tenant: Tenant) -> None:
-        """Back to the world that the tenant began with; its clock stays, because time runs forward only."""
-        self.replace_world(tenant, snapshot.read(tenant.initial), clock=False)
-        self.journal.forget(tenant.id)
+        """Back to the world that the tenant began with; its clock stays, because time runs forward only.
+
+        ValueError, and nothing is changed, when another tenant has taken over one of its keys.
+        """
+        self._reset([tenant])
 
     def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
         """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
         its keys is another tenant's.
         """
-        self.check_tokens(world, tenant)
-        self.webhooks.forget(tenant)
-        for key in tenant.keys.values():
-            self.store.unindex(key)
-        snapshot.load(tenant, world, clock=clock)
-        for key in tenant.keys.values():
-            self.store.index(tenant, key)
-        self.webhooks.requeue(tenant)
+        self._replace({tenant: world}, clock=clock)
 
-    def check_tokens(self, world: Snapshot, tenant: Tenant | None) -> None:
-        """ValueError when a key of `world` belongs to another tenant than `tenant`."""
+    def check_tokens(self, world: Snapshot, owners: Collection[Tenant]) -> None:
+        """ValueError when a key of `world` belongs to another tenant than one of `owners`."""
         for key in world.keys:
             owner = self.store.by_token(key.token)
-            if owner is not None and owner[0] is not tenant:
-                raise ValueError(
-                    f"snapshot: the token of key {key.id} belongs to another tenant; delete that one first"
-                )
+            if owner is not None and owner[0] not in owners:
+                raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
+
+    def _reset(self, chosen: list[Tenant]) -> None:
+        self._replace({tenant: snapshot.read(tenant.initial) for tenant in chosen}, clock=False)
+        for tenant in chosen:
+            self.journal.forget(tenant.id)
+
+    def _replace(self, worlds: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
+        for world in worlds.values():
+            self.check_tokens(world, worlds.keys())
+        for tenant in worlds:  # all of them first: they may have exchanged their keys
+            self.webhooks.forget(tenant)
+            for key in tenant.keys.values():
+                self.store.unindex(key)
+        for tenant, world in worlds.items():
+            snapshot.load(tenant, world, clock=clock)
+            for key in tenant.keys.values():
+                self.store.index(tenant, key)
+            self.webhooks.requeue(tenant)
 
     def reset(self, *, everything: bool = False) -> None:
-        """The demo world back to its start. `everything`: other tenants go as well.
+        """The demo world back to its start. `everything`: other tenants go as well. ValueError as in `reset_tenant`.
 
         Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
         """
-        own = {tenant.id for tenant in demo.tenants(self.store)}
-        for tenant in list(self.store.tenants()):
-            if tenant.id in own:
-                self.reset_tenant(tenant)
-            elif everything:
-                self.remove_tenant(tenant)
+        own = demo.tenants(self.store)
+        if everything:
+            for tenant in list(self.store.tenants()):
+                if tenant not in own:
+                    self.remove_tenant(tenant)
+        self._reset(own)
         if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
             self.api.reset()

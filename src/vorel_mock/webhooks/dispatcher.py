@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from vorel_mock.clock import Clock
+from vorel_mock.ids import undrawn
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
@@ -98,7 +99,7 @@ class Dispatcher:
             if len(tenant.webhooks) >= MAX_WEBHOOKS:
                 raise SubscriptionError(f"the tenant has {MAX_WEBHOOKS} webhooks, and cannot have more; delete one")
             ids = tenant.ids
-            webhook = Webhook(ids.uuid(), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
+            webhook = Webhook(undrawn(ids.uuid, tenant.webhooks.get), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
             tenant.webhooks[webhook.id] = webhook
             now = tenant.clock.now()
             event = Event(ids.uuid(), TEST_EVENT, now, {"webhook_id": webhook.id})

@@ -5,6 +5,7 @@ from typing import Any
 from vorel_mock.clock import iso, write_duration
 from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
 from vorel_mock.faults import CATALOGUE
+from vorel_mock.ids import undrawn
 from vorel_mock.mock import Mock
 from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.tenant import Tenant
@@ -49,7 +50,7 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         _make_room(tenant)
         endless = "every" in body or "chance" in body
         armed = ArmedFault(
-            id=tenant.ids.uuid(),
+            id=undrawn(tenant.ids.uuid, [fault.id for fault in tenant.faults].__contains__),
             fault=fault.id,
             operation=operation,
             next=body.get("next", None if endless else 1),
