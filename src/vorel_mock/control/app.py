@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,7 +97,23 @@ class _Handlers(Resolver):
         self._functions = functions
 
     def resolve_function_from_operation_id(self, operation_id: str) -> Callable[..., Any]:
-        return self._functions[operation_id]
+        return _contained(self._functions[operation_id])
+
+
+def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, of whose exceptions none leaves a request without its answer.
+
+    A future takes no StopIteration, so whoever awaits it would wait on; SystemExit would end the server.
+    """
+
+    @wraps(function)
+    def contained(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except (StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            raise RuntimeError(f"a handler let {type(error).__name__} through") from error
+
+    return contained
 
 
 def _text(error: Any) -> str:

@@ -141,9 +141,19 @@ def trigger(
     body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
     with _client(base_url, control_token) as client:
         world = _first_tenant(client, tenant)
+        if world["key"] is None or world["lead"] is None:
+            raise click.ClickException(_lacking(world))
         path = _path(CAUSES[event]).replace("{id}", quote(str(world["lead"]), safe=""))
         answer = _ask(client, "POST", path, json=body, headers={"Authorization": f"Bearer {world['key']}"})
     click.echo(json.dumps(answer, indent=2))
+
+
+def _lacking(world: dict[str, Any]) -> str:
+    what, where = ("key", "keys") if world["key"] is None else ("lead", "leads")
+    return (
+        f"tenant {printable(str(world['id']))} has no {what}; POST /_mock/tenants/{{id}}/{where} adds one, and "
+        "POST /_mock/reset takes the demo world back to its start"
+    )
 
 
 def _path(operation_id: str) -> str:
