@@ -46,9 +46,12 @@ class Mock:
         self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
         demo.build(self.store, self.clock, self.seed, self.contract, settings)
 
-    def settle(self, moved: list[Tenant] | None) -> None:
-        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants."""
-        self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
+    def settle(self, moved: list[Tenant] | None) -> bool:
+        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants.
+
+        False when some were not made in time.
+        """
+        return self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
 
     def stop(self) -> None:
         """End what runs beside the requests, and whoever waits for something to happen."""

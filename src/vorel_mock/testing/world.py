@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.testing.connection import Connection, Duration, Json, Rows, Secret, duration, rows, without_none
+from vorel_mock.testing.connection import (
+    Connection,
+    ControlError,
+    Duration,
+    Json,
+    Rows,
+    Secret,
+    duration,
+    rows,
+    without_none,
+)
 from vorel_mock.testing.receiver import Receiver
 
 #: Seconds beyond a wait of the mock's own, so that its answer, not ours, tells what was waited for in vain.
@@ -47,7 +57,8 @@ class Clock:
     def advance(self, by: Duration) -> datetime:
         """Move it forward by `61s`, `2h`, or so many seconds; what it shows then.
 
-        The webhook attempts that are due by then have been made when this returns.
+        The webhook attempts that are due by then have been made when this returns. ControlError `not_settled` when
+        receivers are too slow for that; the clock has been moved all the same.
         """
         return self._change(advance=duration(by))
 
@@ -64,7 +75,14 @@ class Clock:
         return self._change(resume=True)
 
     def _change(self, **change: Any) -> datetime:
-        return _moment(self._connection.ask("POST", *self._path, json=change, timeout=_SETTLING))
+        changed = self._connection.ask("POST", *self._path, json=change, timeout=_SETTLING)
+        if changed.get("settled") is False:
+            message = (
+                f"the clock shows {changed['now']}, but webhook attempts that are due by then have not been made: a "
+                "receiver is too slow. Let it answer sooner, or make the tenant's webhook_timeout shorter"
+            )
+            raise ControlError(200, "not_settled", message)
+        return _moment(changed)
 
 
 class Faults:

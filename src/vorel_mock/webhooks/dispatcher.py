@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from itertools import islice
 from threading import RLock
 from time import monotonic
@@ -178,7 +179,8 @@ class Dispatcher:
         """Wait until every attempt that is due on the clocks of `tenants` (None: of all) has been made.
 
         Attempts whose time comes through those before them are made too: after a jump of two hours, a failing
-        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds.
+        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds, or when
+        the dispatcher is stopped meanwhile.
         """
         deadline = monotonic() + timeout
         with self._lock:
@@ -189,8 +191,9 @@ class Dispatcher:
                 if world is None:
                     continue
                 settled = _settled(world, tenant.clock)
-                left = 0.0 if self._stopped else max(0.0, deadline - monotonic())
-                if not world.changed.wait_for(settled, left):
+                left = max(0.0, deadline - monotonic())
+                world.changed.wait_for(partial(self._stopped_or, settled), left)
+                if not settled():
                     return False
         return True
 
@@ -217,10 +220,15 @@ class Dispatcher:
         with self._lock:
             self._stopped = True
             engine, self._engine = self._engine, None
+            for world in self._worlds.values():
+                world.changed.notify_all()
         if engine is not None:
             engine.stop()
 
     # Below, the lock is held.
+
+    def _stopped_or(self, settled: Callable[[], bool]) -> bool:
+        return self._stopped or settled()
 
     def _deliver(
         self, tenant: Tenant, webhook: Webhook, event: Event, body: bytes, due_at: float | None, tampered: bool
