@@ -1,6 +1,7 @@
 """The road from a test to the control plane, and what comes back along it when something is wrong."""
 
 from datetime import timedelta
+from json import dumps
 from typing import Any
 from urllib.parse import quote
 
@@ -69,8 +70,9 @@ class Connection:
     def exchange(
         self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
     ) -> httpx.Response:
-        """The answer itself, if it is a good one; `timeout` in seconds. ControlError."""
+        """The answer itself, if it is a good one; `timeout` in seconds. ControlError; TypeError when `json` is none."""
         url = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
+        _check_json(json)
         try:
             response = self._http.request(
                 method, url, json=json, params=params, headers=self._headers, timeout=httpx.Timeout(timeout, connect=5)
@@ -107,6 +109,15 @@ def rows(answer: Any) -> Rows:
 def without_none(**members: Any) -> Json:
     """The members that were given."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _check_json(value: Any) -> None:
+    """TypeError that names the member which JSON cannot say."""
+    for name, member in value.items() if isinstance(value, dict) else ():
+        try:
+            dumps(member, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"{name}: {type(member).__name__} cannot be sent as JSON: {error}") from None
 
 
 def _client(base_url: str) -> httpx.Client:
