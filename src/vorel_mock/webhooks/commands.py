@@ -11,6 +11,7 @@ import httpx
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.redaction import redact
+from vorel_mock.settings import check_token
 from vorel_mock.webhooks.listen import Listener, printable, serve
 
 #: The events that the operations of the contract cause, each with the operationId that does.
@@ -169,7 +170,13 @@ def _client(base_url: str, control_token: str | None) -> httpx.Client:
         raise click.UsageError(f"--base-url: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise click.UsageError("--base-url: must be a URL such as http://127.0.0.1:3000")
-    headers = {"Authorization": f"Bearer {control_token}"} if control_token else {}
+    headers = {}
+    if control_token is not None:
+        try:
+            check_token(control_token)
+        except ValueError as error:
+            raise click.UsageError(f"--control-token: {error}.") from None
+        headers = {"Authorization": f"Bearer {control_token}"}
     return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
 
