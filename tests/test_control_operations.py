@@ -8,13 +8,16 @@ from uuid import UUID
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
 from tests import checked
 
 from vorel_mock import demo
 from vorel_mock.control import handlers
 from vorel_mock.control.handlers.faults import MAX_FAULTS
 from vorel_mock.crm import VENDORS
+from vorel_mock.faults import CATALOGUE
 from vorel_mock.mock import Mock
+from vorel_mock.model.webhooks import EVENTS
 
 Json = dict[str, Any]
 NOBODY = "ffffffff-ffff-4fff-8fff-ffffffffffff"
@@ -205,7 +208,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"keys": {"full": 1, "x": 1}}, "keys.x: is not known here; there are full, burst"),
     ("createTenant", {"crm": {}}, "crm.vendor: is required"),
     ("createTenant", {"crm": {"vendor": "x"}}, "crm.vendor: must be one of hubspot, salesforce, zoho"),
-    ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: 'x' is none of "),
+    ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: must be one of no_crm_configured, "),
     (
         "createTenant",
         {"crm": {"vendor": "zoho", "mappings": {"contacts": {}}}},
@@ -239,31 +242,34 @@ BAD: list[tuple[str, Any, str]] = [
     ("setTenantClock", {"set": "9999-01-01T00:00:00Z"}, "set: '9999-01-01T00:00:00Z' lies outside"),
     ("setTenantClock", {"advance": "3000000d"}, "advance: clocks end with the year 9998"),
     ("mintKey", {}, "scopes: is required"),
-    ("mintKey", {"scopes": ["admin"]}, "scopes: admin is none of "),
+    ("mintKey", {"scopes": ["admin"]}, "scopes.0: must be one of appointments:write, "),
     ("mintKey", {"scopes": [], "id": "a/b"}, "id: must be 1 to 64 letters, digits, _ and -"),
     ("addLead", {"id": "7"}, "id: must be a UUID"),
     ("addLead", {"nmae": "x"}, "nmae: is not known here; did you mean name?"),
     ("reset", {"all": "yes"}, "all: must be true or false"),
     ("explain", {}, "path: is required"),
-    ("explain", {"path": "api"}, "path: must begin with /"),
-    ("explain", {"path": "/é"}, "path: must be ASCII"),
+    ("explain", {"path": "api"}, "path: must be a path that begins with /, in ASCII"),
+    ("explain", {"path": "/é"}, "path: must be a path that begins with /, in ASCII"),
     ("explain", {"path": "/", "method": "GET /"}, "method: must be a method of HTTP"),
     ("explain", {"path": "/", "headers": {"a": 1}}, "headers.a: must be a string"),
     ("waitForRequests", {"timeout": "61s"}, "timeout: must be at most 60s"),
+    ("waitForRequests", {"operation": "typo"}, "operation: must be one of handoffLead, createCrmRecord"),
+    ("waitForRequests", {"status": 99}, "status: must be at least 100"),
+    ("waitForDelivery", {"event": "lead.create"}, "event: must be one of lead.created, "),
     ("waitForRequests", {"count": 0}, "count: must be at least 1"),
     ("waitForDelivery", {"state": "lost"}, "state: must be one of pending, delivered, failed, dead"),
     ("waitForDelivery", {"timeout": "1s\n"}, "timeout: "),
     ("waitForDelivery", {"after": 2**63}, "after: must be at most 10000"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/"}, "events: is required"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 items"),
-    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events: 'x' unknown"),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events.0: must be one of lead.created, "),
     (
         "subscribe",
         {"target_url": "http://example.com/", "events": ["lead.created"]},
         "target_url: example.com is not on this machine",
     ),
     ("armFault", {}, "fault: is required"),
-    ("armFault", {"fault": "x"}, "fault: no such fault; GET /_mock/faults lists them"),
+    ("armFault", {"fault": "x"}, "fault: must be the id of a fault; GET /_mock/faults lists them"),
     ("armFault", {"fault": "latency", "operation": "x"}, "operation: must be one of "),
     (
         "armFault",
@@ -365,10 +371,57 @@ def test_an_unknown_filter_is_no_silence(control: httpx.Client, tenant: str) -> 
     for path in ("/_mock/requests", f"{tenant}/requests", "/_mock/requests.har"):
         told = message(control.get(path, params={"operaton": "handoffLead"}))
         assert told == "operaton: is not known here; did you mean operation?"
+        told = message(control.get(path, params={"operation": "typo"}))
+        assert told == "operation: must be one of handoffLead, createCrmRecord"
+    assert message(control.get("/_mock/requests?operation=")).startswith("operation: must be one of ")
+    assert message(control.get("/_mock/requests?status=42")) == "status: must be at least 100"
     assert message(control.get("/_mock/tenants?x=1")) == "x: is not known here; nothing is"
     assert message(control.get("/_mock/requests?limit=0")) == "limit: must be at least 1"
     assert message(control.get("/_mock/requests?status=x")) == "status: must be a whole number"
     assert message(control.get("/_mock/requests?since=x")).startswith("since: 'x' is not an RFC 3339 timestamp")
+
+
+def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: str) -> None:
+    for path, allowed in {
+        "/_mock/health": "GET, HEAD",
+        "/_mock/reset": "POST",
+        "/_mock/clock": "GET, HEAD, POST",
+        tenant: "DELETE, GET, HEAD, PATCH",
+        f"{tenant}/requests/wait": "POST",
+        f"{tenant}/keys/full_1": "DELETE",
+        "/_mock/docs/": "GET, HEAD",
+        "/_mock/openapi.json": "GET, HEAD",
+    }.items():
+        answer = control.put(path, json={})
+        message(answer, 405)
+        assert answer.headers["Allow"] == allowed, path
+
+
+def test_the_document_says_what_is_checked(control: httpx.Client, mock: Mock) -> None:
+    document = control.get("/_mock/openapi.json").json()
+    OpenAPIV30SpecValidator(document).validate()
+    schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
+    operations = ["handoffLead", "createCrmRecord"]
+    assert parameters["Operation"]["schema"]["enum"] == operations
+    assert schemas["NewFault"]["properties"]["operation"]["enum"] == [*operations, None]
+    assert schemas["NewFault"]["properties"]["fault"]["enum"] == list(CATALOGUE)
+    assert schemas["NewTenant"]["properties"]["notified_channel"]["enum"] == list(mock.contract.notified_channels)
+    assert schemas["NewWebhook"]["properties"]["events"]["items"]["enum"] == list(EVENTS)
+    assert schemas["ClockChange"]["properties"]["set"]["format"] == "date-time"
+    declared = [operation for item in document["paths"].values() for operation in item.values()]
+    assert all("required" in operation["requestBody"] for operation in declared if "requestBody" in operation)
+
+
+def test_a_body_is_required_where_nothing_will_not_do(control: httpx.Client, tenant: str) -> None:
+    for operation, (method, _, declared) in OPERATIONS.items():
+        body = declared.get("requestBody")
+        if body is None or operation == "reset":
+            continue
+        if operation.startswith("waitFor"):
+            assert body["required"] is False
+            continue
+        answer = control.request(method, url(operation, tenant))
+        assert (answer.status_code == 400) is body["required"], operation
 
 
 @pytest.mark.parametrize(

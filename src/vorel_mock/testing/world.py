@@ -26,15 +26,18 @@ _SETTLING = 120.0
 
 
 class Filters(TypedDict, total=False):
-    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock."""
+    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock.
 
-    operation: str
-    status: int
-    key_id: str
-    since: str | datetime
-    until: str | datetime
-    contains: str
-    limit: int
+    None is the same as leaving it out.
+    """
+
+    operation: str | None
+    status: int | None
+    key_id: str | None
+    since: str | datetime | None
+    until: str | datetime | None
+    contains: str | None
+    limit: int | None
 
 
 class Clock:
@@ -181,7 +184,10 @@ class Requests:
         return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
     def _find(self, what: str, filters: Filters) -> Any:
-        params = {name: _text(value) if isinstance(value, datetime) else value for name, value in filters.items()}
+        params = {
+            name: _text(value) if isinstance(value, datetime) else value
+            for name, value in without_none(**filters).items()
+        }
         return self._connection.ask("GET", *self._path, what, params=params)
 
 
