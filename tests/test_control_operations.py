@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from vorel_mock.control import handlers
 from vorel_mock.control.handlers.faults import MAX_FAULTS
 from vorel_mock.crm import VENDORS
 from vorel_mock.faults import CATALOGUE
-from vorel_mock.mock import Mock
+from vorel_mock.mock import MAX_WAITS, Mock
 from vorel_mock.model.webhooks import EVENTS
 
 Json = dict[str, Any]
@@ -510,6 +511,46 @@ def test_those_who_wait_keep_nobody_waiting(control: httpx.Client, made: Json, t
     assert [answer.status_code for answer in answers] == [200] * 30
 
 
+def test_so_many_may_wait_and_the_others_are_told(mock: Mock) -> None:
+    with checked.client(mock) as control:
+        made = control.post("/_mock/tenants").json()
+        tenant = f"/_mock/tenants/{made['id']}"
+        answers: list[httpx.Response] = []
+
+        def wait() -> None:
+            answers.append(control.post(f"{tenant}/requests/wait", json={"timeout": "60s"}, timeout=120))
+
+        waiting = start_all([wait] * (MAX_WAITS + 60))
+        until(lambda: len(answers) == 60)  # nobody else is answered before what they wait for has happened
+        for refused in (*answers, control.post(f"{tenant}/clock", json={"advance": "1s"})):
+            assert message(refused, 429) == f"{MAX_WAITS} requests wait already; try again when one of them has ended"
+            assert refused.headers["Retry-After"] == "1"
+        assert control.get("/_mock/health").json()["clock"]["now"] == "2026-01-01T00:00:00.000Z"
+        assert control.patch(tenant, json={"rate_limit": 3}).status_code == 200
+        assert handoff(control, made).status_code == 200
+        join_all(waiting)
+        assert [answer.status_code for answer in answers[60:]] == [200] * MAX_WAITS
+        assert control.post(f"{tenant}/clock", json={"advance": "1s"}).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["requests", "deliveries"])
+def test_who_waits_on_a_tenant_that_is_deleted_is_told_and_leaves_nothing(mock: Mock, what: str) -> None:
+    with checked.client(mock) as control:
+        made = control.post("/_mock/tenants").json()
+        tenant = f"/_mock/tenants/{made['id']}"
+        worlds = len(mock.webhooks._worlds)
+        answers: list[httpx.Response] = []
+        body = {"timeout": "60s"}
+        waiting = start_all([lambda: answers.append(control.post(f"{tenant}/{what}/wait", json=body, timeout=120))] * 3)
+        until(lambda: mock.waits._value == MAX_WAITS - 3)
+        assert control.delete(tenant).status_code == 204
+        started = monotonic()
+        join_all(waiting)
+        assert monotonic() - started < 30  # and not the 60 s that they would have waited
+        assert {message(answer, 404) for answer in answers} == {"The tenant was deleted while the request waited."}
+        assert len(mock.webhooks._worlds) == worlds
+
+
 def test_armed_faults_are_bounded_and_spent_ones_make_room(control: httpx.Client, made: Json, tenant: str) -> None:
     assert control.post(f"{tenant}/faults", json={"fault": "forbidden"}).status_code == 201
     assert handoff(control, made).status_code == 403
@@ -524,6 +565,13 @@ def start_all(functions: list[Callable[[], None]]) -> list[threading.Thread]:
     for thread in threads:
         thread.start()
     return threads
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = monotonic() + 60
+    while not true():
+        assert monotonic() < deadline
+        sleep(0.01)
 
 
 def join_all(threads: list[threading.Thread]) -> None:

@@ -1,7 +1,7 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
 from collections.abc import Collection, Mapping
-from threading import RLock
+from threading import BoundedSemaphore, RLock
 from typing import Any
 
 from vorel_mock import contract as contract_module
@@ -21,6 +21,8 @@ from vorel_mock.webhooks.targets import Targets
 
 #: Seconds that moving a clock may take because receivers of webhooks are slow.
 SETTLE_TIMEOUT = 90.0
+#: Requests to the control plane that may wait at once for something to happen. Fewer than it has threads.
+MAX_WAITS = 200
 
 
 class Mock:
@@ -37,6 +39,8 @@ class Mock:
         self.log = log or RequestLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
+        self.waits = BoundedSemaphore(MAX_WAITS)
+        """What a request to the control plane takes while it waits."""
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):

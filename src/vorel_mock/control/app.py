@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial, wraps
 from typing import Any, cast
@@ -26,7 +26,7 @@ from vorel_mock.redaction import redact
 logger = logging.getLogger("vorel_mock")
 
 PREFIX = "/_mock"
-#: Requests that may wait at once, for a delivery say; they must never keep the one waiting that they wait for.
+#: Requests that may be under way at once: those that wait (MAX_WAITS), and room for the others, which they wait for.
 WORKERS = 256
 
 
@@ -52,7 +52,9 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
 
     workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
     app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
-    app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
+    app.add_error_handler(
+        ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)
+    )
     app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error, allowed(request)))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
     app.app.register_blueprint(
@@ -126,9 +128,9 @@ def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
     return _error(mock, 500, "The mock failed. This is a bug of the mock.")
 
 
-def _error(mock: Mock, status: int, message: str, headers: dict[str, str] | None = None) -> ConnexionResponse:
+def _error(mock: Mock, status: int, message: str, headers: Mapping[str, str] | None = None) -> ConnexionResponse:
     code = mock.contract.error_codes.get(status, "bad_request" if status < 500 else "internal_error")
     body = {"error": {"code": code, "message": redact(message)}}
     return ConnexionResponse(
-        status_code=status, content_type="application/json", body=json.dumps(body), headers=headers
+        status_code=status, content_type="application/json", body=json.dumps(body), headers=dict(headers or {})
     )

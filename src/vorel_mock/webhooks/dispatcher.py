@@ -202,12 +202,20 @@ class Dispatcher:
     ) -> Delivery | None:
         """The first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
 
-        None after `timeout` seconds. `predicate` is called with the lock held, again and again for each delivery.
+        None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. `predicate`
+        is called with the lock held, again and again for each delivery.
         """
         with self._lock:
-            return self._world(tenant).changed.wait_for(
-                lambda: next(islice(filter(predicate, tenant.deliveries), skip, None), None), timeout
-            )
+            world = self._world(tenant)
+            found: Delivery | None = None
+
+            def over() -> bool:
+                nonlocal found
+                found = next(islice(filter(predicate, tenant.deliveries), skip, None), None)
+                return found is not None or self._stopped or self._worlds.get(tenant) is not world
+
+            world.changed.wait_for(over, timeout)
+            return found
 
     def start(self) -> None:
         """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""

@@ -68,7 +68,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json:
         with mock.journal.changed:
             return found() if mock.journal.changed.wait_for(lambda: len(found()) >= count, seconds) else None
 
-    met, timeout = wait(mock, body, enough)
+    met, timeout = wait(mock, tenant, body, enough)
     if met is None:
         refuse(408, f"{len(found())} of {count} requests that match were answered within {timeout:g} s")
     with mock.lock:
