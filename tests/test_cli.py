@@ -183,6 +183,27 @@ def test_the_log_reads_well_and_tells_no_key(start: type[Started]) -> None:
     ]
 
 
+def test_the_log_says_what_was_never_answered(start: type[Started]) -> None:
+    for options in ([], ["--json-logs"]):
+        mock = start("--clock", "2027-01-01T10:20:30Z", *options).ready()
+        with pytest.raises(httpx.ReadError):
+            httpx.post(
+                mock.url + HANDOFF,
+                headers={"Authorization": f"Bearer {KEY}", "Prefer": "fault=connection_reset"},
+                trust_env=False,
+            )
+        line, _ = mock.end()[1].splitlines()
+        reason = "the fault connection_reset: The connection is reset; nothing was done."
+        if options:
+            told = json.loads(line)
+            assert (told["status"], told["fault"], told["reason"]) == (None, "connection_reset", reason)
+            assert "code" not in told
+        else:
+            assert re.sub(r"\d+\.\d ms", "0.1 ms", line) == (
+                f"10:20:30 POST {HANDOFF} (no answer) 0.1 ms  {reason} (req_00000001)"
+            )
+
+
 def test_json_logs_are_json_to_the_last_line(start: type[Started]) -> None:
     mock = start("--json-logs").ready()
     mock.post()

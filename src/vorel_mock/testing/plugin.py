@@ -154,5 +154,5 @@ def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:
 def _line(exchange: dict[str, Any]) -> str:
     request, why = exchange["request"], exchange["explanation"]
     fault = f"fault {exchange['fault']}; " if exchange["fault"] else ""
-    status = exchange["response"]["status"]
+    status = exchange["response"]["status"] or "no answer"
     return f"{request['method']} {request['path']} -> {status}  {fault}{why['decided_by']}: {why['rule']}"

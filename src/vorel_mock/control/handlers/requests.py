@@ -118,7 +118,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
         key_id = exchange.key.id if exchange.key is not None else None
         return (
             filters.get("operation") in (None, operation)
-            and filters.get("status") in (None, exchange.answer.status if exchange.answer is not None else None)
+            and filters.get("status") in (None, exchange.status)
             and filters.get("key_id") in (None, key_id)
             and moments.get("since", exchange.at) <= exchange.at <= moments.get("until", exchange.at)
             and contains in exchange.body
