@@ -5,13 +5,14 @@ from functools import cache
 from typing import Any
 
 import httpx
-import yaml
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
+from vorel_mock import contract
 from vorel_mock.app import App
-from vorel_mock.control.app import DOCUMENT, PREFIX
+from vorel_mock.control import document as document_module
+from vorel_mock.control.app import PREFIX
 from vorel_mock.mock import Mock
 from vorel_mock.testing.transport import MockTransport
 
@@ -27,7 +28,7 @@ def client(mock: Mock) -> httpx.Client:
 @cache
 def document() -> dict[str, Any]:
     """The document of the control plane."""
-    return dict(yaml.safe_load(DOCUMENT.read_text("utf-8")))
+    return document_module.load(contract.load())
 
 
 def check(response: httpx.Response) -> None:

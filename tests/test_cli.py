@@ -225,6 +225,27 @@ def test_the_log_reads_well_and_tells_no_key(start: type[Started]) -> None:
     ]
 
 
+def test_the_log_says_what_was_never_answered(start: type[Started]) -> None:
+    for options in ([], ["--json-logs"]):
+        mock = start("--clock", "2027-01-01T10:20:30Z", *options).ready()
+        with pytest.raises(httpx.ReadError):
+            httpx.post(
+                mock.url + HANDOFF,
+                headers={"Authorization": f"Bearer {KEY}", "Prefer": "fault=connection_reset"},
+                trust_env=False,
+            )
+        line, _ = mock.end()[1].splitlines()
+        reason = "the fault connection_reset: The connection is reset; nothing was done."
+        if options:
+            told = json.loads(line)
+            assert (told["status"], told["fault"], told["reason"]) == (None, "connection_reset", reason)
+            assert "code" not in told
+        else:
+            assert re.sub(r"\d+\.\d ms", "0.1 ms", line) == (
+                f"10:20:30 POST {HANDOFF} (no answer) 0.1 ms  {reason} (req_00000001)"
+            )
+
+
 def test_json_logs_are_json_to_the_last_line(start: type[Started]) -> None:
     mock = start("--json-logs").ready()
     mock.post()
@@ -291,6 +312,21 @@ OPTIONS = {
     "clock long ago": (["--clock", "0001-01-01T00:00:00+10:00"], "lies outside of the years 1970 to 9998"),
     "clock far away": (["--clock", "9999-12-31T23:59:59Z"], "lies outside of the years 1970 to 9998"),
     "headers": (["--rate-limit-headers", "no"], "'no' is not one of '429', 'always'"),
+    "limit too high": (
+        ["--rate-limit", "1000000001"],
+        "Invalid value for '--rate-limit': must be from 0 to 1000000000",
+    ),
+    "seed too high": (["--seed", str(2**63)], "Invalid value for '--seed': must be from "),
+    "origin": (
+        ["--cors-origin", "*", "--cors-origin", "a.test"],
+        "Invalid value for '--cors-origin': 'a.test' is not an",
+    ),
+    "webhook host": (["--webhook-host", "a/b"], "Invalid value for '--webhook-host': 'a/b' is not a host or host:port"),
+    "empty token": (
+        ["--control-token", ""],
+        "Invalid value for '--control-token': is empty, and would keep nobody out",
+    ),
+    "token of two words": (["--control-token", "a b"], "Invalid value for '--control-token': has characters that no"),
     "unknown option": (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
     "no value": (["--port"], "Option '--port' requires an argument."),
     "argument": (["serve", "now"], "Got unexpected extra argument (now)"),
@@ -314,6 +350,7 @@ VARIABLES = {
     "VOREL_MOCK_RATE_LIMIT_HEADERS": "no",
     "VOREL_MOCK_JSON_LOGS": "maybe",
     "VOREL_MOCK_CONTRACT": "no-such-file.json",
+    "VOREL_MOCK_CORS_ORIGIN": "http://a.test/path",
 }
 
 
@@ -346,6 +383,7 @@ FILES = {
     "twice": (b"rate-limit = 1\nrate_limit = 2", "vorel-mock.toml: 'rate_limit' stands twice"),
     "out of range": (b"port = 65536", "Invalid value for 'port' in vorel-mock.toml: 65536 is not in the range"),
     "a date": (b"clock = 2027-01-01", "Invalid value for 'clock' in vorel-mock.toml: '2027-01-01' has no offset"),
+    "an origin": (b'cors-origin = ["a"]', "Invalid value for 'cors-origin' in vorel-mock.toml: 'a' is not an origin"),
     "no such contract": (
         b'contract = "x.json"',
         "Invalid value for 'contract' in vorel-mock.toml: x.json: no such file",

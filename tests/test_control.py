@@ -9,8 +9,11 @@ import pytest
 
 import vorel_mock
 from vorel_mock import demo
+from vorel_mock.app import App
+from vorel_mock.control import handlers
 from vorel_mock.crm import RESERVED_VALUES
 from vorel_mock.mock import Mock
+from vorel_mock.testing.transport import MockTransport
 
 BASE = "http://127.0.0.1:3000"
 
@@ -115,6 +118,37 @@ def test_a_reset_leaves_the_clock(http: httpx.Client, mock: Mock) -> None:
     mock.clock.advance(90)
     http.post("/_mock/reset")
     assert http.get("/_mock/health").json()["clock"]["now"] == "2026-01-01T00:01:30.000Z"
+
+
+def test_the_profile_of_a_demo_world_that_has_lost_its_keys_and_leads(control: httpx.Client, mock: Mock) -> None:
+    for tenant in list(demo.tenants(mock.store))[:4]:
+        path = f"/_mock/tenants/{tenant.id}/snapshot"
+        assert control.put(path, json={**control.get(path).json(), "keys": [], "leads": []}).status_code == 204
+    target = control.get("/_mock/target").json()
+    assert target["keys"] == {"full": [], "burst": []}
+    assert [(tenant["key"], tenant["lead"]) for tenant in target["tenants"][:4]] == [(None, None)] * 4
+    assert set(target["soft_failures"]) == {"auth_failed", "rate_limited"}
+
+
+@pytest.mark.parametrize(
+    "error", [StopIteration, StopAsyncIteration, SystemExit, GeneratorExit, RecursionError, KeyError]
+)
+def test_whatever_a_handler_raises_is_answered(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    def fails(mock: Mock) -> None:
+        raise error("secret")
+
+    monkeypatch.setitem(handlers._BY_OPERATION_ID, "health", fails)
+    with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE, timeout=20) as http:
+        answer = http.get("/_mock/health")
+        assert answer.status_code == 500
+        assert answer.json()["error"] == {
+            "code": "internal_error",
+            "message": "The mock failed. This is a bug of the mock.",
+        }
+        assert http.get("/_mock/target").status_code == 200
+    assert error.__name__ in caplog.text
 
 
 # What is listed.

@@ -1,5 +1,6 @@
 """What moves with the clock: limits, Date, Retry-After, audit times, the journal, webhooks."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ from tests import checked
 from vorel_mock.clock import parse_iso
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
+from vorel_mock.testing import Control, ControlError
 
 Json = dict[str, Any]
 
@@ -62,7 +64,11 @@ def test_a_limited_key_is_served_after_a_minute(control: httpx.Client, made: Jso
 
 def test_times_are_the_tenant_s(control: httpx.Client, made: Json, tenant: str) -> None:
     moment = "2031-02-03T04:05:06.000Z"
-    assert control.post(f"{tenant}/clock", json={"set": moment}).json() == {"now": moment, "frozen": True}
+    assert control.post(f"{tenant}/clock", json={"set": moment}).json() == {
+        "now": moment,
+        "frozen": True,
+        "settled": True,
+    }
     control.post(f"{tenant}/faults", json={"fault": "latency", "delay": "0s"})
     answer = handoff(control, made)
     assert date(answer) == parse_iso(moment)
@@ -106,6 +112,50 @@ def test_no_clock_gets_beyond_the_end_by_any_way(control: httpx.Client, made: Js
     assert handoff(control, made).status_code == 200
     assert control.post(f"{tenant}/clock", json={"resume": True}).status_code == 200
     assert control.get("/_mock/tenants").status_code == 200
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_clock_that_was_moved_says_whether_the_due_attempts_were_made(
+    control: httpx.Client, mock: Mock, tenant: str, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    clock = "/_mock/clock" if whole else f"{tenant}/clock"
+    assert control.post(clock, json={"advance": "1s"}).json()["settled"] is True
+    with socket.create_server(("127.0.0.1", 0)) as hangs:  # accepts, and never answers
+        port = hangs.getsockname()[1]
+        hook = {"target_url": f"http://127.0.0.1:{port}/", "events": ["conversation.handoff_requested"]}
+        control.patch(tenant, json={"webhook_timeout": "1h"})
+        assert control.post(f"{tenant}/webhooks", json=hook).status_code == 201
+        # Neither freezing nor resuming makes anything due: they would take the 90 s that moving the clock may take.
+        for change in ({"freeze": True}, {"resume": True}):
+            changed = control.post(clock, json=change, timeout=60)
+            assert changed.status_code == 200
+            assert "settled" not in changed.json()
+        monkeypatch.setattr("vorel_mock.mock.SETTLE_TIMEOUT", 0.01)
+        for move in ({"advance": "1s"}, {"set": "2026-01-02T00:00:00Z"}):
+            moved = control.post(clock, json=move)
+            assert (moved.status_code, moved.json()["settled"]) == (200, False)
+        with Control(control) as client, pytest.raises(ControlError) as raised:
+            client.clock.advance("1s")
+        assert raised.value.code == "not_settled"
+        assert "a receiver is too slow" in str(raised.value)
+        mock.stop()
+
+
+def test_a_mock_that_ends_lets_go_of_whoever_moves_its_clock(control: httpx.Client, mock: Mock, tenant: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        port = hangs.getsockname()[1]
+        hook = {"target_url": f"http://127.0.0.1:{port}/", "events": ["conversation.handoff_requested"]}
+        control.patch(tenant, json={"webhook_timeout": "1h"})
+        control.post(f"{tenant}/webhooks", json=hook)
+        told: list[Any] = []
+        mover = threading.Thread(
+            target=lambda: told.append(control.post(f"{tenant}/clock", json={"advance": "1s"}, timeout=60))
+        )
+        mover.start()
+        with hangs.accept()[0]:
+            mock.stop()
+            mover.join(30)
+        assert [answer.json()["settled"] for answer in told] == [False]
 
 
 class Receiver(ThreadingHTTPServer):

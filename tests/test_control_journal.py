@@ -78,6 +78,20 @@ def test_requests_are_found_by_what_they_are(shared: httpx.Client, made: Json, r
     assert shared.get(f"/_mock/requests/{one}").status_code == 404
 
 
+@pytest.mark.parametrize("fault", ["connection_reset", "connection_reset_after_commit", "no_answer"])
+def test_what_was_never_answered_has_no_status(shared: httpx.Client, made: Json, requests: str, fault: str) -> None:
+    armed = {"fault": fault, **({"delay": "1ms"} if fault == "no_answer" else {})}
+    assert shared.post(f"{requests.removesuffix('/requests')}/faults", json=armed).status_code == 201
+    with pytest.raises(httpx.ReadError):
+        handoff(shared, made)
+    assert ids(shared.get(f"{requests}?status=503")) == []
+    (exchange,) = shared.get(requests).json()["data"]
+    assert exchange["response"] == {"status": None, "headers": [], "body": ""}
+    assert exchange["explanation"]["rule"].startswith(f"the fault {fault}: ")
+    (entry,) = shared.get(f"{requests}.har").json()["log"]["entries"]
+    assert (entry["response"]["status"], entry["response"]["headers"]) == (0, [])
+
+
 def test_nobody_s_requests_stand_in_the_journal_of_all(shared: httpx.Client) -> None:
     number = shared.get("/nothing").headers["X-Mock-Request-Id"]
     assert number in ids(shared.get("/_mock/requests"))

@@ -3,18 +3,22 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
 from tests import checked
 
 from vorel_mock import demo
 from vorel_mock.control import handlers
 from vorel_mock.control.handlers.faults import MAX_FAULTS
 from vorel_mock.crm import VENDORS
-from vorel_mock.mock import Mock
+from vorel_mock.faults import CATALOGUE
+from vorel_mock.mock import MAX_WAITS, Mock
+from vorel_mock.model.webhooks import EVENTS
 
 Json = dict[str, Any]
 NOBODY = "ffffffff-ffff-4fff-8fff-ffffffffffff"
@@ -215,7 +219,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"keys": {"full": 1, "x": 1}}, "keys.x: is not known here; there are full, burst"),
     ("createTenant", {"crm": {}}, "crm.vendor: is required"),
     ("createTenant", {"crm": {"vendor": "x"}}, "crm.vendor: must be one of hubspot, salesforce, zoho"),
-    ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: 'x' is none of "),
+    ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: must be one of no_crm_configured, "),
     (
         "createTenant",
         {"crm": {"vendor": "zoho", "mappings": {"contacts": {}}}},
@@ -249,31 +253,34 @@ BAD: list[tuple[str, Any, str]] = [
     ("setTenantClock", {"set": "9999-01-01T00:00:00Z"}, "set: '9999-01-01T00:00:00Z' lies outside"),
     ("setTenantClock", {"advance": "3000000d"}, "advance: clocks end with the year 9998"),
     ("mintKey", {}, "scopes: is required"),
-    ("mintKey", {"scopes": ["admin"]}, "scopes: admin is none of "),
+    ("mintKey", {"scopes": ["admin"]}, "scopes.0: must be one of appointments:write, "),
     ("mintKey", {"scopes": [], "id": "a/b"}, "id: must be 1 to 64 letters, digits, _ and -"),
     ("addLead", {"id": "7"}, "id: must be a UUID"),
     ("addLead", {"nmae": "x"}, "nmae: is not known here; did you mean name?"),
     ("reset", {"all": "yes"}, "all: must be true or false"),
     ("explain", {}, "path: is required"),
-    ("explain", {"path": "api"}, "path: must begin with /"),
-    ("explain", {"path": "/é"}, "path: must be ASCII"),
+    ("explain", {"path": "api"}, "path: must be a path that begins with /, in ASCII"),
+    ("explain", {"path": "/é"}, "path: must be a path that begins with /, in ASCII"),
     ("explain", {"path": "/", "method": "GET /"}, "method: must be a method of HTTP"),
     ("explain", {"path": "/", "headers": {"a": 1}}, "headers.a: must be a string"),
     ("waitForRequests", {"timeout": "61s"}, "timeout: must be at most 60s"),
+    ("waitForRequests", {"operation": "typo"}, "operation: must be one of handoffLead, createCrmRecord"),
+    ("waitForRequests", {"status": 99}, "status: must be at least 100"),
+    ("waitForDelivery", {"event": "lead.create"}, "event: must be one of lead.created, "),
     ("waitForRequests", {"count": 0}, "count: must be at least 1"),
     ("waitForDelivery", {"state": "lost"}, "state: must be one of pending, delivered, failed, dead"),
     ("waitForDelivery", {"timeout": "1s\n"}, "timeout: "),
     ("waitForDelivery", {"after": 2**63}, "after: must be at most 10000"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/"}, "events: is required"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 items"),
-    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events: 'x' unknown"),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events.0: must be one of lead.created, "),
     (
         "subscribe",
         {"target_url": "http://example.com/", "events": ["lead.created"]},
         "target_url: example.com is not on this machine",
     ),
     ("armFault", {}, "fault: is required"),
-    ("armFault", {"fault": "x"}, "fault: no such fault; GET /_mock/faults lists them"),
+    ("armFault", {"fault": "x"}, "fault: must be the id of a fault; GET /_mock/faults lists them"),
     ("armFault", {"fault": "latency", "operation": "x"}, "operation: must be one of "),
     (
         "armFault",
@@ -375,10 +382,57 @@ def test_an_unknown_filter_is_no_silence(control: httpx.Client, tenant: str) -> 
     for path in ("/_mock/requests", f"{tenant}/requests", "/_mock/requests.har"):
         told = message(control.get(path, params={"operaton": "handoffLead"}))
         assert told == "operaton: is not known here; did you mean operation?"
+        told = message(control.get(path, params={"operation": "typo"}))
+        assert told == "operation: must be one of handoffLead, createCrmRecord"
+    assert message(control.get("/_mock/requests?operation=")).startswith("operation: must be one of ")
+    assert message(control.get("/_mock/requests?status=42")) == "status: must be at least 100"
     assert message(control.get("/_mock/tenants?x=1")) == "x: is not known here; nothing is"
     assert message(control.get("/_mock/requests?limit=0")) == "limit: must be at least 1"
     assert message(control.get("/_mock/requests?status=x")) == "status: must be a whole number"
     assert message(control.get("/_mock/requests?since=x")).startswith("since: 'x' is not an RFC 3339 timestamp")
+
+
+def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: str) -> None:
+    for path, allowed in {
+        "/_mock/health": "GET, HEAD",
+        "/_mock/reset": "POST",
+        "/_mock/clock": "GET, HEAD, POST",
+        tenant: "DELETE, GET, HEAD, PATCH",
+        f"{tenant}/requests/wait": "POST",
+        f"{tenant}/keys/full_1": "DELETE",
+        "/_mock/docs/": "GET, HEAD",
+        "/_mock/openapi.json": "GET, HEAD",
+    }.items():
+        answer = control.put(path, json={})
+        message(answer, 405)
+        assert answer.headers["Allow"] == allowed, path
+
+
+def test_the_document_says_what_is_checked(control: httpx.Client, mock: Mock) -> None:
+    document = control.get("/_mock/openapi.json").json()
+    OpenAPIV30SpecValidator(document).validate()
+    schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
+    operations = ["handoffLead", "createCrmRecord"]
+    assert parameters["Operation"]["schema"]["enum"] == operations
+    assert schemas["NewFault"]["properties"]["operation"]["enum"] == [*operations, None]
+    assert schemas["NewFault"]["properties"]["fault"]["enum"] == list(CATALOGUE)
+    assert schemas["NewTenant"]["properties"]["notified_channel"]["enum"] == list(mock.contract.notified_channels)
+    assert schemas["NewWebhook"]["properties"]["events"]["items"]["enum"] == list(EVENTS)
+    assert schemas["ClockChange"]["properties"]["set"]["format"] == "date-time"
+    declared = [operation for item in document["paths"].values() for operation in item.values()]
+    assert all("required" in operation["requestBody"] for operation in declared if "requestBody" in operation)
+
+
+def test_a_body_is_required_where_nothing_will_not_do(control: httpx.Client, tenant: str) -> None:
+    for operation, (method, _, declared) in OPERATIONS.items():
+        body = declared.get("requestBody")
+        if body is None or operation == "reset":
+            continue
+        if operation.startswith("waitFor"):
+            assert body["required"] is False
+            continue
+        answer = control.request(method, url(operation, tenant))
+        assert (answer.status_code == 400) is body["required"], operation
 
 
 @pytest.mark.parametrize(
@@ -467,6 +521,46 @@ def test_those_who_wait_keep_nobody_waiting(control: httpx.Client, made: Json, t
     assert [answer.status_code for answer in answers] == [200] * 30
 
 
+def test_so_many_may_wait_and_the_others_are_told(mock: Mock) -> None:
+    with checked.client(mock) as control:
+        made = control.post("/_mock/tenants").json()
+        tenant = f"/_mock/tenants/{made['id']}"
+        answers: list[httpx.Response] = []
+
+        def wait() -> None:
+            answers.append(control.post(f"{tenant}/requests/wait", json={"timeout": "60s"}, timeout=120))
+
+        waiting = start_all([wait] * (MAX_WAITS + 60))
+        until(lambda: len(answers) == 60)  # nobody else is answered before what they wait for has happened
+        for refused in (*answers, control.post(f"{tenant}/clock", json={"advance": "1s"})):
+            assert message(refused, 429) == f"{MAX_WAITS} requests wait already; try again when one of them has ended"
+            assert refused.headers["Retry-After"] == "1"
+        assert control.get("/_mock/health").json()["clock"]["now"] == "2026-01-01T00:00:00.000Z"
+        assert control.patch(tenant, json={"rate_limit": 3}).status_code == 200
+        assert handoff(control, made).status_code == 200
+        join_all(waiting)
+        assert [answer.status_code for answer in answers[60:]] == [200] * MAX_WAITS
+        assert control.post(f"{tenant}/clock", json={"advance": "1s"}).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["requests", "deliveries"])
+def test_who_waits_on_a_tenant_that_is_deleted_is_told_and_leaves_nothing(mock: Mock, what: str) -> None:
+    with checked.client(mock) as control:
+        made = control.post("/_mock/tenants").json()
+        tenant = f"/_mock/tenants/{made['id']}"
+        worlds = len(mock.webhooks._worlds)
+        answers: list[httpx.Response] = []
+        body = {"timeout": "60s"}
+        waiting = start_all([lambda: answers.append(control.post(f"{tenant}/{what}/wait", json=body, timeout=120))] * 3)
+        until(lambda: mock.waits._value == MAX_WAITS - 3)
+        assert control.delete(tenant).status_code == 204
+        started = monotonic()
+        join_all(waiting)
+        assert monotonic() - started < 30  # and not the 60 s that they would have waited
+        assert {message(answer, 404) for answer in answers} == {"The tenant was deleted while the request waited."}
+        assert len(mock.webhooks._worlds) == worlds
+
+
 def test_armed_faults_are_bounded_and_spent_ones_make_room(control: httpx.Client, made: Json, tenant: str) -> None:
     assert control.post(f"{tenant}/faults", json={"fault": "forbidden"}).status_code == 201
     assert handoff(control, made).status_code == 403
@@ -481,6 +575,13 @@ def start_all(functions: list[Callable[[], None]]) -> list[threading.Thread]:
     for thread in threads:
         thread.start()
     return threads
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = monotonic() + 60
+    while not true():
+        assert monotonic() < deadline
+        sleep(0.01)
 
 
 def join_all(threads: list[threading.Thread]) -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -51,9 +51,9 @@ class World:
     def rows(self, what: str) -> list[Json]:
         return list(self.http.get(f"{self.path}/{what}").json()["data"])
 
-    def post(self, operation: str, number: int = 0, **headers: str) -> httpx.Response:
-        """A good request to `operation`."""
-        headers = {**self.headers, **headers}
+    def post(self, operation: str, number: int = 0, prefer: Sequence[str] = (), **more: str) -> httpx.Response:
+        """A good request to `operation`; with a Prefer field for each of `prefer`."""
+        headers = [*self.headers.items(), *more.items(), *(("Prefer", field) for field in prefer)]
         if operation == "handoffLead":
             return self.http.post(f"/api/v1/leads/{self.lead}/handoff", headers=headers)
         body = {"object": "contact", "fields": {"email": "a@b.test"}, "idempotency_key": f"k{number}"}
@@ -322,16 +322,41 @@ def test_a_preference_that_was_not_met_is_not_claimed(world: World) -> None:
         ("code=418", "Prefer: createCrmRecord declares the codes 200, 400, 401, 403, 429, and no other"),
         ("code=404", "Prefer: createCrmRecord declares"),
         ("code=", "Prefer: createCrmRecord declares"),
-        ("fault=x", "Prefer: no such fault; GET /_mock/faults lists them"),
-        ("respond-async", "Prefer: code=<status> or fault=<id> is what the mock knows"),
+        ("fault=x", "Prefer: there is no fault x; GET /_mock/faults lists them"),
+        ("respond-async", "Prefer: code=<status> or fault=<id> is what the mock knows; it does not know respond-async"),
+        ("code=429; wait=5", "Prefer: code=<status> or fault=<id> is what the mock knows; it does not know wait=5"),
+        ("x" * 999, "Prefer: code=<status> or fault=<id> is what the mock knows; it does not know " + "x" * 60),
+        (" , ;", "Prefer: code=<status>"),
         ("", "Prefer: code=<status>"),
-        ("code=429, fault=latency", "Prefer: createCrmRecord declares"),
+        ("code=429, fault=latency", "Prefer: asks for code=429 and fault=latency; ask for one of them"),
+        ("code=429; code=401", "Prefer: asks for code=429 and code=401; ask for one of them"),
     ],
 )
 def test_an_unknown_preference_is_a_clear_400(world: World, prefer: str, begins: str) -> None:
     answer = world.post("createCrmRecord", Prefer=prefer)
     assert str(envelope(answer, 400, "bad_request")["message"]).startswith(begins)
     assert world.effects() == 0
+
+
+@pytest.mark.parametrize(
+    "fields", [["respond-async", "code=429"], ["code=429", "fault=latency"], ["code=429", "code=401"], ["", "x"]]
+)
+def test_every_prefer_field_is_read(world: World, fields: list[str]) -> None:
+    answer = world.post("createCrmRecord", prefer=fields)
+    told = str(envelope(answer, 400, "bad_request")["message"])
+    assert any(field.split("=")[0] in told for field in fields if field)
+    assert world.effects() == 0
+
+
+def test_a_preference_may_stand_in_any_field_and_twice(world: World) -> None:
+    for fields in (
+        ["", "fault=unavailable"],
+        ["fault=unavailable", 'FAULT="unavailable";'],
+        [", fault = unavailable,"],
+    ):
+        answer = world.post("createCrmRecord", prefer=fields)
+        assert answer.status_code == 503
+        assert answer.headers["Preference-Applied"] == "fault=unavailable"
 
 
 # -- the clauses

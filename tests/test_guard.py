@@ -35,7 +35,7 @@ def plain() -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def open_to_all() -> Iterator[httpx.Client]:
     """A mock that listens everywhere, and asks for a token."""
-    with serving(Settings(seed=1, clock="frozen", host="0.0.0.0", control_token="open sesame"), EVIL) as client:
+    with serving(Settings(seed=1, clock="frozen", host="0.0.0.0", control_token="open-sesame"), EVIL) as client:
         yield client
 
 
@@ -132,7 +132,7 @@ def basic(text: str) -> str:
 
 @pytest.mark.parametrize(
     "credentials",
-    ["Bearer open sesame", "bearer   open sesame ", basic("anybody:open sesame"), basic(":open sesame")],
+    ["Bearer open-sesame", "bearer   open-sesame ", basic("anybody:open-sesame"), basic(":open-sesame")],
 )
 def test_the_token_opens(open_to_all: httpx.Client, credentials: str) -> None:
     headers = {"Authorization": credentials}
@@ -149,12 +149,12 @@ def test_the_token_opens(open_to_all: httpx.Client, credentials: str) -> None:
         "Bearer",
         "Bearer ",
         "Bearer open",
-        "Bearer open sesame!",
-        "open sesame",
-        "Digest open sesame",
-        basic("open sesame"),
-        basic("open sesame:"),
-        basic("a:b:open sesame"),
+        "Bearer open-sesame!",
+        "open-sesame",
+        "Digest open-sesame",
+        basic("open-sesame"),
+        basic("open-sesame:"),
+        basic("a:b:open-sesame"),
         "Basic ###",
         "Basic /w==",
         "Bearer " + "x" * 50_000,
@@ -171,7 +171,7 @@ def test_nothing_else_does(open_to_all: httpx.Client, credentials: str | None, p
 
 
 def test_a_page_of_another_origin_is_refused_with_the_token_too(open_to_all: httpx.Client) -> None:
-    headers = {"Authorization": "Bearer open sesame", "Origin": "http://other.example"}
+    headers = {"Authorization": "Bearer open-sesame", "Origin": "http://other.example"}
     refused(open_to_all.get("/_mock/tenants", headers=headers), 403, "Origin: ")
 
 
@@ -180,10 +180,9 @@ def test_the_api_asks_for_no_token(open_to_all: httpx.Client, lead: str, key: st
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("token", [None, "", "  "])
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", ""])
-def test_a_mock_that_is_reachable_from_elsewhere_is_never_without_a_token(host: str, token: str | None) -> None:
-    settings = Settings(seed=1, clock="frozen", host=host, control_token=token)
+def test_a_mock_that_is_reachable_from_elsewhere_is_never_without_a_token(host: str) -> None:
+    settings = Settings(seed=1, clock="frozen", host=host)
     one, two = Mock(settings).control_token, Mock(settings).control_token
     assert one is not None
     assert two is not None

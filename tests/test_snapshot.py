@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from tests import checked
 
+from vorel_mock import demo
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 
@@ -118,7 +120,7 @@ def test_a_new_tenant_is_made_from_a_snapshot_and_reset_to_it(control: httpx.Cli
     exported = control.get(f"{world.path}/snapshot").json()
     taken = control.post("/_mock/tenants", json={"snapshot": exported})
     assert taken.status_code == 409
-    assert "belongs to another tenant; delete that one first" in taken.json()["error"]["message"]
+    assert f"belongs to tenant {world.made['id']}; delete that one first" in taken.json()["error"]["message"]
     drawn = mock.ids.drawn
     assert control.delete(world.path).status_code == 204
     made = control.post("/_mock/tenants", json={"snapshot": exported}).json()
@@ -226,3 +228,83 @@ def test_an_imported_history_is_bounded_as_any_other(control: httpx.Client, mock
     answers = [world.do("create", 0)[1][1] for _ in range(2)]  # the key "0" has been forgotten: a record is made, once
     assert answers[0] == answers[1]
     assert json.loads(answers[0])["external_id"] != record["external_id"]
+
+
+def test_what_a_mock_has_taken_over_is_not_drawn_again(two: tuple[httpx.Client, httpx.Client]) -> None:
+    one, other = two
+    for client in two:
+        assert client.post("/_mock/reset", json={"all": True}).status_code == 204
+    first, second = (World(one, one.post("/_mock/tenants").json()) for _ in range(2))
+    minted = one.post(f"{first.path}/keys", json={"scopes": []}).json()
+    taken_over = World(other, other.post("/_mock/tenants").json())
+    assert taken_over.path == first.path
+    # The keys of a tenant that the other mock makes next, or has made, are in use there already.
+    exported = one.get(f"{second.path}/snapshot").json()
+    assert other.put(f"{taken_over.path}/snapshot", json=exported).status_code == 204
+    assert other.get("/_mock/health").json()["tenants"] == 7
+    made = other.post("/_mock/tenants").json()
+    assert made["id"] == second.made["id"]
+    owned = [*made["keys"]["full"], *made["keys"]["burst"]]
+    assert not set(owned) & {*second.made["keys"]["full"], *second.made["keys"]["burst"]}
+    for owner, token, lead in (
+        (made["id"], made["keys"]["full"][0], made["leads"]["own"][0]),
+        (taken_over.made["id"], second.made["keys"]["full"][0], second.made["leads"]["own"][0]),
+    ):
+        answer = other.post(f"/api/v1/leads/{lead}/handoff", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        assert other.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()["tenant_id"] == owner
+
+    # Of a stream that was put back, what the tenant has is not drawn a second time.
+    exported = one.get(f"{first.path}/snapshot").json()
+    exported["ids"]["drawn"] = 0
+    assert one.put(f"{first.path}/snapshot", json=exported).status_code == 204
+    for _ in range(3):
+        again = one.post(f"{first.path}/keys", json={"scopes": []})
+        assert again.status_code == 201
+        assert (again.json()["id"], again.json()["token"]) != (minted["id"], minted["token"])
+        assert one.post(f"{first.path}/leads").status_code == 201
+    leads = one.get(f"{first.path}/leads").json()["data"]
+    assert len({lead["id"] for lead in leads}) == len({lead["conversation_id"] for lead in leads}) == 6
+
+
+def test_a_reset_gives_nobody_another_s_keys(control: httpx.Client, mock: Mock) -> None:
+    world, other = (World(control, control.post("/_mock/tenants").json()) for _ in range(2))
+    initial = control.get(f"{world.path}/snapshot").json()
+    without = {**initial, "keys": []}
+    assert control.put(f"{world.path}/snapshot", json=without).status_code == 204
+    assert control.put(f"{other.path}/snapshot", json=initial).status_code == 204
+    refused = control.post(f"{world.path}/reset")
+    assert refused.status_code == 409
+    assert "belongs to tenant" in refused.json()["error"]["message"]
+    assert control.get(f"{world.path}/keys").json()["data"] == []
+    assert control.delete(other.path).status_code == 204
+    assert control.post(f"{world.path}/reset").status_code == 204
+    assert len(control.get(f"{world.path}/keys").json()["data"]) == len(initial["keys"])
+
+    # The demo world: its keys may have gone to a tenant that was made, or to one another.
+    paths = [f"/_mock/tenants/{tenant.id}" for tenant in demo.tenants(mock.store)][:2]
+    worlds = [control.get(f"{path}/snapshot").json() for path in paths]
+    target = control.get("/_mock/target").json()
+    for path, snapshot in zip(paths, worlds, strict=True):
+        assert control.put(f"{path}/snapshot", json={**snapshot, "keys": []}).status_code == 204
+    for path, snapshot in zip(reversed(paths), worlds, strict=True):
+        assert control.put(f"{path}/snapshot", json=snapshot).status_code == 204
+    assert control.post("/_mock/reset").status_code == 204
+    assert control.get("/_mock/target").json() == target
+    assert control.put(f"{paths[0]}/snapshot", json={**worlds[0], "keys": []}).status_code == 204
+    assert control.post("/_mock/tenants", json={"snapshot": worlds[0]}).status_code == 201
+    refused = control.post("/_mock/reset")
+    assert refused.status_code == 409
+    assert refused.json()["error"]["message"].endswith('delete that one first, or say {"all": true}')
+    assert control.post("/_mock/reset", json={"all": True}).status_code == 204
+    assert control.get("/_mock/target").json() == target
+
+
+def test_the_store_holds_no_token_twice(mock: Mock) -> None:
+    first, second, *_ = demo.tenants(mock.store)
+    key = next(iter(first.keys.values()))
+    with pytest.raises(ValueError, match=f"the token of key x is that of key {key.id} of tenant {first.id}"):
+        mock.store.index(second, replace(key, id="x"))
+    assert mock.store.by_token(key.token) == (first, key)
+    with pytest.raises(ValueError, match="there is a tenant of the id"):
+        mock.store.add(first)

@@ -218,7 +218,12 @@ def test_requests_are_found_counted_and_exported(api: httpx.Client, tenant: Tena
     post(api, tenant, json={"reason": "second"})
     post(api, tenant, json={"reason": 3})
     assert [exchange["response"]["status"] for exchange in tenant.requests.list()] == [200, 200, 400]
-    assert tenant.requests.count(status=200) == 2
+    assert tenant.requests.count(status=200) == tenant.requests.count(status=200, operation=None, since=None) == 2
+    for unknown in ({"operation": "typo"}, {"operaton": "handoffLead"}):
+        with pytest.raises(ControlError, match=r"operation: must be one of handoffLead|did you mean operation"):
+            tenant.requests.list(**unknown)  # type: ignore[arg-type]
+    with pytest.raises(ControlError, match=r"event: must be one of .*webhook\.test"):
+        tenant.webhooks.wait("lead.create")
     assert tenant.requests.count(since=between) == 2
     assert tenant.requests.count(until=between - timedelta(seconds=1)) == 1
     assert tenant.requests.count(contains="second") == 1
@@ -297,7 +302,7 @@ def test_a_subscription_that_cannot_be_made(tenant: Tenant) -> None:
     with pytest.raises(ControlError, match=r"target_url: example\.com is not on this machine"):
         tenant.webhooks.subscribe("https://example.com/hook")
     threads = threading.active_count()
-    with pytest.raises(ControlError, match=r"events: 'lead\.exploded' unknown"):
+    with pytest.raises(ControlError, match=r"events\.0: must be one of lead\.created"):
         tenant.webhooks.receive(events=["lead.exploded"])
     assert threading.active_count() <= threads
 

@@ -1,6 +1,7 @@
 """The pytest plugin, in test runs of its own."""
 
 import gc
+import json
 import subprocess
 import sys
 import warnings
@@ -107,15 +108,24 @@ def test_a_mark_that_makes_no_sense_is_told(pytester: pytest.Pytester) -> None:
         def test_name(vorel):
             pass
 
+        @pytest.mark.vorel(crm=object())
+        def test_no_json(vorel):
+            pass
+
         @pytest.mark.vorel(2)
         def test_position(vorel):
             pass
         """
     )
     run = pytester.runpytest()
-    run.assert_outcomes(errors=3)
+    run.assert_outcomes(errors=4)
     run.stdout.fnmatch_lines(
-        ["*@pytest.mark.vorel: rate_limit: *", "*@pytest.mark.vorel: *colour*", "*takes settings by name only*"]
+        [
+            "*@pytest.mark.vorel: rate_limit: *",
+            "*@pytest.mark.vorel: *colour*",
+            "*@pytest.mark.vorel: crm: object cannot be sent as JSON: *",
+            "*takes settings by name only*",
+        ]
     )
     run.stdout.no_fnmatch_line("*Traceback*")
 
@@ -157,6 +167,52 @@ def test_a_failing_test_shows_the_requests_of_its_tenant_and_no_key(pytester: py
     )
     assert run.stdout.str().count("requests of tenant") == 1
     run.stdout.no_re_match_line("vapk_live_[0-9a-f]{12}")
+
+
+def test_a_failing_test_shows_no_request_of_an_earlier_one(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import httpx
+        import pytest
+
+        @pytest.mark.parametrize("number", [1, 2, 3])
+        def test_number(vorel, number):
+            httpx.post(f"{vorel.base_url}/api/v1/nowhere/{number}")
+            assert number == 1
+        """
+    )
+    with MockServer(clock="frozen") as mock:
+        run = pytester.runpytest("--vorel-mock-url", mock.base_url)
+    run.assert_outcomes(passed=1, failed=2)
+    text = run.stdout.str()
+    assert [text.count(f"POST /api/v1/nowhere/{number} ->") for number in (1, 2, 3)] == [0, 1, 1]
+
+
+def test_a_world_may_be_made_from_a_snapshot(pytester: pytest.Pytester, running: MockServer) -> None:
+    with running.new_tenant(name="exported", leads=2) as tenant:
+        pytester.makefile(".json", world=json.dumps(tenant.snapshot()))
+    pytester.makepyfile(
+        """
+        import json
+        import pathlib
+        import pytest
+
+        WORLD = json.loads((pathlib.Path(__file__).parent / "world.json").read_text())
+
+        @pytest.mark.vorel(snapshot=WORLD)
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_world(vorel, number):
+            assert vorel.settings()["name"] == "exported"
+            assert len(vorel.leads.own) == 2
+
+        @pytest.mark.vorel(snapshot=WORLD, leads=3)
+        def test_more_than_a_world(vorel):
+            pass
+        """
+    )
+    run = pytester.runpytest("--vorel-mock-url", running.base_url)
+    run.assert_outcomes(passed=2, errors=1)
+    run.stdout.fnmatch_lines(["*@pytest.mark.vorel: snapshot: holds the whole world; leave out leads*"])
 
 
 def test_a_failing_test_in_a_worker_shows_them_as_well(

@@ -289,3 +289,17 @@ def test_what_goes_wrong_is_told_and_the_key_is_not(running_mock: str, mock: Moc
     assert "no demo tenant nobody; there are: 00000001" in nobody.output
     no_event = CliRunner().invoke(trigger, ["nonsense"])
     assert "nonsense is not an event" in no_event.output
+
+
+@pytest.mark.parametrize("lost", ["keys", "leads"])
+def test_trigger_says_what_the_tenant_lacks(running_mock: str, lost: str) -> None:
+    with httpx.Client(base_url=running_mock, trust_env=False) as http:
+        tenant = http.get("/_mock/target").json()["tenants"][0]["id"]
+        path = f"/_mock/tenants/{tenant}/snapshot"
+        assert http.put(path, json={**http.get(path).json(), lost: []}).status_code == 204
+    result = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock])
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        f"Error: tenant {tenant} has no {lost[:-1]}; POST /_mock/tenants/{{id}}/{lost} adds"
+    )
+    assert result.output.count("\n") == 1

@@ -215,7 +215,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     cls=Setting,
     multiple=True,
     metavar="ORIGIN",
-    help="An origin whose pages may call the API. May be repeated.",
+    help="An origin whose pages may call the API, scheme://host[:port], or *. May be repeated.",
 )
 @click.option(
     "--control-token",
@@ -233,18 +233,19 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     from vorel_mock.console import RequestLog
     from vorel_mock.contract import ContractError
     from vorel_mock.mock import Mock
-    from vorel_mock.settings import Settings
+    from vorel_mock.settings import SettingError, Settings
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    settings = Settings(**options)
+    parameters = {parameter.name: parameter for parameter in ctx.command.params}
+    try:
+        settings = Settings(**options)
+    except SettingError as error:
+        raise click.BadParameter(f"{error.problem}.", ctx, parameters[error.setting]) from None
     log = RequestLog(as_json=settings.json_logs)
     try:
         mock = Mock(settings, log)
-    except ValueError as error:  # an entry of --webhook-host
-        raise click.UsageError(f"--webhook-host: {error}", ctx) from None
     except ContractError as error:
-        contract = next(parameter for parameter in ctx.command.params if parameter.name == "contract")
-        raise click.BadParameter(f"{settings.contract}: {error}", ctx, contract) from None
+        raise click.BadParameter(f"{settings.contract}: {error}", ctx, parameters["contract"]) from None
     app = App(mock)
     try:
         sock = server.listen(settings.host, settings.port)

@@ -111,18 +111,20 @@ class RequestLog:
 
 def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     """`06:51:00 POST /api/v1/… 404 0.4 ms  not_found: No lead with this id … (req_00000001)`."""
-    answer = exchange.answer
-    assert answer is not None
     time = _time_of_day(int(exchange.at))
-    status = str(answer.status)
+    sent = exchange.status
+    status = "(no answer)" if sent is None else str(sent)
     if colour:
         time = click.style(time, dim=True)
-        status = click.style(status, fg="green" if answer.status < 400 else "yellow" if answer.status < 500 else "red")
+        colours = "red" if sent is None or sent >= 500 else "yellow" if sent >= 400 else "green"
+        status = click.style(status, fg=colours)
     request = (
         f"{exchange.method} {_printable(_redacted(exchange, exchange.path))}" if exchange.method else "(unreadable)"
     )
     line = f"{time} {request} {status} {exchange.duration * 1000:.1f} ms"
-    if answer.status >= 400:
+    if sent is None:
+        line += f"  {exchange.reason} ({exchange.id})"
+    elif sent >= 400:
         line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason))} ({exchange.id})"
     elif exchange.reason.startswith("soft failure"):
         line += f"  {exchange.reason}"
@@ -136,23 +138,23 @@ def _time_of_day(second: int) -> str:
 
 def json_line(exchange: Exchange) -> str:
     """The same as one JSON object."""
-    answer = exchange.answer
-    assert answer is not None
-    failed = answer.status >= 400
+    sent = exchange.status
+    failed = sent is None or sent >= 400
     members = {
         "time": iso(exchange.at),
         "id": exchange.id,
         "method": exchange.method,
         "path": _redacted(exchange, exchange.path),
-        "status": answer.status,
+        "status": sent,
         "duration_ms": round(exchange.duration * 1000, 3),
         "operation": exchange.operation.id if exchange.operation is not None else None,
         "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
         "key_id": exchange.key.id if exchange.key is not None else None,
-        "code": _code(exchange) if failed else None,
+        "fault": exchange.fault,
+        "code": _code(exchange) if failed and sent is not None else None,
         "reason": _redacted(exchange, exchange.reason) if failed else None,
     }
-    told = {name: value for name, value in members.items() if value is not None}
+    told = {name: value for name, value in members.items() if value is not None or name == "status"}
     line = msgspec.json.encode(told).decode()
     # JSON has a line separator or a control character of Unicode stand as it is; a terminal and a reader of lines mind.
     return line if line.isprintable() else json.dumps(told)

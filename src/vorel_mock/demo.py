@@ -101,7 +101,9 @@ def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
     foreign = [lead for tenant in others for lead in tenant.leads]
     return {
         **profile(first, foreign, base_url),
-        "soft_failures": {failure: _key(tenant) for tenant in others if (failure := _soft_failure(tenant))},
+        "soft_failures": {
+            failure: key for tenant in others if (failure := _soft_failure(tenant)) and (key := _key(tenant))
+        },
         "tenants": [
             {
                 "id": tenant.id,
@@ -125,8 +127,8 @@ def _tenant_id(number: int) -> str:
     return f"{number:08x}-7e4a-4000-8000-000000000000"
 
 
-def _key(tenant: Tenant) -> str:
-    return next(iter(tenant.keys.values())).token
+def _key(tenant: Tenant) -> str | None:
+    return next((key.token for key in tenant.keys.values()), None)  # a world that was taken over may have none
 
 
 def _soft_failure(tenant: Tenant) -> str | None:

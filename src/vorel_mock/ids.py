@@ -1,6 +1,7 @@
 """The only source of randomness: with one seed, the same calls in the same order give the same ids."""
 
 import secrets
+from collections.abc import Callable
 from hashlib import blake2b
 
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -54,6 +55,16 @@ class Ids:
     def chance(self) -> float:
         """A number in [0, 1)."""
         return int(self._draw()[:13], 16) / (1 << 52)
+
+
+def undrawn(draw: Callable[[], str], taken: Callable[[str], object]) -> str:
+    """What `draw` gives, drawn again while it is `taken`.
+
+    A world that was taken over brings ids that this mock, of the same seed, has yet to draw.
+    """
+    while taken(drawn := draw()):
+        pass
+    return drawn
 
 
 def fresh_seed() -> int:

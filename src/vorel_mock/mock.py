@@ -1,7 +1,7 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
-from collections.abc import Mapping
-from threading import RLock
+from collections.abc import Collection, Mapping
+from threading import BoundedSemaphore, RLock
 from typing import Any
 
 from vorel_mock import contract as contract_module
@@ -21,6 +21,8 @@ from vorel_mock.webhooks.targets import Targets
 
 #: Seconds that moving a clock may take because receivers of webhooks are slow.
 SETTLE_TIMEOUT = 90.0
+#: Requests to the control plane that may wait at once for something to happen. Fewer than it has threads.
+MAX_WAITS = 200
 
 
 class Mock:
@@ -37,8 +39,10 @@ class Mock:
         self.log = log or RequestLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
+        self.waits = BoundedSemaphore(MAX_WAITS)
+        """What a request to the control plane takes while it waits."""
         self.stopped = False
-        self.control_token = (settings.control_token or "").strip() or None  # an empty one would keep nobody out
+        self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
         self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
@@ -46,9 +50,12 @@ class Mock:
         self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
         demo.build(self.store, self.clock, self.seed, self.contract, settings)
 
-    def settle(self, moved: list[Tenant] | None) -> None:
-        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants."""
-        self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
+    def settle(self, moved: list[Tenant] | None) -> bool:
+        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants.
+
+        False when some were not made in time.
+        """
+        return self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
 
     def stop(self) -> None:
         """End what runs beside the requests, and whoever waits for something to happen."""
@@ -73,43 +80,54 @@ class Mock:
         self.journal.forget(tenant.id)
 
     def reset_tenant(self, tenant: Tenant) -> None:
-        """Back to the world that the tenant began with; its clock stays, because time runs forward only."""
-        self.replace_world(tenant, snapshot.read(tenant.initial), clock=False)
-        self.journal.forget(tenant.id)
+        """Back to the world that the tenant began with; its clock stays, because time runs forward only.
+
+        ValueError, and nothing is changed, when another tenant has taken over one of its keys.
+        """
+        self._reset([tenant])
 
     def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
         """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
         its keys is another tenant's.
         """
-        self.check_tokens(world, tenant)
-        self.webhooks.forget(tenant)
-        for key in tenant.keys.values():
-            self.store.unindex(key)
-        snapshot.load(tenant, world, clock=clock)
-        for key in tenant.keys.values():
-            self.store.index(tenant, key)
-        self.webhooks.requeue(tenant)
+        self._replace({tenant: world}, clock=clock)
 
-    def check_tokens(self, world: Snapshot, tenant: Tenant | None) -> None:
-        """ValueError when a key of `world` belongs to another tenant than `tenant`."""
+    def check_tokens(self, world: Snapshot, owners: Collection[Tenant]) -> None:
+        """ValueError when a key of `world` belongs to another tenant than one of `owners`."""
         for key in world.keys:
             owner = self.store.by_token(key.token)
-            if owner is not None and owner[0] is not tenant:
-                raise ValueError(
-                    f"snapshot: the token of key {key.id} belongs to another tenant; delete that one first"
-                )
+            if owner is not None and owner[0] not in owners:
+                raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
+
+    def _reset(self, chosen: list[Tenant]) -> None:
+        self._replace({tenant: snapshot.read(tenant.initial) for tenant in chosen}, clock=False)
+        for tenant in chosen:
+            self.journal.forget(tenant.id)
+
+    def _replace(self, worlds: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
+        for world in worlds.values():
+            self.check_tokens(world, worlds.keys())
+        for tenant in worlds:  # all of them first: they may have exchanged their keys
+            self.webhooks.forget(tenant)
+            for key in tenant.keys.values():
+                self.store.unindex(key)
+        for tenant, world in worlds.items():
+            snapshot.load(tenant, world, clock=clock)
+            for key in tenant.keys.values():
+                self.store.index(tenant, key)
+            self.webhooks.requeue(tenant)
 
     def reset(self, *, everything: bool = False) -> None:
-        """The demo world back to its start. `everything`: other tenants go as well.
+        """The demo world back to its start. `everything`: other tenants go as well. ValueError as in `reset_tenant`.
 
         Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
         """
-        own = {tenant.id for tenant in demo.tenants(self.store)}
-        for tenant in list(self.store.tenants()):
-            if tenant.id in own:
-                self.reset_tenant(tenant)
-            elif everything:
-                self.remove_tenant(tenant)
+        own = demo.tenants(self.store)
+        if everything:
+            for tenant in list(self.store.tenants()):
+                if tenant not in own:
+                    self.remove_tenant(tenant)
+        self._reset(own)
         if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
             self.api.reset()

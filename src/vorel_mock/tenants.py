@@ -7,7 +7,7 @@ from vorel_mock import snapshot
 from vorel_mock.clock import Clock
 from vorel_mock.contract import Contract
 from vorel_mock.crm import VENDORS, ErrorName
-from vorel_mock.ids import Ids
+from vorel_mock.ids import Ids, undrawn
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.tenant import CrmConnection, Tenant
@@ -76,7 +76,7 @@ def create(
     seed that is asked for.
     """
     crm = connection(wanted.get("crm", DEFAULTS["crm"]))
-    tenant_id = ids.uuid()
+    tenant_id = undrawn(ids.uuid, store.tenant)
     own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
     tenant = Tenant(
         id=tenant_id,
@@ -92,7 +92,7 @@ def create(
     counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
     for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
         # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
-        mint(tenant, role, scopes, Ids(ids.seed, f"{tenant_id}/{role}"), revoked=revoked)
+        mint(tenant, role, scopes, Ids(ids.seed, f"{tenant_id}/{role}"), store, revoked=revoked)
     for n in range(1, wanted.get("leads", DEFAULTS["leads"]) + 1):
         add_lead(tenant, f"Lead {n}")
     store.add(tenant)
@@ -100,18 +100,21 @@ def create(
     return tenant
 
 
-def mint(tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, *, revoked: bool = False) -> ApiKey:
-    """A new key of `tenant`."""
-    key = ApiKey(key_id, f"vapk_live_{ids.hex(48)}", scopes, revoked)
+def mint(
+    tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, store: MemoryStore, *, revoked: bool = False
+) -> ApiKey:
+    """A new key of `tenant`, whose token is nobody's in `store` yet. It is the caller's to index."""
+    token = undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
+    key = ApiKey(key_id, token, scopes, revoked)
     tenant.keys[key.id] = key
     return key
 
 
 def add_lead(tenant: Tenant, name: str, lead_id: str | None = None, status: str = "active") -> Lead:
     """A new lead of `tenant`, in a conversation of its own."""
-    conversation = Conversation(tenant.ids.uuid(), status)
+    conversation = Conversation(undrawn(tenant.ids.uuid, tenant.conversations.get), status)
     tenant.conversations[conversation.id] = conversation
-    lead = Lead(lead_id or tenant.ids.uuid(), conversation.id, name)
+    lead = Lead(lead_id or undrawn(tenant.ids.uuid, tenant.leads.get), conversation.id, name)
     tenant.leads[lead.id] = lead
     return lead
 

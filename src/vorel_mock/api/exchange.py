@@ -103,6 +103,14 @@ class Exchange:
     size: int = 0
     """Bytes that it takes in the journal, about."""
 
+    @property
+    def status(self) -> int | None:
+        """The status of the answer; None when none was sent, because a fault reset the connection instead."""
+        answer = self.answer
+        if answer is None or (answer.manner is not None and answer.manner.end == "reset"):
+            return None
+        return answer.status
+
     def header(self, name: bytes) -> bytes | None:
         """The first header of that (lower-case) name."""
         for key, value in self.headers:

@@ -1,5 +1,6 @@
 """Step: what shall go wrong? Faults armed for the tenant, and what a single request asks for by its Prefer header."""
 
+import re
 from functools import partial
 
 from vorel_mock.api.exchange import Answer, Exchange, Refusal
@@ -10,13 +11,15 @@ from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.tenant import Tenant
 
 _PREFER = "Prefer: code=<status> or fault=<id> is what the mock knows"
+#: Characters of a preference that a refusal repeats.
+_SHOWN = 60
 
 
 def before(exchange: Exchange, contract: Contract) -> Answer | None:
     """Read what the request prefers, and have it meet a fault that comes instead of the answer. Mostly None."""
-    preference = exchange.header(b"prefer")
-    if preference is not None:
-        forced = _prefer(exchange, contract, preference.decode("latin-1"))
+    fields = [value for name, value in exchange.headers if name == b"prefer"]
+    if fields:
+        forced = _prefer(exchange, contract, _preference(b",".join(fields).decode("latin-1")))
         if forced is not None:
             return forced
     return _meet(exchange, "before", contract)
@@ -69,32 +72,46 @@ def _take(exchange: Exchange, stage: Stage, contract: Contract, answer: Answer |
 
 
 def _draw(tenant: Tenant, armed: ArmedFault, number: int) -> float:
-    """From a stream of the fault's own: arming one changes no id that the tenant gives out."""
+    """From a stream of the fault's own: that a request may meet it changes no id that the tenant gives out."""
     return Ids(tenant.ids.seed, f"{tenant.ids.stream}/{armed.id}", number).chance()
 
 
-def _prefer(exchange: Exchange, contract: Contract, preference: str) -> Answer | None:
+def _preference(fields: str) -> tuple[str, str]:
+    """What all the `Prefer` fields together ask for, by name and value: one thing, however often it stands there."""
+    found: dict[tuple[str, str], None] = {}
+    for part in re.split("[,;]", fields):  # RFC 7240, 2: preferences, and parameters of one
+        name, _, value = (piece.strip().strip('"') for piece in part.partition("="))
+        if name.lower() in ("code", "fault"):
+            found[name.lower(), value] = None
+        elif name or value:
+            raise Refusal(400, f"{_PREFER}; it does not know {part.strip()[:_SHOWN]}")
+    if not found:
+        raise Refusal(400, _PREFER)
+    if len(found) > 1:
+        asked = " and ".join(f"{name}={value[:_SHOWN]}" for name, value in list(found)[:2])
+        raise Refusal(400, f"Prefer: asks for {asked}; ask for one of them")
+    return next(iter(found))
+
+
+def _prefer(exchange: Exchange, contract: Contract, preference: tuple[str, str]) -> Answer | None:
     """Do as `Prefer` says: force a declared answer, or arm a fault for this request alone."""
     operation = exchange.operation
     assert operation is not None
-    name, _, value = (part.strip().strip('"') for part in preference.partition("="))
-    match name.lower():
-        case "code":
+    match preference:
+        case "code", value:
             if value not in operation.responses:
                 declares = ", ".join(operation.responses)
                 raise Refusal(400, f"Prefer: {operation.id} declares the codes {declares}, and no other")
             exchange.preference = f"code={value}"
             if value.isdigit() and int(value) >= 400:
                 return declared(int(value))(Situation(contract, exchange, ArmedFault("prefer", "")))
-        case "fault":
+        case _, value:
             fault = CATALOGUE.get(value)
             if fault is None:
-                raise Refusal(400, "Prefer: no such fault; GET /_mock/faults lists them")
+                raise Refusal(400, f"Prefer: there is no fault {value[:_SHOWN]}; GET /_mock/faults lists them")
             _applicable(fault, operation)
             exchange.preference = f"fault={value}"
             exchange.asked = ArmedFault("prefer", value, next=1)
-        case _:
-            raise Refusal(400, _PREFER)
     return None
 
 

@@ -99,8 +99,8 @@ def explain(exchange: Exchange) -> dict[str, Any]:
             "body": exchange.body.decode("utf-8", "replace"),
         },
         "response": {
-            "status": answer.status,
-            "headers": _headers(answer.headers),
+            "status": exchange.status,
+            "headers": [] if exchange.status is None else _headers(answer.headers),
             "body": answer.body.decode("utf-8", "replace"),
         },
         "explanation": {

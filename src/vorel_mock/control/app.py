@@ -2,14 +2,12 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
+from functools import partial, wraps
 from typing import Any, cast
 
 import msgspec
-import yaml
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
@@ -19,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from vorel_mock.api.validation import parse
-from vorel_mock.control import handlers
+from vorel_mock.control import document, handlers
 from vorel_mock.control.validation import Body, Parameters
 from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver
 from vorel_mock.mock import Mock
@@ -28,13 +26,13 @@ from vorel_mock.redaction import redact
 logger = logging.getLogger("vorel_mock")
 
 PREFIX = "/_mock"
-DOCUMENT = Path(__file__).parent / "openapi.yaml"
-#: Requests that may wait at once, for a delivery say; they must never keep the one waiting that they wait for.
+#: Requests that may be under way at once: those that wait (MAX_WAITS), and room for the others, which they wait for.
 WORKERS = 256
 
 
 def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     """The ASGI application that answers below /_mock, and what ends its threads."""
+    contents = document.load(mock.contract)
     app = FlaskApp(
         "vorel_mock.control",
         jsonifier=_Jsonifier(),
@@ -42,16 +40,22 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
         server_args={"static_folder": None},
     )
     app.add_api(
-        _document(),
+        contents,
         base_path=PREFIX,
         resolver=_Handlers(handlers.bind(mock)),
         validator_map={"parameter": Parameters, "body": {"application/json": Body}},
     )
     app.app.json = _Json(app.app)
+
+    def allowed(request: Any) -> str:
+        return document.allowed(contents, request.scope["path"].removeprefix(PREFIX))
+
     workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
     app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
-    app.add_error_handler(ProblemException, lambda request, error: _error(mock, error.status, _text(error)))
-    app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error))
+    app.add_error_handler(
+        ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)
+    )
+    app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error, allowed(request)))
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
     app.app.register_blueprint(
         get_swaggerui_blueprint(
@@ -84,30 +88,39 @@ class _Json(DefaultJSONProvider):
         return parse(s if isinstance(s, bytes) else s.encode())
 
 
-def _document() -> dict[str, Any]:
-    """The control plane's document, by the loader in C where there is one: the other takes a tenth of a second."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: dict[str, Any] = yaml.load(DOCUMENT.read_text("utf-8"), Loader=loader)  # noqa: S506 - a safe loader
-    return document
-
-
 class _Handlers(Resolver):
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
         super().__init__()
         self._functions = functions
 
     def resolve_function_from_operation_id(self, operation_id: str) -> Callable[..., Any]:
-        return self._functions[operation_id]
+        return _contained(self._functions[operation_id])
+
+
+def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, of whose exceptions none leaves a request without its answer.
+
+    A future takes no StopIteration, so whoever awaits it would wait on; SystemExit would end the server.
+    """
+
+    @wraps(function)
+    def contained(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except (StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            raise RuntimeError(f"a handler let {type(error).__name__} through") from error
+
+    return contained
 
 
 def _text(error: Any) -> str:
     return str(error.detail or getattr(error, "title", "") or "")
 
 
-def _http_error(mock: Mock, error: HTTPException) -> ConnexionResponse:
+def _http_error(mock: Mock, error: HTTPException, allowed: str) -> ConnexionResponse:
     if error.status_code < 400:  # what Flask says of `/docs`; its detail is where to go
         return ConnexionResponse(status_code=error.status_code, headers={"Location": _text(error)})
-    return _error(mock, error.status_code, _text(error))
+    return _error(mock, error.status_code, _text(error), {"Allow": allowed} if error.status_code == 405 else None)
 
 
 def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
@@ -115,7 +128,9 @@ def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
     return _error(mock, 500, "The mock failed. This is a bug of the mock.")
 
 
-def _error(mock: Mock, status: int, message: str) -> ConnexionResponse:
+def _error(mock: Mock, status: int, message: str, headers: Mapping[str, str] | None = None) -> ConnexionResponse:
     code = mock.contract.error_codes.get(status, "bad_request" if status < 500 else "internal_error")
     body = {"error": {"code": code, "message": redact(message)}}
-    return ConnexionResponse(status_code=status, content_type="application/json", body=json.dumps(body))
+    return ConnexionResponse(
+        status_code=status, content_type="application/json", body=json.dumps(body), headers=dict(headers or {})
+    )

@@ -38,7 +38,7 @@ def _entry(exchange: Json) -> Json:
             "bodySize": len(request["body"].encode()),
         },
         "response": {
-            "status": response["status"],
+            "status": response["status"] or 0,  # HAR has no other word for an answer that never came
             "statusText": "",
             "httpVersion": "HTTP/1.1",
             "cookies": [],

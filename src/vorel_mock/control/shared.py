@@ -1,12 +1,13 @@
 """What the handlers of the control plane share: how one refuses, how it finds its tenant."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
 from vorel_mock.clock import parse_duration, write_duration
 from vorel_mock.lean_connexion import ProblemException
-from vorel_mock.mock import Mock
+from vorel_mock.mock import MAX_WAITS, Mock
 from vorel_mock.model.tenant import Tenant
 
 Found = TypeVar("Found")
@@ -21,9 +22,9 @@ _SLICE = 0.25
 Operations = Mapping[str, Callable[..., Any]]
 
 
-def refuse(status: int, message: str) -> NoReturn:
+def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> NoReturn:
     """End the request with `status` and the envelope."""
-    raise ProblemException(status=status, detail=message)
+    raise ProblemException(status=status, detail=message, headers=headers)
 
 
 def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
@@ -45,15 +46,33 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
     return seconds
 
 
-def wait(mock: Mock, body: Mapping[str, Any], look: Callable[[float], Found | None]) -> tuple[Found | None, float]:
+@contextmanager
+def turn(mock: Mock) -> Iterator[None]:
+    """For as long as a request waits for something to happen. 429 when too many do: the others need threads as well."""
+    if not mock.waits.acquire(blocking=False):
+        refuse(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        mock.waits.release()
+
+
+def wait(
+    mock: Mock, tenant: Tenant, body: Mapping[str, Any], look: Callable[[float], Found | None]
+) -> tuple[Found | None, float]:
     """What `look` finds within the time-out that `body` asks for, or None; and that time-out in seconds.
 
-    `look` itself waits for as many seconds as it is called with.
+    `look` itself waits for as many seconds as it is called with, and is called with the lock held. 404 when `tenant` is
+    deleted meanwhile.
     """
     timeout = duration("timeout", body["timeout"], most=LONGEST_WAIT) if "timeout" in body else DEFAULT_WAIT
     deadline = monotonic() + timeout
-    while True:
-        left = deadline - monotonic()
-        found = look(max(0.0, min(left, _SLICE)))
-        if found is not None or left <= _SLICE or mock.stopped:
-            return found, timeout
+    with turn(mock):
+        while True:
+            left = deadline - monotonic()
+            with mock.lock:
+                if mock.store.tenant(tenant.id) is not tenant:
+                    refuse(404, "The tenant was deleted while the request waited.")
+                found = look(max(0.0, min(left, _SLICE)))
+            if found is not None or left <= _SLICE or mock.stopped:
+                return found, timeout

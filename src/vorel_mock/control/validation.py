@@ -5,6 +5,7 @@ Connexion validates; its words quote the value and the schema, and leave the rea
 
 import difflib
 from collections.abc import Iterator, Mapping
+from json import dumps
 from typing import Any
 
 from connexion.exceptions import BadRequestProblem
@@ -17,6 +18,8 @@ from vorel_mock.api.validation import parse
 
 #: Violations that one answer tells of.
 _MOST = 5
+#: Values of an enum that one answer lists; where there are more, the schema's description says where they are told.
+_FEW = 20
 _TYPES = {"integer": "a whole number", "object": "an object", "array": "a list", "boolean": "true or false"}
 _BOUNDS = {
     "minimum": "must be at least {}",
@@ -94,17 +97,20 @@ def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:
     match keyword:
         case "type":
             return f"must be {_TYPES.get(wanted, f'a {wanted}')}" + (" or null" if schema.get("nullable") else "")
-        case "enum":
-            return (
-                "must be " + ("one of " if len(wanted) > 1 else "") + ", ".join(str(value).lower() for value in wanted)
-            )
-        case "pattern" if "description" in schema:
+        case "enum" if len(wanted) <= _FEW:
+            return "must be " + ("one of " if len(wanted) > 1 else "") + ", ".join(map(_value, wanted))
+        case "enum" | "pattern" if "description" in schema:
             description = str(schema["description"]).rstrip(".")
             return f"must be {description[0].lower()}{description[1:]}"
         case _ if keyword in _BOUNDS:
             return _BOUNDS[keyword].format(wanted)
         case _:
             return f"does not fit {keyword}: {wanted}"
+
+
+def _value(value: Any) -> str:
+    """A value of an enum as JSON has it, but without the quotes."""
+    return value if isinstance(value, str) else dumps(value)
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -18,7 +18,11 @@ class MemoryStore:
         self._keys: dict[str, list[tuple[Tenant, ApiKey]]] = {}
 
     def add(self, tenant: Tenant) -> None:
-        """Add a tenant with all its keys."""
+        """Add a tenant with all its keys. ValueError, and nothing is added, when its id or a token is taken."""
+        if tenant.id in self._tenants:
+            raise ValueError(f"there is a tenant of the id {tenant.id}")
+        for key in tenant.keys.values():
+            self._refuse_taken(key)
         self._tenants[tenant.id] = tenant
         for key in tenant.keys.values():
             self.index(tenant, key)
@@ -30,8 +34,14 @@ class MemoryStore:
             self.unindex(key)
 
     def index(self, tenant: Tenant, key: ApiKey) -> None:
-        """Make `key` of `tenant` found by its token."""
+        """Make `key` of `tenant` found by its token. ValueError when another key has that token."""
+        self._refuse_taken(key)
         self._keys.setdefault(key.token[:PREFIX], []).append((tenant, key))
+
+    def _refuse_taken(self, key: ApiKey) -> None:
+        owner = self.by_token(key.token)
+        if owner is not None:  # one of the two would never be found again
+            raise ValueError(f"the token of key {key.id} is that of key {owner[1].id} of tenant {owner[0].id}")
 
     def unindex(self, key: ApiKey) -> None:
         """Have `key` found no longer."""

@@ -13,7 +13,7 @@ from vorel_mock.testing.world import Clock, Filters, Requests
 class Control:
     """The control plane of a mock at a base URL, or behind an httpx client. `token` is its control token, if any.
 
-    Close it, or use it in `with`. ValueError when the URL is none.
+    Close it, or use it in `with`. ValueError when the URL, or the token, is none.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:

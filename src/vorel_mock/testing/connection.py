@@ -1,12 +1,14 @@
 """The road from a test to the control plane, and what comes back along it when something is wrong."""
 
 from datetime import timedelta
+from json import dumps
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from vorel_mock.redaction import redact
+from vorel_mock.settings import check_token
 
 Json = dict[str, Any]
 Rows = list[Json]
@@ -47,10 +49,15 @@ class Secret(str):
 class Connection:
     """Asks the control plane at a base URL, or behind an httpx client (in process, say).
 
-    Safe to be used from many threads. ValueError when the URL is none.
+    Safe to be used from many threads. ValueError when the URL, or the token, is none.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
+        if token is not None:
+            try:
+                check_token(token)
+            except ValueError as error:
+                raise ValueError(f"token: {error}") from None
         self._http = where if isinstance(where, httpx.Client) else _client(where)
         self._owned = self._http is not where
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -69,8 +76,9 @@ class Connection:
     def exchange(
         self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
     ) -> httpx.Response:
-        """The answer itself, if it is a good one; `timeout` in seconds. ControlError."""
+        """The answer itself, if it is a good one; `timeout` in seconds. ControlError; TypeError when `json` is none."""
         url = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
+        _check_json(json)
         try:
             response = self._http.request(
                 method, url, json=json, params=params, headers=self._headers, timeout=httpx.Timeout(timeout, connect=5)
@@ -107,6 +115,15 @@ def rows(answer: Any) -> Rows:
 def without_none(**members: Any) -> Json:
     """The members that were given."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _check_json(value: Any) -> None:
+    """TypeError that names the member which JSON cannot say."""
+    for name, member in value.items() if isinstance(value, dict) else ():
+        try:
+            dumps(member, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"{name}: {type(member).__name__} cannot be sent as JSON: {error}") from None
 
 
 def _client(base_url: str) -> httpx.Client:

@@ -18,8 +18,8 @@ _BASE_URL = "http://127.0.0.1:1"
 class InProcessMock:
     """`with InProcessMock() as mock:` and then `mock.client(tenant)`. Webhooks leave through real sockets all the same.
 
-    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another,
-    ValueError for a value that cannot be had.
+    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
+    for a value of another type; ValueError for one that cannot be had.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -23,6 +23,8 @@ _MARKER = (
 )
 _TENANT = pytest.StashKey["Tenant"]()
 _CONTROL = pytest.StashKey["Control"]()
+#: The id of the latest request when the test began.
+_BEFORE = pytest.StashKey[str | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,7 +67,7 @@ def _running(url: str) -> Iterator["Control"]:
     problem = None
     with ExitStack() as stack:
         try:
-            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN")))
+            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN") or None))
             control.health()
         except (ControlError, ValueError) as error:
             problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"
@@ -83,13 +85,20 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     from vorel_mock.testing.connection import ControlError
 
     problem = None
+    settings = _settings(request.node)
+    if "snapshot" not in settings:  # which holds a name
+        settings.setdefault("name", request.node.name[:200])
     try:
-        tenant = vorel_server.new_tenant(**{"name": request.node.name[:200], **_settings(request.node)})
+        before = vorel_server.requests(limit=1)
+        tenant = vorel_server.new_tenant(**settings)
     except ControlError as error:
         problem = f"@pytest.mark.vorel: {error.message}"
+    except TypeError as error:
+        problem = f"@pytest.mark.vorel: {error}"
     _fail_if(problem)
     request.node.stash[_TENANT] = tenant
     request.node.stash[_CONTROL] = vorel_server
+    request.node.stash[_BEFORE] = before[0]["id"] if before else None
     with tenant:
         yield tenant
 
@@ -116,21 +125,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed and report.when != "teardown" and _TENANT in item.stash:
         tenant = item.stash[_TENANT]
-        report.sections.append((f"vorel-mock: requests of tenant {tenant.id}", _journal(tenant, item.stash[_CONTROL])))
+        told = _journal(tenant, item.stash[_CONTROL], item.stash[_BEFORE])
+        report.sections.append((f"vorel-mock: requests of tenant {tenant.id}", told))
     return report
 
 
-def _journal(tenant: "Tenant", control: "Control") -> str:
+def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:
     from vorel_mock.testing.connection import ControlError
 
     try:
         own = tenant.requests.list(limit=_SHOWN)
         total = tenant.requests.count()
         # Who sends a wrong key belongs to no tenant; on a mock that others use as well this may be somebody else.
-        others = control.requests(since=tenant.created_at, limit=_SHOWN)
-        strangers = [exchange for exchange in others if exchange["tenant_id"] is None]
+        latest = control.requests(limit=_SHOWN)
     except ControlError as error:
         return f"cannot be had: {error}"
+    # By its place and not by its time, which a clock that stands gives to all; a mock that was reset counts anew.
+    began = next((n for n, exchange in enumerate(latest, 1) if exchange["id"] == before), 0)
+    strangers = [exchange for exchange in latest[began:] if exchange["tenant_id"] is None]
     lines = [_line(exchange) for exchange in own] or ["none"]
     if total > len(own):
         lines.insert(0, f"(the latest {len(own)} of {total})")
@@ -142,5 +154,5 @@ def _journal(tenant: "Tenant", control: "Control") -> str:
 def _line(exchange: dict[str, Any]) -> str:
     request, why = exchange["request"], exchange["explanation"]
     fault = f"fault {exchange['fault']}; " if exchange["fault"] else ""
-    status = exchange["response"]["status"]
+    status = exchange["response"]["status"] or "no answer"
     return f"{request['method']} {request['path']} -> {status}  {fault}{why['decided_by']}: {why['rule']}"

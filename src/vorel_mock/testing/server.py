@@ -14,8 +14,8 @@ from vorel_mock.testing.tenant import Tenant
 class MockServer:
     """`with MockServer() as mock:`, or `start` and `stop`, as often as you like. The port is a free one.
 
-    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another,
-    ValueError and OSError (a port that is taken) from `start`.
+    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
+    for a value of another type; ValueError for one that cannot be had. OSError (a port that is taken) from `start`.
     """
 
     def __init__(self, **settings: Any) -> None:

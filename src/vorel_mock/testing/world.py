@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.testing.connection import Connection, Duration, Json, Rows, Secret, duration, rows, without_none
+from vorel_mock.testing.connection import (
+    Connection,
+    ControlError,
+    Duration,
+    Json,
+    Rows,
+    Secret,
+    duration,
+    rows,
+    without_none,
+)
 from vorel_mock.testing.receiver import Receiver
 
 #: Seconds beyond a wait of the mock's own, so that its answer, not ours, tells what was waited for in vain.
@@ -16,15 +26,18 @@ _SETTLING = 120.0
 
 
 class Filters(TypedDict, total=False):
-    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock."""
+    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock.
 
-    operation: str
-    status: int
-    key_id: str
-    since: str | datetime
-    until: str | datetime
-    contains: str
-    limit: int
+    None is the same as leaving it out.
+    """
+
+    operation: str | None
+    status: int | None
+    key_id: str | None
+    since: str | datetime | None
+    until: str | datetime | None
+    contains: str | None
+    limit: int | None
 
 
 class Clock:
@@ -47,7 +60,8 @@ class Clock:
     def advance(self, by: Duration) -> datetime:
         """Move it forward by `61s`, `2h`, or so many seconds; what it shows then.
 
-        The webhook attempts that are due by then have been made when this returns.
+        The webhook attempts that are due by then have been made when this returns. ControlError `not_settled` when
+        receivers are too slow for that; the clock has been moved all the same.
         """
         return self._change(advance=duration(by))
 
@@ -64,7 +78,14 @@ class Clock:
         return self._change(resume=True)
 
     def _change(self, **change: Any) -> datetime:
-        return _moment(self._connection.ask("POST", *self._path, json=change, timeout=_SETTLING))
+        changed = self._connection.ask("POST", *self._path, json=change, timeout=_SETTLING)
+        if changed.get("settled") is False:
+            message = (
+                f"the clock shows {changed['now']}, but webhook attempts that are due by then have not been made: a "
+                "receiver is too slow. Let it answer sooner, or make the tenant's webhook_timeout shorter"
+            )
+            raise ControlError(200, "not_settled", message)
+        return _moment(changed)
 
 
 class Faults:
@@ -163,7 +184,10 @@ class Requests:
         return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
     def _find(self, what: str, filters: Filters) -> Any:
-        params = {name: _text(value) if isinstance(value, datetime) else value for name, value in filters.items()}
+        params = {
+            name: _text(value) if isinstance(value, datetime) else value
+            for name, value in without_none(**filters).items()
+        }
         return self._connection.ask("GET", *self._path, what, params=params)
 
 

@@ -11,6 +11,7 @@ import httpx
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.redaction import redact
+from vorel_mock.settings import check_token
 from vorel_mock.webhooks.listen import Listener, printable, serve
 
 #: The events that the operations of the contract cause, each with the operationId that does.
@@ -141,9 +142,19 @@ def trigger(
     body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
     with _client(base_url, control_token) as client:
         world = _first_tenant(client, tenant)
+        if world["key"] is None or world["lead"] is None:
+            raise click.ClickException(_lacking(world))
         path = _path(CAUSES[event]).replace("{id}", quote(str(world["lead"]), safe=""))
         answer = _ask(client, "POST", path, json=body, headers={"Authorization": f"Bearer {world['key']}"})
     click.echo(json.dumps(answer, indent=2))
+
+
+def _lacking(world: dict[str, Any]) -> str:
+    what, where = ("key", "keys") if world["key"] is None else ("lead", "leads")
+    return (
+        f"tenant {printable(str(world['id']))} has no {what}; POST /_mock/tenants/{{id}}/{where} adds one, and "
+        "POST /_mock/reset takes the demo world back to its start"
+    )
 
 
 def _path(operation_id: str) -> str:
@@ -159,7 +170,13 @@ def _client(base_url: str, control_token: str | None) -> httpx.Client:
         raise click.UsageError(f"--base-url: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise click.UsageError("--base-url: must be a URL such as http://127.0.0.1:3000")
-    headers = {"Authorization": f"Bearer {control_token}"} if control_token else {}
+    headers = {}
+    if control_token is not None:
+        try:
+            check_token(control_token)
+        except ValueError as error:
+            raise click.UsageError(f"--control-token: {error}.") from None
+        headers = {"Authorization": f"Bearer {control_token}"}
     return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from itertools import islice
 from threading import RLock
 from time import monotonic
 from typing import Any
 
 from vorel_mock.clock import Clock
+from vorel_mock.ids import undrawn
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
@@ -98,7 +100,7 @@ class Dispatcher:
             if len(tenant.webhooks) >= MAX_WEBHOOKS:
                 raise SubscriptionError(f"the tenant has {MAX_WEBHOOKS} webhooks, and cannot have more; delete one")
             ids = tenant.ids
-            webhook = Webhook(ids.uuid(), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
+            webhook = Webhook(undrawn(ids.uuid, tenant.webhooks.get), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
             tenant.webhooks[webhook.id] = webhook
             now = tenant.clock.now()
             event = Event(ids.uuid(), TEST_EVENT, now, {"webhook_id": webhook.id})
@@ -177,7 +179,8 @@ class Dispatcher:
         """Wait until every attempt that is due on the clocks of `tenants` (None: of all) has been made.
 
         Attempts whose time comes through those before them are made too: after a jump of two hours, a failing
-        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds.
+        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds, or when
+        the dispatcher is stopped meanwhile.
         """
         deadline = monotonic() + timeout
         with self._lock:
@@ -188,8 +191,9 @@ class Dispatcher:
                 if world is None:
                     continue
                 settled = _settled(world, tenant.clock)
-                left = 0.0 if self._stopped else max(0.0, deadline - monotonic())
-                if not world.changed.wait_for(settled, left):
+                left = max(0.0, deadline - monotonic())
+                world.changed.wait_for(partial(self._stopped_or, settled), left)
+                if not settled():
                     return False
         return True
 
@@ -198,12 +202,20 @@ class Dispatcher:
     ) -> Delivery | None:
         """The first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
 
-        None after `timeout` seconds. `predicate` is called with the lock held, again and again for each delivery.
+        None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. `predicate`
+        is called with the lock held, again and again for each delivery.
         """
         with self._lock:
-            return self._world(tenant).changed.wait_for(
-                lambda: next(islice(filter(predicate, tenant.deliveries), skip, None), None), timeout
-            )
+            world = self._world(tenant)
+            found: Delivery | None = None
+
+            def over() -> bool:
+                nonlocal found
+                found = next(islice(filter(predicate, tenant.deliveries), skip, None), None)
+                return found is not None or self._stopped or self._worlds.get(tenant) is not world
+
+            world.changed.wait_for(over, timeout)
+            return found
 
     def start(self) -> None:
         """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""
@@ -216,10 +228,15 @@ class Dispatcher:
         with self._lock:
             self._stopped = True
             engine, self._engine = self._engine, None
+            for world in self._worlds.values():
+                world.changed.notify_all()
         if engine is not None:
             engine.stop()
 
     # Below, the lock is held.
+
+    def _stopped_or(self, settled: Callable[[], bool]) -> bool:
+        return self._stopped or settled()
 
     def _deliver(
         self, tenant: Tenant, webhook: Webhook, event: Event, body: bytes, due_at: float | None, tampered: bool

@@ -3,8 +3,9 @@
 from typing import Any
 
 from vorel_mock.clock import Clock, iso, parse_duration, parse_iso
-from vorel_mock.control.shared import Operations, find_tenant, refuse
+from vorel_mock.control.shared import Operations, find_tenant, refuse, turn
 from vorel_mock.mock import Mock
+from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
 
@@ -21,17 +22,17 @@ def get_clock(mock: Mock) -> Json:
 
 def set_clock(mock: Mock, body: Json) -> Json:
     """Move or hold the mock's clock. A tenant whose clock is held by itself is moved as well, so that all are."""
-    with mock.lock:
-        before = mock.clock.now()
-        furthest = max((tenant.clock.now() for tenant in mock.store.tenants()), default=before)
-        _change(mock.clock, body, ahead=max(0.0, furthest - before))
-        moved = mock.clock.now() - before
-        if "advance" in body or "set" in body:
-            for tenant in mock.store.tenants():
-                if tenant.clock.held:
-                    tenant.clock.advance(moved)
-    mock.settle(None)
-    return shown(mock.clock)
+    with turn(mock):
+        with mock.lock:
+            before = mock.clock.now()
+            furthest = max((tenant.clock.now() for tenant in mock.store.tenants()), default=before)
+            _change(mock.clock, body, ahead=max(0.0, furthest - before))
+            moved = mock.clock.now() - before
+            if "advance" in body or "set" in body:
+                for tenant in mock.store.tenants():
+                    if tenant.clock.held:
+                        tenant.clock.advance(moved)
+        return {**_followed(mock, body, None), **shown(mock.clock)}
 
 
 def get_tenant_clock(mock: Mock, tenant_id: str) -> Json:
@@ -41,12 +42,20 @@ def get_tenant_clock(mock: Mock, tenant_id: str) -> Json:
 
 
 def set_tenant_clock(mock: Mock, tenant_id: str, body: Json) -> Json:
-    """Move or hold a tenant's clock; the webhook attempts that are due by then have been made on return."""
-    with mock.lock:
-        tenant = find_tenant(mock, tenant_id)
-        _change(tenant.clock, body)
-    mock.settle([tenant])
-    return shown(tenant.clock)
+    """Move or hold a tenant's clock; `settled` says whether the webhook attempts that are due then have been made."""
+    with turn(mock):
+        with mock.lock:
+            tenant = find_tenant(mock, tenant_id)
+            _change(tenant.clock, body)
+        return {**_followed(mock, body, [tenant]), **shown(tenant.clock)}
+
+
+def _followed(mock: Mock, body: Json, tenants: list[Tenant] | None) -> Json:
+    """Have the webhooks follow clocks that were changed. Unless one was moved, nothing becomes due or is waited for."""
+    if "advance" in body or "set" in body:
+        return {"settled": mock.settle(tenants)}
+    mock.webhooks.wake(tenants)
+    return {}
 
 
 def _change(clock: Clock, body: Json, ahead: float = 0.0) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from vorel_mock.clock import iso, write_duration
 from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
 from vorel_mock.faults import CATALOGUE
+from vorel_mock.ids import undrawn
 from vorel_mock.mock import Mock
 from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.tenant import Tenant
@@ -33,13 +34,8 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     """Arm a fault."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        fault = CATALOGUE.get(body["fault"])
-        if fault is None:
-            refuse(400, "fault: no such fault; GET /_mock/faults lists them")
+        fault = CATALOGUE[body["fault"]]
         operation = body.get("operation")
-        operations = [known.id for known in mock.contract.operations]
-        if operation is not None and operation not in operations:
-            refuse(400, f"operation: must be one of {', '.join(operations)}")
         if operation is not None and fault.operation not in (None, operation):
             refuse(400, f"operation: {fault.id} is a fault of {fault.operation} only")
         if "delay" in body and not fault.takes_time:
@@ -49,7 +45,7 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         _make_room(tenant)
         endless = "every" in body or "chance" in body
         armed = ArmedFault(
-            id=tenant.ids.uuid(),
+            id=undrawn(tenant.ids.uuid, [fault.id for fault in tenant.faults].__contains__),
             fault=fault.id,
             operation=operation,
             next=body.get("next", None if endless else 1),

@@ -68,7 +68,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json:
         with mock.journal.changed:
             return found() if mock.journal.changed.wait_for(lambda: len(found()) >= count, seconds) else None
 
-    met, timeout = wait(mock, body, enough)
+    met, timeout = wait(mock, tenant, body, enough)
     if met is None:
         refuse(408, f"{len(found())} of {count} requests that match were answered within {timeout:g} s")
     with mock.lock:
@@ -118,7 +118,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
         key_id = exchange.key.id if exchange.key is not None else None
         return (
             filters.get("operation") in (None, operation)
-            and filters.get("status") in (None, exchange.answer.status if exchange.answer is not None else None)
+            and filters.get("status") in (None, exchange.status)
             and filters.get("key_id") in (None, key_id)
             and moments.get("since", exchange.at) <= exchange.at <= moments.get("until", exchange.at)
             and contains in exchange.body

@@ -80,7 +80,11 @@ def tenant_target(mock: Mock, tenant_id: str) -> Json:
 def reset_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
     """Back to the world that the tenant began with."""
     with mock.lock:
-        mock.reset_tenant(find_tenant(mock, tenant_id))
+        tenant = find_tenant(mock, tenant_id)
+        try:
+            mock.reset_tenant(tenant)
+        except ValueError as error:
+            refuse(409, str(error))
     return None, 204
 
 
@@ -106,9 +110,9 @@ def _world(mock: Mock, body: Json, tenant: Tenant | None) -> snapshot.Snapshot:
     except snapshot.SnapshotError as error:
         refuse(400, str(error))
     try:
-        mock.check_tokens(world, tenant)
+        mock.check_tokens(world, [] if tenant is None else [tenant])
     except ValueError as error:
-        refuse(409, str(error))
+        refuse(409, f"snapshot: {error}")
     return world
 
 

@@ -95,7 +95,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
         )
 
     skip = body.get("after", 0)
-    found, timeout = wait(mock, body, lambda seconds: mock.webhooks.wait(tenant, matches, seconds, skip=skip))
+    found, timeout = wait(mock, tenant, body, lambda seconds: mock.webhooks.wait(tenant, matches, seconds, skip=skip))
     if found is None:
         refuse(408, f"no delivery that matches was {state} within {timeout:g} s")
     with mock.lock:

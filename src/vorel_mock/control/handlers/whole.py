@@ -7,7 +7,7 @@ from flask import request
 import vorel_mock
 from vorel_mock import demo
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.shared import Operations
+from vorel_mock.control.shared import Operations, refuse
 from vorel_mock.crm import RESERVED_VALUES
 from vorel_mock.mock import Mock
 
@@ -41,7 +41,10 @@ def target(mock: Mock) -> Json:
 def reset(mock: Mock, body: Json | None = None) -> tuple[None, int]:
     """The demo world back to its start; with `all`, the tenants that were made go."""
     with mock.lock:
-        mock.reset(everything=bool((body or {}).get("all")))
+        try:
+            mock.reset(everything=bool((body or {}).get("all")))
+        except ValueError as error:
+            refuse(409, f'{error}, or say {{"all": true}}')
     return None, 204
 
 

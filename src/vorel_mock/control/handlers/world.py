@@ -6,7 +6,7 @@ from typing import Any
 from vorel_mock import tenants
 from vorel_mock.clock import iso
 from vorel_mock.control.shared import Operations, find_tenant, refuse
-from vorel_mock.ids import Ids
+from vorel_mock.ids import Ids, undrawn
 from vorel_mock.mock import Mock
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Lead
@@ -27,13 +27,11 @@ def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         scopes = frozenset(body["scopes"])
-        known = tenants.every_scope(mock.contract)
-        if not scopes <= known:
-            refuse(400, f"scopes: {', '.join(sorted(scopes - known))} is none of {', '.join(sorted(known))}")
-        key_id = body.get("id", f"key_{tenant.ids.hex(12)}")
+        key_id = body.get("id") or undrawn(lambda: f"key_{tenant.ids.hex(12)}", tenant.keys.get)
         if key_id in tenant.keys:
             refuse(409, "id: the tenant has a key of this id")
-        key = tenants.mint(tenant, key_id, scopes, Ids(mock.ids.seed, f"{tenant.id}/{key_id}/{tenant.ids.hex(16)}"))
+        stream = Ids(mock.ids.seed, f"{tenant.id}/{key_id}/{tenant.ids.hex(16)}")
+        key = tenants.mint(tenant, key_id, scopes, stream, mock.store)
         mock.store.index(tenant, key)
         return {**_key(key), "token": key.token}, 201
 

@@ -1,0 +1,61 @@
+"""The control plane's own document: openapi.yaml, with the names that stand elsewhere (the contract, say) filled in."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vorel_mock import tenants
+from vorel_mock.contract import Contract
+from vorel_mock.crm import ErrorName
+from vorel_mock.faults import CATALOGUE
+from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
+
+FILE = Path(__file__).parent / "openapi.yaml"
+
+#: What answers although the document does not tell of it (the documentation, and the document itself) is only read.
+_READ_ONLY = ("GET", "HEAD")
+
+
+def load(contract: Contract) -> dict[str, Any]:
+    """The document for a mock that serves `contract`."""
+    # By the loader in C where there is one: the other takes a tenth of a second.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: dict[str, Any] = yaml.load(FILE.read_text("utf-8"), Loader=loader)  # noqa: S506 - a safe loader
+    for place, names in _names(contract).items():
+        schema: Any = document["components"]
+        for step in place.split("/"):
+            schema = schema[step]
+        if known := list(names):  # a document of another make may have none, and an empty enum is no schema
+            schema["enum"] = known
+    return document
+
+
+def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
+    """What can be said, by the place in the document's components."""
+    operations = [operation.id for operation in contract.operations]
+    return {
+        "parameters/Operation/schema": operations,
+        "schemas/RequestWait/properties/operation": operations,
+        "schemas/TenantChange/properties/notified_channel": contract.notified_channels,
+        "schemas/NewTenant/properties/notified_channel": contract.notified_channels,
+        "schemas/Crm/properties/failure": [*map(str, ErrorName), None],
+        "schemas/NewKey/properties/scopes/items": sorted(tenants.every_scope(contract)),
+        "schemas/NewWebhook/properties/events/items": EVENTS,
+        "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
+        "schemas/NewFault/properties/fault": CATALOGUE,
+        "schemas/NewFault/properties/operation": [*operations, None],
+    }
+
+
+def allowed(document: dict[str, Any], path: str) -> str:
+    """The methods of what is at `path` (below /_mock), as a 405 tells them (RFC 9110, 15.5.6)."""
+    known = {
+        method.upper()
+        for template, item in document["paths"].items()
+        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
+        for method in item
+    }
+    return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known or _READ_ONLY))
