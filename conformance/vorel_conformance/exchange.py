@@ -121,7 +121,7 @@ def resolve(text: str, target: Target, seed: int) -> str:
             raise KeyError(name)
         n = int(number or 0)
         if change == "flip":  # another hexadecimal digit in place n
-            return secret[:n] + ("1" if secret[n] in "0aA" else "0") + secret[n + 1 :]
+            return secret[:n] + ("8" if secret[n] == "0" else "0") + secret[n + 1 :]
         if change == "cut":  # the first n characters
             return secret[:n]
         if change == "add":  # n digits more

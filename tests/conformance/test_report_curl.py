@@ -164,7 +164,7 @@ def test_a_key_changed_on_purpose(echo: Echo, change: str, n: int, tail: bytes) 
 def test_no_other_expansion(echo: Echo) -> None:
     with pytest.raises(ValueError, match="no such change of a key: eat"):
         changed_key("eat", 1)
-    body = b"$(touch x) ${HOME} ${VOREL_API_KEY:0:$(id)} $(tr 0-9a-fA-F 1000000000100000100000 <<<${HOME})"
+    body = b"$(touch x) ${HOME} ${VOREL_API_KEY:0:$(id)} $(tr 0-9a-fA-F 8000000000000000000000 <<<${HOME})"
     assert paste(curl_line("POST", f"{echo.url}/x", [], body), echo)[3] == body
 
 

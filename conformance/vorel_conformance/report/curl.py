@@ -54,8 +54,8 @@ def curl_line(
     return piped + " ".join(words)
 
 
-# Another hexadecimal digit, the same that the kit itself puts there: 0 and a become 1, all others 0.
-_FLIP = "tr 0-9a-fA-F 1000000000100000100000"
+# Another hexadecimal digit, the same that the kit itself puts there: 0 becomes 8, all others 0.
+_FLIP = "tr 0-9a-fA-F 8000000000000000000000"
 _BASE64 = "| base64 | tr -d '\\n'"
 
 
