@@ -1,5 +1,6 @@
 """The client of the control plane: every thing that a test can hold, and what is said when one cannot be had."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 import vorel_mock.testing
 from vorel_mock.testing import Control, ControlError, InProcessMock, MockServer, Tenant
+from vorel_mock.webhooks.signature import sign
 
 HANDOFF = "conversation.handoff_requested"
 
@@ -288,6 +290,12 @@ def test_a_receiver_that_refuses_gets_it_again(api: httpx.Client, tenant: Tenant
         assert inbox.next()["event"] == HANDOFF
     (delivery,) = (delivery for delivery in tenant.webhooks.deliveries() if delivery["event"] == HANDOFF)
     assert [attempt["status"] for attempt in delivery["attempts"]] == [503, 503, 200]
+    for attempt in delivery["attempts"]:
+        sent = attempt["request"]
+        assert (sent["method"], sent["url"]) == ("POST", inbox.url)
+        headers = dict(sent["headers"])
+        assert headers["x-webhook-signature"] == sign(inbox.subscription.secret, sent["body"].encode())
+        assert json.loads(sent["body"]) == delivery["body"]
 
 
 def test_a_receiver_may_be_closed_after_its_tenant(mock: InProcessMock) -> None:
