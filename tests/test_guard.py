@@ -65,11 +65,29 @@ def test_this_machine_is_let_in_by_all_its_names(plain: httpx.Client, host: str)
         "",
         "[",
         "a@b:c",
+        "evil.example@localhost",
+        "localhost/evil.example",
+        "localhost?evil.example",
+        "localhost#evil.example",
+        "localhost:3000:80",
+        "localhost:x",
+        "127.0.0.1, evil.example",
+        "[::1",
+        "::1",
+        "[localhost]",
+        "localhost..",
     ],
 )
 @pytest.mark.parametrize("path", ["/_mock/health", "/_mock/docs/", "/_mock/nothing"])
 def test_a_name_that_was_rebound_to_this_machine_is_refused(plain: httpx.Client, host: str, path: str) -> None:
     refused(plain.get(path, headers={"Host": host}), 403, "Host: ")
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Sec-Fetch-Site", "Authorization", "Content-Type"])
+def test_a_header_that_decides_stands_once(plain: httpx.Client, name: str) -> None:
+    same = {"Host": "127.0.0.1:3000", "Origin": BASE, "Content-Type": "application/json"}.get(name, "none")
+    answer = plain.post("/_mock/reset", headers=[(name, same), (name, same)])
+    refused(answer, 400, f"{name}: stands 2 times; send it once")
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:3001", "http://127.0.0.1", "http://[", "", "x"])

@@ -1,5 +1,6 @@
 """The client of the control plane: every thing that a test can hold, and what is said when one cannot be had."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 import vorel_mock.testing
 from vorel_mock.testing import Control, ControlError, InProcessMock, MockServer, Tenant
+from vorel_mock.webhooks.signature import sign
 
 HANDOFF = "conversation.handoff_requested"
 
@@ -288,6 +290,12 @@ def test_a_receiver_that_refuses_gets_it_again(api: httpx.Client, tenant: Tenant
         assert inbox.next()["event"] == HANDOFF
     (delivery,) = (delivery for delivery in tenant.webhooks.deliveries() if delivery["event"] == HANDOFF)
     assert [attempt["status"] for attempt in delivery["attempts"]] == [503, 503, 200]
+    for attempt in delivery["attempts"]:
+        sent = attempt["request"]
+        assert (sent["method"], sent["url"]) == ("POST", inbox.url)
+        headers = dict(sent["headers"])
+        assert headers["x-webhook-signature"] == sign(inbox.subscription.secret, sent["body"].encode())
+        assert json.loads(sent["body"]) == delivery["body"]
 
 
 def test_a_receiver_may_be_closed_after_its_tenant(mock: InProcessMock) -> None:
@@ -318,6 +326,45 @@ def test_a_setting_that_cannot_be_had(mock: InProcessMock) -> None:
         mock.new_tenant(colour="red")
     with pytest.raises(TypeError, match="colour"):
         MockServer(colour="red")
+
+
+def test_one_text_is_not_a_list_of_its_letters(tenant: Tenant) -> None:
+    threads = threading.active_count()
+    for wrong in (
+        lambda: tenant.webhooks.receive(HANDOFF),
+        lambda: tenant.webhooks.subscribe("http://127.0.0.1:1/", HANDOFF),
+    ):
+        with pytest.raises(TypeError, match=rf"^events: must be a list of texts, not one: write \['{HANDOFF}'\]$"):
+            wrong()
+    with pytest.raises(TypeError, match=r"^scopes: must be a list of texts, not one: write \['read'\]$"):
+        tenant.mint_key("read")
+    assert threading.active_count() <= threads
+    assert tenant.mint_key({"read"}).scopes == ("read",)
+
+
+def test_a_span_of_time_that_cannot_pass_is_told(tenant: Tenant) -> None:
+    nothing: Any = None
+    for by in (-5, timedelta(seconds=-1), float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"^advance: must be zero seconds or more, not .*: time runs forward only"):
+            tenant.clock.advance(by)
+    for by in (nothing, True):
+        with pytest.raises(TypeError, match=r"^advance: must be seconds, a timedelta, or a text such as 61s, not "):
+            tenant.clock.advance(by)
+    with pytest.raises(TypeError, match=r"^set: must be a datetime with a time zone"):
+        tenant.clock.set(nothing)
+    with pytest.raises(ValueError, match="delay: "):
+        tenant.faults.arm("latency", delay=-1)
+    with pytest.raises(ValueError, match="timeout: "):
+        tenant.requests.wait(timeout=-1)
+    tenant.clock.advance(0)
+
+
+def test_a_value_that_json_cannot_say_is_named(mock: InProcessMock, tenant: Tenant) -> None:
+    for value in (object(), float("nan"), {1: {2}}):
+        with pytest.raises(TypeError, match=r"^crm: \w+ cannot be sent as JSON: "):
+            mock.new_tenant(crm=value)
+    with pytest.raises(TypeError, match=r"^body: set cannot be sent as JSON: "):
+        tenant.requests.explain("/x", body={1})
 
 
 def test_nothing_answers() -> None:

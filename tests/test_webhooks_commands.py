@@ -184,8 +184,9 @@ def control_plane(mock: Mock) -> Iterator[tuple[str, type[Subscriptions]]]:
     Handler.dispatcher.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
-    control_plane: tuple[str, type[Subscriptions]], mock: Mock
+    control_plane: tuple[str, type[Subscriptions]], mock: Mock, number: signal.Signals
 ) -> None:
     base_url, handler = control_plane
     tenant = next(mock.store.tenants())
@@ -201,7 +202,7 @@ def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
                 event = Event("the-handoff", HANDOFF_REQUESTED, mock.clock.now(), {"summary": "help"})
                 handler.dispatcher.publish(tenant, event)
             elif "the-handoff" in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
         assert process.wait(SOON) == 0
         assert process.stderr.read() == ""
     text = "".join(lines)

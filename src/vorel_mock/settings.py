@@ -143,7 +143,7 @@ def make_clock(setting: str) -> Clock:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
-    if host.lower().rstrip(".") == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -1,5 +1,6 @@
 """A tenant's world as JSON, and back: import of what was exported gives the same answers."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -23,6 +24,9 @@ from vorel_mock.model.tenant import CrmConnection, Tenant
 from vorel_mock.model.webhooks import EVENTS, Delivery, Webhook
 
 Row = TypeVar("Row")
+
+#: What stands in the path of a request that revokes the key.
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(slots=True)
@@ -107,10 +111,26 @@ def read(content: bytes | Any) -> Snapshot:
     try:
         if isinstance(content, bytes):
             return msgspec.json.decode(content, type=Snapshot)
-        return msgspec.convert(content, Snapshot)
+        world = msgspec.convert(content, Snapshot)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         raise SnapshotError(f"snapshot{where.rstrip('`')}: {what}") from None
+    for place in _unknown(content, msgspec.to_builtins(world), "snapshot"):
+        raise SnapshotError(f"{place}: is not known here")
+    return world
+
+
+def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
+    """The members of `given` that were not `taken` over: whoever misspelt one would look for its effect in vain."""
+    if isinstance(given, dict) and isinstance(taken, dict):
+        for name, member in given.items():
+            if name in taken:
+                yield from _unknown(member, taken[name], f"{place}.{name}")
+            else:
+                yield f"{place}.{name}"
+    elif isinstance(given, list) and isinstance(taken, list):
+        for number, (one, other) in enumerate(zip(given, taken, strict=False)):
+            yield from _unknown(one, other, f"{place}[{number}]")
 
 
 def check(world: Snapshot, contract: Contract) -> None:
@@ -134,6 +154,8 @@ def _problems(world: Snapshot, contract: Contract) -> Iterator[str]:
     yield from _repeated("webhooks", "id", [webhook.id for webhook in world.webhooks])
     yield from _repeated("deliveries", "id", [delivery.id for delivery in world.deliveries])
     for number, key in enumerate(world.keys):
+        if not _KEY_ID.fullmatch(key.id):
+            yield f"keys[{number}].id: must be 1 to 64 letters, digits, _ and -"
         if not contract.token_pattern.fullmatch(key.token):
             yield f"keys[{number}].token: has not the shape of a key"
     conversations = {conversation.id for conversation in world.conversations}

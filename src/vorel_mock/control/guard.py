@@ -7,6 +7,9 @@ optional one that is absent, for an error.
 """
 
 import base64
+import re
+from collections import Counter
+from collections.abc import Iterable
 from hmac import compare_digest
 from urllib.parse import urlsplit
 
@@ -22,6 +25,9 @@ from vorel_mock.settings import is_loopback
 MAX_BODY = 64 * 1024 * 1024
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _JSON = b"application/json"
+_LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-type")
+#: A name, an address, an address in brackets; a port behind it.
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
 
 
 class Guard:
@@ -35,7 +41,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
         headers = dict(scope["headers"])
-        refused = self._refusal(scope["method"], headers)
+        refused = _repeated(scope["headers"]) or self._refusal(scope["method"], headers)
         if refused is not None:
             await self._refuse(send, *refused)
             return
@@ -89,11 +95,18 @@ class Guard:
         await send({"type": "http.response.body", "body": content})
 
 
+def _repeated(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, str] | None:
+    """Refuse a header twice that is looked at here: what is behind might look at the other one."""
+    for name, count in Counter(name for name, _ in headers if name in _LOOKED_AT).items():
+        if count > 1:
+            return 400, f"{name.decode().title()}: stands {count} times; send it once"
+    return None
+
+
 def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """The name or address in a Host header without its port and brackets; empty when it is anything else as well."""
+    parts = _HOST.fullmatch(host)
+    return (parts[1] or parts[2]) if parts else ""
 
 
 def _netloc(origin: str) -> str | None:

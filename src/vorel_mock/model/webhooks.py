@@ -55,6 +55,8 @@ class Attempt:
     """Why there is no whole answer. None when there is one, whatever its status."""
     duration: Seconds = 0.0
     """Seconds of real time."""
+    url: str = ""
+    """Where to: the target of the webhook at that time."""
     request_headers: dict[str, str] = field(default_factory=dict)
     response_headers: dict[str, str] = field(default_factory=dict)
     response_body: str = ""

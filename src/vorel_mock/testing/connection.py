@@ -1,7 +1,9 @@
 """The road from a test to the control plane, and what comes back along it when something is wrong."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from json import dumps
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
@@ -99,12 +101,26 @@ class Connection:
             self._http.close()
 
 
-def duration(value: Duration) -> str:
-    """`value` as the control plane takes it; a number is seconds."""
+def duration(name: str, value: Duration) -> str:
+    """`value`, which the caller gave as `name`, as the control plane takes it; a number is seconds.
+
+    TypeError or ValueError when it is no span of time that could pass.
+    """
     if isinstance(value, str):
         return value
+    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
+        raise TypeError(f"{name}: must be seconds, a timedelta, or a text such as 61s, not {value!r}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 <= seconds < inf:
+        raise ValueError(f"{name}: must be zero seconds or more, not {value!r}: time runs forward only")
     return f"{seconds:.6f}s"
+
+
+def names(name: str, values: Iterable[str]) -> list[str]:
+    """`values`, which the caller gave as `name`, as a list. TypeError for one text: it would be read by its letters."""
+    if isinstance(values, (str, bytes)):
+        raise TypeError(f"{name}: must be a list of texts, not one: write [{values!r}]")
+    return list(values)
 
 
 def rows(answer: Any) -> Rows:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from vorel_mock.testing.connection import Connection, ControlError, Json, Rows, Secret, rows, without_none
+from vorel_mock.testing.connection import Connection, ControlError, Json, Rows, Secret, names, rows, without_none
 from vorel_mock.testing.receiver import Receiver
 from vorel_mock.testing.world import Clock, Faults, Requests, Webhooks
 
@@ -97,7 +97,7 @@ class Tenant:
 
     def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
         """A new key with these scopes."""
-        made = self._ask("POST", "keys", json={"scopes": list(scopes), **without_none(id=id)})
+        made = self._ask("POST", "keys", json={"scopes": names("scopes", scopes), **without_none(id=id)})
         return MintedKey(made["id"], tuple(made["scopes"]), Secret(made["token"]))
 
     def revoke_key(self, key: MintedKey | str) -> None:

@@ -14,6 +14,7 @@ from vorel_mock.testing.connection import (
     Rows,
     Secret,
     duration,
+    names,
     rows,
     without_none,
 )
@@ -63,10 +64,12 @@ class Clock:
         The webhook attempts that are due by then have been made when this returns. ControlError `not_settled` when
         receivers are too slow for that; the clock has been moved all the same.
         """
-        return self._change(advance=duration(by))
+        return self._change(advance=duration("advance", by))
 
     def set(self, to: str | datetime) -> datetime:
         """Move it forward to a moment (RFC 3339, or with a time zone), as `advance` does; what it shows then."""
+        if not isinstance(to, (str, datetime)):
+            raise TypeError(f"set: must be a datetime with a time zone, or RFC 3339 as a text, not {to!r}")
         return self._change(set=_text(to))
 
     def freeze(self) -> datetime:
@@ -114,7 +117,7 @@ class Faults:
         """
         wanted = without_none(next=next, every=every, after=after, chance=chance, operation=operation)
         if delay is not None:
-            wanted["delay"] = duration(delay)
+            wanted["delay"] = duration("delay", delay)
         return dict(self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
 
     def armed(self) -> Rows:
@@ -161,7 +164,7 @@ class Requests:
         For a program under test that runs beside the test.
         """
         wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
-        wanted |= {"count": count, "timeout": duration(timeout)}
+        wanted |= {"count": count, "timeout": duration("timeout", timeout)}
         path = (*self._path, "requests", "wait")
         return rows(self._connection.ask("POST", *path, json=wanted, timeout=timeout + _SLACK))
 
@@ -214,14 +217,14 @@ class Webhooks:
 
         It needs a mock that can reach this machine.
         """
-        receiver = Receiver(self, tuple(events), self._receivers.discard)
+        receiver = Receiver(self, tuple(names("events", events)), self._receivers.discard)
         self._receivers.add(receiver)
         return receiver
 
     def subscribe(self, target_url: str, events: Iterable[str] = EVENTS) -> Subscription:
         """Have events sent to `target_url`, a test event first."""
         made = self._connection.ask(
-            "POST", *self._path, "webhooks", json={"target_url": target_url, "events": list(events)}
+            "POST", *self._path, "webhooks", json={"target_url": target_url, "events": names("events", events)}
         )
         return Subscription(made["id"], made["target_url"], tuple(made["events"]), Secret(made["secret"]))
 
@@ -255,7 +258,7 @@ class Webhooks:
         ControlError 408 after `timeout` seconds, 60 at most.
         """
         wanted = without_none(event=event, state=state, webhook_id=subscription.id if subscription else None)
-        wanted |= {"after": after, "timeout": duration(timeout)}
+        wanted |= {"after": after, "timeout": duration("timeout", timeout)}
         path = (*self._path, "deliveries", "wait")
         return dict(self._connection.ask("POST", *path, json=wanted, timeout=timeout + _SLACK))
 

@@ -1,7 +1,10 @@
 """`vorel-mock webhooks listen` and `vorel-mock trigger`: both talk to a running mock over HTTP, as anybody could."""
 
 import json
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -32,7 +35,7 @@ def webhooks() -> None:
 @click.option(
     "--secret", envvar="VOREL_MOCK_WEBHOOK_SECRET", show_envvar=True, help="The subscription's, to verify signatures."
 )
-@click.option("--base-url", help="A running mock, http://127.0.0.1:3000 say: subscribe there, until Ctrl-C.")
+@click.option("--base-url", help="A running mock, http://127.0.0.1:3000 say: subscribe there, until Ctrl-C or SIGTERM.")
 @click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first of the mock]")
 @click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="May be repeated.  [default: all]")
 @click.option(
@@ -71,15 +74,29 @@ def listen(
     click.echo(f"Listening at {url}")
     thread.start()
     try:
-        if base_url is None:
-            thread.join()
-        else:
-            _listen_subscribed(listener, thread, url, base_url, tenant, events or EVENTS, control_token)
+        with _ended_by_sigterm():
+            if base_url is None:
+                thread.join()
+            else:
+                _listen_subscribed(listener, thread, url, base_url, tenant, events or EVENTS, control_token)
     except KeyboardInterrupt:
         click.echo("Stopped.")
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM, which is what a supervisor sends, end it as Ctrl-C does: the subscription goes with it."""
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other one
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _listen_subscribed(

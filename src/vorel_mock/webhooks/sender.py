@@ -13,6 +13,7 @@ from vorel_mock.model.webhooks import Attempt
 from vorel_mock.webhooks import signature
 from vorel_mock.webhooks.targets import TargetError, Targets
 
+METHOD = "POST"
 #: Bytes of an answer's body that are read, and what is kept of body and headers for the journal of deliveries.
 MAX_READ = 64 * 1024
 MAX_KEPT = 4 * 1024
@@ -33,7 +34,7 @@ class Sender:
 
         Never raises: what goes wrong is the attempt's error.
         """
-        attempt = Attempt(at)
+        attempt = Attempt(at, url=url)
         started = stopwatch()
         try:
             async with asyncio.timeout(seconds):
@@ -81,7 +82,7 @@ class Sender:
 
         # The address stands in the URL, so that nobody resolves the name a second time; TLS still asks for the name.
         request = httpx.Request(
-            "POST",
+            METHOD,
             target.copy_with(host=address),
             headers=headers,
             content=body,

@@ -10,6 +10,7 @@ from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
 from vorel_mock.redaction import redact, redact_deep
+from vorel_mock.webhooks.sender import METHOD
 
 Json = dict[str, Any]
 
@@ -132,17 +133,22 @@ def _delivery(delivery: Delivery) -> Json:
         "tampered": delivery.tampered,
         "copy_of": delivery.copy_of,
         "body": redact_deep(msgspec.json.decode(delivery.body)),
-        "attempts": [_attempt(attempt) for attempt in delivery.attempts],
+        "attempts": [_attempt(attempt, delivery.body) for attempt in delivery.attempts],
     }
 
 
-def _attempt(attempt: Attempt) -> Json:
+def _attempt(attempt: Attempt, body: bytes) -> Json:
     return {
         "at": iso(attempt.at),
         "status": attempt.status,
         "error": attempt.error,
         "duration_ms": round(attempt.duration * 1000, 3),
-        "request": {"headers": [list(header) for header in attempt.request_headers.items()]},
+        "request": {
+            "method": METHOD,
+            "url": attempt.url,
+            "headers": [list(header) for header in attempt.request_headers.items()],
+            "body": redact(body.decode("utf-8", "replace")),
+        },
         "response": {
             "headers": redact_deep([list(header) for header in attempt.response_headers.items()]),
             "body": redact(attempt.response_body),
