@@ -180,6 +180,80 @@ def test_two_names_for_one_path_are_refused(tmp_path: Path) -> None:
     assert message == "/leads/{a} and /leads/{b} are the same path, and both have get"
 
 
+def _with_responses(**responses: Json) -> Json:
+    """The vendored document, with operations `GET /<name>` that have these responses."""
+    paths = {
+        f"/{name}": {"get": {"operationId": name, "security": [], "responses": told}}
+        for name, told in responses.items()
+    }
+    return _changed(lambda d: d["paths"].update(paths))
+
+
+def _content(media: Json, media_type: str = "application/json") -> Json:
+    return {"description": "d", "content": {media_type: media}}
+
+
+def test_an_answer_by_example_is_the_response_that_is_declared(tmp_path: Path) -> None:
+    text = {"schema": {"type": "string"}}
+    document = _with_responses(
+        moved={
+            "302": {
+                "description": "d",
+                "headers": {
+                    "Location": {"required": True, "schema": {"type": "string", "format": "uri"}},
+                    "X-Ids": {
+                        "required": True,
+                        "schema": {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+                    },
+                    "X-Other": {"schema": {"type": "string"}},
+                },
+            }
+        },
+        gone={"204": _content(text)},
+        some={"2XX": _content(text)},
+        anything={"200": _content(text, "*/*")},
+        words={"200": _content({"schema": {}}, "text/*")},
+    )
+    with _client(tmp_path, document) as client:
+        moved, gone = client.get("/moved"), client.get("/gone")
+        assert (moved.status_code, moved.headers["Location"], moved.headers["X-Ids"]) == (
+            302,
+            "https://example.com/",
+            "0,0",
+        )
+        assert "X-Other" not in moved.headers
+        assert (gone.status_code, gone.content) == (204, b"")
+        assert (client.get("/some").status_code, client.get("/some").json()) == (200, "string")
+        assert client.get("/anything").headers["Content-Type"] == "application/json"
+        assert (client.get("/words").headers["Content-Type"], client.get("/words").text) == ("text/plain", "")
+
+
+def test_an_answer_that_breaks_its_schema_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    impossible = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {"type": "string", "minLength": 3, "maxLength": 2}},
+    }
+    good = {"200": _content({"schema": {"type": "integer"}, "example": 5})}
+    bad = {"200": _content({"schema": {"type": "integer"}, "example": "five"})}
+    document = _with_responses(good=good, bad=bad, impossible={"200": _content({"schema": impossible})})
+    with _client(tmp_path, document) as client:
+        assert client.get("/bad").json() == "five"
+    advice = "Put an `example` that does not into the document"
+    assert [record.getMessage() for record in caplog.records] == [
+        f'bad: its answer breaks its own schema (it is not of type "integer"). {advice}',
+        f"impossible: its answer breaks its own schema (a is shorter than 3 characters). {advice}",
+    ]
+
+
+def test_many_answers_that_break_their_schemas_are_few_warnings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = {"200": _content({"schema": {"type": "integer"}, "example": "five"})}
+    with _client(tmp_path, _with_responses(**{f"bad{n}": bad for n in range(40)})):
+        assert [r.getMessage()[:7] for r in caplog.records] == [*(f"bad{n}: i" for n in range(5)), "35 more"]
+
+
 # The vendored document.
 
 

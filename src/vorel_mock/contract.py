@@ -6,7 +6,7 @@ URI fragments (`#/paths/~1api~1v1…/post`), the form in which a reader can look
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -50,10 +50,8 @@ class Validator:
     __slots__ = ("_compiled", "is_valid")
 
     def __init__(self, registry: jsonschema_rs.Registry, pointer: str) -> None:
-        # The fragment of a URI cannot hold braces and quotes as they are; a pointer can.
-        reference = _URI + quote(pointer, safe="#/~!$&'()*+,;=:@-._")
         self._compiled = jsonschema_rs.Draft202012Validator(
-            {"$ref": reference}, registry=registry, validate_formats=True, mask="value"
+            {"$ref": _uri(pointer)}, registry=registry, validate_formats=True, mask="value"
         )
         self.is_valid = self._compiled.is_valid
 
@@ -152,6 +150,15 @@ class Contract:
             node = self.at(reference)
         return node
 
+    def follow(self, pointer: str) -> tuple[str, Any]:
+        """Where `pointer` leads to once the references there are followed, and what is there."""
+        node = self.at(pointer)
+        self.resolve(node)  # ends, or says that it does not
+        while isinstance(node, dict) and "$ref" in node:
+            pointer = node["$ref"]
+            node = self.at(pointer)
+        return pointer, node
+
     def at(self, pointer: str) -> Any:
         """The value at a JSON pointer of the document; ContractError if there is none."""
         node: Any = self.document
@@ -170,6 +177,27 @@ class Contract:
         except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise ContractError(f"the schema at {pointer} cannot be compiled: {first_line(error)}") from None
 
+    def invalid(self, values: Mapping[str, tuple[str, Any]]) -> frozenset[str]:
+        """The names of those `values` (each with the pointer of its schema) that break their schemas."""
+        schema = {"properties": {name: {"$ref": _uri(pointer)} for name, (pointer, _) in values.items()}}
+        try:
+            compiled = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, validate_formats=True)
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+            for pointer, _ in values.values():
+                self.validator(pointer)  # the one at fault says so
+            raise
+        errors = compiled.iter_errors({name: value for name, (_, value) in values.items()})
+        return frozenset(str(error.instance_path[0]) for error in errors)
+
+    def checker(self, schema: Any) -> Callable[[Any], bool]:
+        """Whether a value is one of `schema`, which need not stand in the document, but may refer to it."""
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                _absolute(schema), registry=self._registry, validate_formats=True
+            ).is_valid
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ContractError(f"a schema cannot be compiled: {first_line(error)}") from None
+
     @cached_property
     def base_path(self) -> str:
         """The path of the first server's URL, under which every path of the document lies; mostly empty."""
@@ -187,7 +215,7 @@ class Contract:
         """Every operation, in the document's order."""
         found = []
         for path, item in (self.document.get("paths") or {}).items():
-            where = item.get("$ref", f"#/paths/{_escape(path)}")
+            where = item.get("$ref", f"#/paths/{escape(path)}")
             item = self.resolve(item)
             found += [self._operation(path, method, item, where) for method in METHODS if method in item]
         shapes: dict[tuple[str, str], str] = {}
@@ -258,7 +286,7 @@ class Contract:
             required=bool(body.get("required")),
             media_types=tuple(map(media_type, content)),
             takes_json=not content or any(map(is_json, content)),
-            json_validator=self.validator(f"{pointer}/content/{_escape(media)}/schema") if media else None,
+            json_validator=self.validator(f"{pointer}/content/{escape(media)}/schema") if media else None,
             pointer=pointer,
         )
 
@@ -315,7 +343,7 @@ class Contract:
             for method in METHODS:
                 for status, response in (self.resolve(item).get(method, {}).get("responses") or {}).items():
                     if status.isdigit() and int(status) >= 400:
-                        pointer = f"{item.get('$ref', f'#/paths/{_escape(path)}')}/{method}/responses/{status}"
+                        pointer = f"{item.get('$ref', f'#/paths/{escape(path)}')}/{method}/responses/{status}"
                         entry = response.get("$ref", pointer), self.resolve(response).get("description", "")
                         found.setdefault(int(status), entry)
         return found
@@ -388,7 +416,7 @@ def _check(document: dict[str, Any]) -> None:
 
     try:
         problems = [
-            f"{error.message.splitlines()[0][:200]} at #/{'/'.join(map(_escape, map(str, error.absolute_path)))}"
+            f"{error.message.splitlines()[0][:200]} at #/{'/'.join(map(escape, map(str, error.absolute_path)))}"
             for error, _ in zip(OpenAPIV31SpecValidator(document).iter_errors(), range(_PROBLEMS_SHOWN), strict=False)
         ]
     except Exception as error:  # the validator fails in many ways on a reference it cannot follow
@@ -408,5 +436,21 @@ def is_json(content_type: str) -> bool:
     return name == "application/json" or name.endswith("+json")
 
 
-def _escape(step: str) -> str:
-    return step.replace("~", "~0").replace("/", "~1")
+def _uri(pointer: str) -> str:
+    """A pointer into the document as a URI: its fragment cannot hold braces and quotes as they are."""
+    return _URI + quote(unquote(pointer), safe="#/~!$&'()*+,;=:@-._")
+
+
+def _absolute(node: Any) -> Any:
+    """A schema whose references lead into the document from anywhere."""
+    if isinstance(node, dict):
+        return {
+            key: _uri(value) if key == "$ref" and isinstance(value, str) and value[:1] == "#" else _absolute(value)
+            for key, value in node.items()
+        }
+    return [_absolute(item) for item in node] if isinstance(node, list) else node
+
+
+def escape(step: str) -> str:
+    """A step of a JSON pointer, as a URI fragment has it."""
+    return step.replace("%", "%25").replace("~", "~0").replace("/", "~1")
