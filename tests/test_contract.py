@@ -254,6 +254,94 @@ def test_many_answers_that_break_their_schemas_are_few_warnings(
         assert [r.getMessage()[:7] for r in caplog.records] == [*(f"bad{n}: i" for n in range(5)), "35 more"]
 
 
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "maxItems": 3}
+RANGE = {
+    "type": "object",
+    "required": ["from"],
+    "additionalProperties": False,
+    "properties": {"from": {"type": "integer"}, "on": {"type": "boolean"}, "ids": NUMBERS},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "query", "field"),
+    [
+        ({"style": "pipeDelimited", "explode": False, "schema": NUMBERS}, "q=1|2%7C3", None),
+        ({"style": "pipeDelimited", "schema": NUMBERS}, "q=1|x", "q.1"),
+        ({"style": "pipeDelimited", "explode": True, "schema": NUMBERS}, "q=1&q=x", "q.1"),
+        ({"style": "spaceDelimited", "schema": NUMBERS}, "q=1%202+3", None),
+        ({"style": "spaceDelimited", "schema": NUMBERS}, "q=1%202+3+4", "q"),
+        ({"style": "deepObject", "schema": RANGE}, "q[from]=5&q[on]=true&q[ids]=1&q[ids]=2&other[from]=x", None),
+        ({"style": "deepObject", "schema": RANGE}, "q%5Bfrom%5D=x", "q.from"),
+        ({"style": "deepObject", "schema": RANGE}, "q[on]=true", "q.from"),
+        ({"style": "deepObject", "schema": RANGE}, "q[from]=5&q[more]=1", "q"),
+        ({"style": "deepObject", "schema": RANGE, "required": True}, "from=5", "q"),
+        ({"schema": RANGE}, "from=5&on=false&other=1", None),
+        ({"schema": RANGE}, "from=5&on=maybe", "q.on"),
+        ({"schema": RANGE}, "", None),
+        ({"explode": False, "schema": RANGE}, "q=from,5,on,true", None),
+        ({"explode": False, "schema": RANGE}, "q=from,x", "q.from"),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B%22from%22:5%7D", None),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B%22from%22:%225%22%7D", "q.from"),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B", "q"),
+        ({"content": {"text/plain": {"schema": {"type": "string", "maxLength": 2}}}}, "q=123", "q"),
+        ({"schema": {"enum": [1, 2]}}, "q=2", None),
+        ({"schema": {"enum": [1, 2]}}, "q=3", "q"),
+    ],
+)
+def test_a_query_parameter_is_read_in_its_style(tmp_path: Path, parameter: Json, query: str, field: str | None) -> None:
+    path = _answering("search")
+    path["get"]["parameters"] = [{"name": "q", "in": "query", **parameter}]
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/search": path}))) as client:
+        answer = client.get(f"/search?{query}")
+    assert answer.status_code == (200 if field is None else 400)
+    if field is not None:
+        assert answer.json()["error"]["message"].partition(": ")[0] == field
+
+
+def test_objects_in_a_path_and_a_header(tmp_path: Path) -> None:
+    path = _answering("search", "p")
+    path["get"]["parameters"] = [
+        {"name": "p", "in": "path", "required": True, "schema": RANGE},
+        {"name": "X-Range", "in": "header", "explode": True, "schema": RANGE},
+        # What the document says elsewhere is not a matter of parameters.
+        {"name": "authorization", "in": "header", "schema": {"type": "integer"}},
+    ]
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/search/{p}": path}))) as client:
+        assert client.get("/search/from,5,on,true", headers={"X-Range": "from=5,on=true"}).status_code == 200
+        message = client.get("/search/from,x").json()["error"]["message"]
+        assert message.startswith("p.from: ")
+        message = client.get("/search/from,5", headers={"X-Range": "from=x"}).json()["error"]["message"]
+        assert message.startswith("X-Range.from: ")
+
+
+@pytest.mark.parametrize(
+    ("declared", "content_type", "status"),
+    [
+        ("image/*", "image/png", 200),
+        ("image/*", "text/plain", 400),
+        ("*/*", "text/plain", 200),
+        ("application/*", "application/json", 400),
+        ("*/*", None, 400),
+    ],
+)
+def test_a_range_of_media_types_is_one(tmp_path: Path, declared: str, content_type: str | None, status: int) -> None:
+    path = {"post": _answering("upload")["get"]}
+    path["post"]["requestBody"] = {"content": {declared: {"schema": {"type": "integer"}}}}
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/upload": path}))) as client:
+        assert client.post("/upload", content=b'"text"', headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("style", ["label", "matrix"])
+def test_a_style_that_the_mock_does_not_know_is_refused(tmp_path: Path, style: str) -> None:
+    path = _answering("search", "p")
+    path["get"]["parameters"][0]["style"] = style
+    message = _refused(tmp_path, _changed(lambda d: d["paths"].update({"/search/{p}": path})))
+    where = "#/paths/~1search~1{p}/get/parameters/0"
+    assert message == f"{where}: the mock does not know the style '{style}' of a parameter"
+
+
 # The vendored document.
 
 

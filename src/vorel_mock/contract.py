@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 import jsonschema_rs
@@ -24,6 +24,9 @@ _URI = "urn:vorel:contract"
 _PROBLEMS_SHOWN = 3
 #: A schema may be composed of itself.
 _MAX_COMPOSITION = 8
+#: Between the parts of a list or an object, by the style of the parameter.
+_SEPARATORS = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|", "deepObject": None}
+_NAMES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
 def default_path() -> Path:
@@ -79,9 +82,15 @@ class Parameter:
     name: str
     location: str
     required: bool
-    explode: bool
+    kind: Literal["text", "list", "object", "deep", "json"]
+    """What its text is read as; `deep` is an object whose members are parameters: `filter[name]=Ann`."""
+    separator: str | None
+    """What stands between the parts of a list or an object; None where each is a parameter of its own."""
+    pairs: bool
+    """Whether the parts of an object are written `name=value`."""
     types: frozenset[str]
     item_types: frozenset[str]
+    member_types: Mapping[str, frozenset[str]]
     validator: Validator | None
     declared: Mapping[str, Any]
     """The parameter object, references resolved."""
@@ -93,7 +102,7 @@ class Body:
 
     required: bool
     media_types: tuple[str, ...]
-    """In lower case, without parameters; none stands for JSON."""
+    """In lower case, without parameters, ranges (`image/*`) among them; none stands for JSON."""
     takes_json: bool
     json_validator: Validator | None
     pointer: str
@@ -214,9 +223,8 @@ class Contract:
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in the document's order."""
         found = []
-        for path, item in (self.document.get("paths") or {}).items():
-            where = item.get("$ref", f"#/paths/{escape(path)}")
-            item = self.resolve(item)
+        for path in self.document.get("paths") or {}:
+            where, item = self.follow(f"#/paths/{escape(path)}")
             found += [self._operation(path, method, item, where) for method in METHODS if method in item]
         shapes: dict[tuple[str, str], str] = {}
         for operation in found:
@@ -232,10 +240,14 @@ class Contract:
     def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
         node = item[method]
         pointer = f"{where}/{method}"
-        shared = [(p, f"{where}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
-        own = [(p, f"{pointer}/parameters/{i}") for i, p in enumerate(node.get("parameters", []))]
+        shared = [f"{where}/parameters/{i}" for i, _ in enumerate(item.get("parameters", []))]
+        own = [f"{pointer}/parameters/{i}" for i, _ in enumerate(node.get("parameters", []))]
         # An operation's parameter takes the place of the path's of the same name and location.
-        parameters = {(p.name, p.location): p for p in (self._parameter(*entry) for entry in shared + own)}
+        parameters = {(p.name, p.location): p for p in map(self._parameter, shared + own)}
+        # Of these the document says more elsewhere; OpenAPI has them ignored here.
+        for name, location in list(parameters):
+            if location == "header" and name.lower() in ("accept", "content-type", "authorization"):
+                del parameters[name, location]
         return Operation(
             id=node.get("operationId") or f"{method} {path}",
             method=method,
@@ -247,22 +259,58 @@ class Contract:
             responses={str(status): self.resolve(r) for status, r in (node.get("responses") or {}).items()},
         )
 
-    def _parameter(self, node: dict[str, Any], pointer: str) -> Parameter:
-        if "$ref" in node:
-            pointer = node["$ref"]
-            node = self.resolve(node)
-        schema = self.resolve(node.get("schema", {}))
-        simple = node["in"] in ("path", "header")
+    def _parameter(self, pointer: str) -> Parameter:
+        pointer, node = self.follow(pointer)
+        where, holder = node["in"], node
+        style = node.get("style", "simple" if where in ("path", "header") else "form")
+        if style not in _SEPARATORS:
+            raise ContractError(f"{pointer}: the mock does not know the style {style!r} of a parameter")
+        content = next(iter(node.get("content") or ()), None)
+        if content is not None:
+            pointer, holder = f"{pointer}/content/{escape(content)}", node["content"][content]
+        schema = self.resolve(holder.get("schema", {}))
+        types = self._types(schema)
+        explode = bool(node.get("explode", style == "form"))
+        kind: Literal["text", "list", "object", "deep", "json"] = "text"
+        if content is not None:
+            kind = "json" if is_json(content) else "text"
+        elif style == "deepObject":
+            kind = "deep"
+        elif "array" in types:
+            kind = "list"
+        elif "object" in types:
+            kind = "object"
         return Parameter(
             name=node["name"],
-            location=node["in"],
+            location=where,
             required=bool(node.get("required")),
-            explode=bool(node.get("explode", not simple)),
-            types=self._types(schema),
-            item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
-            validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
+            kind=kind,
+            separator=None if explode and where == "query" else _SEPARATORS[style],
+            pairs=explode,
+            types=types,
+            item_types=self._types(self._items(schema)),
+            member_types={
+                name: self._types(member) | self._types(self._items(member))
+                for name, member in self._members(schema).items()
+            },
+            validator=self.validator(f"{pointer}/schema") if "schema" in holder else None,
             declared=node,
         )
+
+    def _items(self, schema: Any) -> Any:
+        schema = self.resolve(schema)
+        return schema.get("items", {}) if isinstance(schema, dict) else {}
+
+    def _members(self, schema: Any, depth: int = 0) -> dict[str, Any]:
+        """The members that a schema names, by itself or through composition."""
+        schema = self.resolve(schema)
+        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
+            return {}
+        members = dict(schema.get("properties", {}))
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for part in schema.get(keyword, ()):
+                members = {**self._members(part, depth + 1), **members}
+        return members
 
     def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
         """The types that a schema names, by itself or through composition."""
@@ -271,6 +319,9 @@ class Contract:
             return frozenset()
         declared = schema.get("type", ())
         names = {declared} if isinstance(declared, str) else set(declared)
+        if not names:
+            values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+            names = {_NAMES[type(value)] for value in values if type(value) in _NAMES}
         for keyword in ("allOf", "anyOf", "oneOf"):
             names.update(*(self._types(part, depth + 1) for part in schema.get(keyword, ())))
         return frozenset(names)
@@ -278,14 +329,14 @@ class Contract:
     def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
         if "requestBody" not in node:
             return None
-        pointer = node["requestBody"].get("$ref", f"{pointer}/requestBody")
-        body = self.resolve(node["requestBody"])
+        pointer, body = self.follow(f"{pointer}/requestBody")
         content = body.get("content") or {}
-        media = next((m for m in content if is_json(m) and "schema" in content[m]), None)
+        jsons = [name for name in content if is_json(name) or media_type(name) in ("*/*", "application/*")]
+        media = next((name for name in jsons if "schema" in content[name]), None)
         return Body(
             required=bool(body.get("required")),
             media_types=tuple(map(media_type, content)),
-            takes_json=not content or any(map(is_json, content)),
+            takes_json=not content or bool(jsons),
             json_validator=self.validator(f"{pointer}/content/{escape(media)}/schema") if media else None,
             pointer=pointer,
         )
