@@ -370,7 +370,7 @@ def test_what_is_read_from_the_vendored_document() -> None:
         429: "rate_limited",
         500: "internal_error",
     }
-    names = vendored.rate_limit_headers
+    names = vendored.rate_limit_headers(None)
     assert [names.retry_after, names.limit, names.remaining, names.reset] == list(
         VENDORED["components"]["responses"]["RateLimited"]["headers"]
     )
@@ -414,6 +414,24 @@ def test_the_names_of_the_limit_s_headers_are_the_document_s(tmp_path: Path) -> 
     assert refused.status_code == 429
     told = {name for name in refused.headers if "limit" in name or name == "retry-after"}
     assert told == {"retry-after", "ratelimit-remaining", "x-ratelimit-reset"}
+
+
+def test_each_operation_has_the_limit_s_headers_of_its_own_429(tmp_path: Path) -> None:
+    def header(*names: str) -> Json:
+        return {"429": {"description": "d", "headers": {name: {"schema": {"type": "integer"}} for name in names}}}
+
+    paths = {f"/{name}": _answering(name) for name in ("own", "bare", "silent")}
+    paths["/own"]["get"]["responses"] |= header("Retry-After", "RateLimit-Reset")
+    paths["/bare"]["get"]["responses"] |= header()
+    document = _changed(lambda d: d["paths"].update(paths))
+    with _client(tmp_path, document, rate_limit=1) as client:
+        _handoff(client)
+        answers = {name: client.get(f"/{name}") for name in ("own", "bare", "silent")}
+    told = {name: {h for h in answer.headers if "limit" in h or h == "retry-after"} for name, answer in answers.items()}
+    assert {answer.status_code for answer in answers.values()} == {429}
+    assert told["own"] == {"retry-after", "ratelimit-reset"}
+    assert told["bare"] == set()
+    assert told["silent"] == {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
 def _with_keys_like(shape: str) -> Json:

@@ -419,13 +419,21 @@ class Contract:
         # 405 and 500 are declared for no operation; which of the document's codes they carry is our decision.
         return {405: "bad_request", 429: "rate_limited", 500: "internal_error", **codes}
 
+    def rate_limit_headers(self, operation: Operation | None) -> RateLimitHeaders:
+        """The header names of the operation's own 429 answer; where it declares none, of the document's first one."""
+        names = self._rate_limit_headers
+        return names.get(operation.id if operation is not None else "", names[""])
+
     @cached_property
-    def rate_limit_headers(self) -> RateLimitHeaders:
-        """The header names of the 429 answer."""
-        limited = (operation.responses["429"] for operation in self.operations if "429" in operation.responses)
-        headers: Mapping[str, Any] = next(limited, {}).get("headers", {})
-        by_suffix = {name.lower().rsplit("-", 1)[-1]: name for name in headers}
-        return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
+    def _rate_limit_headers(self) -> Mapping[str, RateLimitHeaders]:
+        """By operationId, the empty one for whatever declares no 429."""
+        found = {o.id: _limit_headers(o.responses["429"]) for o in self.operations if "429" in o.responses}
+        return {"": next(iter(found.values()), _limit_headers({})), **found}
+
+
+def _limit_headers(response: Mapping[str, Any]) -> RateLimitHeaders:
+    by_suffix = {name.lower().rsplit("-", 1)[-1]: name for name in response.get("headers") or {}}
+    return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
 
 
 def load(path: Path | None = None) -> Contract:
