@@ -178,11 +178,22 @@ def test_the_curl_line_is_one_of_the_document_that_is_served(start: type[Started
 
 
 def test_no_curl_line_that_does_not_work(start: type[Started], tmp_path: Path) -> None:
-    # No value is made for a pattern.
-    (tmp_path / "document.json").write_text(_other_document(schema={"type": "string", "pattern": "^L-[0-9]{9}$"}))
+    (tmp_path / "document.json").write_text(_other_document(schema={"minLength": 3, "maxLength": 2}))
     mock = start("--contract", "document.json").ready()
     assert [line for line in mock.lines if "curl" in line] == []
     assert mock.lines[-1] == "Ready."
+
+
+def test_an_answer_that_breaks_its_schema_is_warned_of(start: type[Started], tmp_path: Path) -> None:
+    document = json.loads(_other_document())
+    schema = {"type": "integer"}
+    content = document["paths"]["/leads/{lead-id}"]["put"]["responses"]["200"]["content"]["application/json"]
+    content["schema"] = schema
+    (tmp_path / "document.json").write_text(json.dumps(document))
+    mock = start("--contract", "document.json").ready()
+    (warning,) = (line for line in mock.lines if line.startswith("Warning: "))
+    assert warning.startswith('Warning: putLead: its answer breaks its own schema (it is not of type "integer"). Put ')
+    assert mock.end()[2] == ""
 
 
 def test_serve_by_name(start: type[Started]) -> None:

@@ -180,6 +180,168 @@ def test_two_names_for_one_path_are_refused(tmp_path: Path) -> None:
     assert message == "/leads/{a} and /leads/{b} are the same path, and both have get"
 
 
+def _with_responses(**responses: Json) -> Json:
+    """The vendored document, with operations `GET /<name>` that have these responses."""
+    paths = {
+        f"/{name}": {"get": {"operationId": name, "security": [], "responses": told}}
+        for name, told in responses.items()
+    }
+    return _changed(lambda d: d["paths"].update(paths))
+
+
+def _content(media: Json, media_type: str = "application/json") -> Json:
+    return {"description": "d", "content": {media_type: media}}
+
+
+def test_an_answer_by_example_is_the_response_that_is_declared(tmp_path: Path) -> None:
+    text = {"schema": {"type": "string"}}
+    document = _with_responses(
+        moved={
+            "302": {
+                "description": "d",
+                "headers": {
+                    "Location": {"required": True, "schema": {"type": "string", "format": "uri"}},
+                    "X-Ids": {
+                        "required": True,
+                        "schema": {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+                    },
+                    "X-Other": {"schema": {"type": "string"}},
+                },
+            }
+        },
+        gone={"204": _content(text)},
+        some={"2XX": _content(text)},
+        anything={"200": _content(text, "*/*")},
+        words={"200": _content({"schema": {}}, "text/*")},
+    )
+    with _client(tmp_path, document) as client:
+        moved, gone = client.get("/moved"), client.get("/gone")
+        assert (moved.status_code, moved.headers["Location"], moved.headers["X-Ids"]) == (
+            302,
+            "https://example.com/",
+            "0,0",
+        )
+        assert "X-Other" not in moved.headers
+        assert (gone.status_code, gone.content) == (204, b"")
+        assert (client.get("/some").status_code, client.get("/some").json()) == (200, "string")
+        assert client.get("/anything").headers["Content-Type"] == "application/json"
+        assert (client.get("/words").headers["Content-Type"], client.get("/words").text) == ("text/plain", "")
+
+
+def test_an_answer_that_breaks_its_schema_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    impossible = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {"type": "string", "minLength": 3, "maxLength": 2}},
+    }
+    good = {"200": _content({"schema": {"type": "integer"}, "example": 5})}
+    bad = {"200": _content({"schema": {"type": "integer"}, "example": "five"})}
+    document = _with_responses(good=good, bad=bad, impossible={"200": _content({"schema": impossible})})
+    with _client(tmp_path, document) as client:
+        assert client.get("/bad").json() == "five"
+    advice = "Put an `example` that does not into the document"
+    assert [record.getMessage() for record in caplog.records] == [
+        f'bad: its answer breaks its own schema (it is not of type "integer"). {advice}',
+        f"impossible: its answer breaks its own schema (a is shorter than 3 characters). {advice}",
+    ]
+
+
+def test_many_answers_that_break_their_schemas_are_few_warnings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = {"200": _content({"schema": {"type": "integer"}, "example": "five"})}
+    with _client(tmp_path, _with_responses(**{f"bad{n}": bad for n in range(40)})):
+        assert [r.getMessage()[:7] for r in caplog.records] == [*(f"bad{n}: i" for n in range(5)), "35 more"]
+
+
+NUMBERS = {"type": "array", "items": {"type": "integer"}, "maxItems": 3}
+RANGE = {
+    "type": "object",
+    "required": ["from"],
+    "additionalProperties": False,
+    "properties": {"from": {"type": "integer"}, "on": {"type": "boolean"}, "ids": NUMBERS},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "query", "field"),
+    [
+        ({"style": "pipeDelimited", "explode": False, "schema": NUMBERS}, "q=1|2%7C3", None),
+        ({"style": "pipeDelimited", "schema": NUMBERS}, "q=1|x", "q.1"),
+        ({"style": "pipeDelimited", "explode": True, "schema": NUMBERS}, "q=1&q=x", "q.1"),
+        ({"style": "spaceDelimited", "schema": NUMBERS}, "q=1%202+3", None),
+        ({"style": "spaceDelimited", "schema": NUMBERS}, "q=1%202+3+4", "q"),
+        ({"style": "deepObject", "schema": RANGE}, "q[from]=5&q[on]=true&q[ids]=1&q[ids]=2&other[from]=x", None),
+        ({"style": "deepObject", "schema": RANGE}, "q%5Bfrom%5D=x", "q.from"),
+        ({"style": "deepObject", "schema": RANGE}, "q[on]=true", "q.from"),
+        ({"style": "deepObject", "schema": RANGE}, "q[from]=5&q[more]=1", "q"),
+        ({"style": "deepObject", "schema": RANGE, "required": True}, "from=5", "q"),
+        ({"schema": RANGE}, "from=5&on=false&other=1", None),
+        ({"schema": RANGE}, "from=5&on=maybe", "q.on"),
+        ({"schema": RANGE}, "", None),
+        ({"explode": False, "schema": RANGE}, "q=from,5,on,true", None),
+        ({"explode": False, "schema": RANGE}, "q=from,x", "q.from"),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B%22from%22:5%7D", None),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B%22from%22:%225%22%7D", "q.from"),
+        ({"content": {"application/json": {"schema": RANGE}}}, "q=%7B", "q"),
+        ({"content": {"text/plain": {"schema": {"type": "string", "maxLength": 2}}}}, "q=123", "q"),
+        ({"schema": {"enum": [1, 2]}}, "q=2", None),
+        ({"schema": {"enum": [1, 2]}}, "q=3", "q"),
+    ],
+)
+def test_a_query_parameter_is_read_in_its_style(tmp_path: Path, parameter: Json, query: str, field: str | None) -> None:
+    path = _answering("search")
+    path["get"]["parameters"] = [{"name": "q", "in": "query", **parameter}]
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/search": path}))) as client:
+        answer = client.get(f"/search?{query}")
+    assert answer.status_code == (200 if field is None else 400)
+    if field is not None:
+        assert answer.json()["error"]["message"].partition(": ")[0] == field
+
+
+def test_objects_in_a_path_and_a_header(tmp_path: Path) -> None:
+    path = _answering("search", "p")
+    path["get"]["parameters"] = [
+        {"name": "p", "in": "path", "required": True, "schema": RANGE},
+        {"name": "X-Range", "in": "header", "explode": True, "schema": RANGE},
+        # What the document says elsewhere is not a matter of parameters.
+        {"name": "authorization", "in": "header", "schema": {"type": "integer"}},
+    ]
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/search/{p}": path}))) as client:
+        assert client.get("/search/from,5,on,true", headers={"X-Range": "from=5,on=true"}).status_code == 200
+        message = client.get("/search/from,x").json()["error"]["message"]
+        assert message.startswith("p.from: ")
+        message = client.get("/search/from,5", headers={"X-Range": "from=x"}).json()["error"]["message"]
+        assert message.startswith("X-Range.from: ")
+
+
+@pytest.mark.parametrize(
+    ("declared", "content_type", "status"),
+    [
+        ("image/*", "image/png", 200),
+        ("image/*", "text/plain", 400),
+        ("*/*", "text/plain", 200),
+        ("application/*", "application/json", 400),
+        ("*/*", None, 400),
+    ],
+)
+def test_a_range_of_media_types_is_one(tmp_path: Path, declared: str, content_type: str | None, status: int) -> None:
+    path = {"post": _answering("upload")["get"]}
+    path["post"]["requestBody"] = {"content": {declared: {"schema": {"type": "integer"}}}}
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    with _client(tmp_path, _changed(lambda d: d["paths"].update({"/upload": path}))) as client:
+        assert client.post("/upload", content=b'"text"', headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("style", ["label", "matrix"])
+def test_a_style_that_the_mock_does_not_know_is_refused(tmp_path: Path, style: str) -> None:
+    path = _answering("search", "p")
+    path["get"]["parameters"][0]["style"] = style
+    message = _refused(tmp_path, _changed(lambda d: d["paths"].update({"/search/{p}": path})))
+    where = "#/paths/~1search~1{p}/get/parameters/0"
+    assert message == f"{where}: the mock does not know the style '{style}' of a parameter"
+
+
 # The vendored document.
 
 
@@ -208,7 +370,7 @@ def test_what_is_read_from_the_vendored_document() -> None:
         429: "rate_limited",
         500: "internal_error",
     }
-    names = vendored.rate_limit_headers
+    names = vendored.rate_limit_headers(None)
     assert [names.retry_after, names.limit, names.remaining, names.reset] == list(
         VENDORED["components"]["responses"]["RateLimited"]["headers"]
     )
@@ -252,6 +414,24 @@ def test_the_names_of_the_limit_s_headers_are_the_document_s(tmp_path: Path) -> 
     assert refused.status_code == 429
     told = {name for name in refused.headers if "limit" in name or name == "retry-after"}
     assert told == {"retry-after", "ratelimit-remaining", "x-ratelimit-reset"}
+
+
+def test_each_operation_has_the_limit_s_headers_of_its_own_429(tmp_path: Path) -> None:
+    def header(*names: str) -> Json:
+        return {"429": {"description": "d", "headers": {name: {"schema": {"type": "integer"}} for name in names}}}
+
+    paths = {f"/{name}": _answering(name) for name in ("own", "bare", "silent")}
+    paths["/own"]["get"]["responses"] |= header("Retry-After", "RateLimit-Reset")
+    paths["/bare"]["get"]["responses"] |= header()
+    document = _changed(lambda d: d["paths"].update(paths))
+    with _client(tmp_path, document, rate_limit=1) as client:
+        _handoff(client)
+        answers = {name: client.get(f"/{name}") for name in ("own", "bare", "silent")}
+    told = {name: {h for h in answer.headers if "limit" in h or h == "retry-after"} for name, answer in answers.items()}
+    assert {answer.status_code for answer in answers.values()} == {429}
+    assert told["own"] == {"retry-after", "ratelimit-reset"}
+    assert told["bare"] == set()
+    assert told["silent"] == {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
 def _with_keys_like(shape: str) -> Json:

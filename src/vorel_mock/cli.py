@@ -283,6 +283,8 @@ def _greet(log: Any, mock: Any, url: str) -> None:
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
+    for warning in mock.pipeline.warnings():
+        log.say(f"Warning: {warning}.", event="warning", warning=warning)
     if mock.control_token is not None:
         log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
     log.say("Ready.", event="ready", base_url=url)

@@ -6,12 +6,12 @@ URI fragments (`#/paths/~1api~1v1…/post`), the form in which a reader can look
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 import jsonschema_rs
@@ -24,6 +24,9 @@ _URI = "urn:vorel:contract"
 _PROBLEMS_SHOWN = 3
 #: A schema may be composed of itself.
 _MAX_COMPOSITION = 8
+#: Between the parts of a list or an object, by the style of the parameter.
+_SEPARATORS = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|", "deepObject": None}
+_NAMES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
 def default_path() -> Path:
@@ -50,10 +53,8 @@ class Validator:
     __slots__ = ("_compiled", "is_valid")
 
     def __init__(self, registry: jsonschema_rs.Registry, pointer: str) -> None:
-        # The fragment of a URI cannot hold braces and quotes as they are; a pointer can.
-        reference = _URI + quote(pointer, safe="#/~!$&'()*+,;=:@-._")
         self._compiled = jsonschema_rs.Draft202012Validator(
-            {"$ref": reference}, registry=registry, validate_formats=True, mask="value"
+            {"$ref": _uri(pointer)}, registry=registry, validate_formats=True, mask="value"
         )
         self.is_valid = self._compiled.is_valid
 
@@ -81,9 +82,15 @@ class Parameter:
     name: str
     location: str
     required: bool
-    explode: bool
+    kind: Literal["text", "list", "object", "deep", "json"]
+    """What its text is read as; `deep` is an object whose members are parameters: `filter[name]=Ann`."""
+    separator: str | None
+    """What stands between the parts of a list or an object; None where each is a parameter of its own."""
+    pairs: bool
+    """Whether the parts of an object are written `name=value`."""
     types: frozenset[str]
     item_types: frozenset[str]
+    member_types: Mapping[str, frozenset[str]]
     validator: Validator | None
     declared: Mapping[str, Any]
     """The parameter object, references resolved."""
@@ -95,7 +102,7 @@ class Body:
 
     required: bool
     media_types: tuple[str, ...]
-    """In lower case, without parameters; none stands for JSON."""
+    """In lower case, without parameters, ranges (`image/*`) among them; none stands for JSON."""
     takes_json: bool
     json_validator: Validator | None
     pointer: str
@@ -152,6 +159,15 @@ class Contract:
             node = self.at(reference)
         return node
 
+    def follow(self, pointer: str) -> tuple[str, Any]:
+        """Where `pointer` leads to once the references there are followed, and what is there."""
+        node = self.at(pointer)
+        self.resolve(node)  # ends, or says that it does not
+        while isinstance(node, dict) and "$ref" in node:
+            pointer = node["$ref"]
+            node = self.at(pointer)
+        return pointer, node
+
     def at(self, pointer: str) -> Any:
         """The value at a JSON pointer of the document; ContractError if there is none."""
         node: Any = self.document
@@ -170,6 +186,27 @@ class Contract:
         except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise ContractError(f"the schema at {pointer} cannot be compiled: {first_line(error)}") from None
 
+    def invalid(self, values: Mapping[str, tuple[str, Any]]) -> frozenset[str]:
+        """The names of those `values` (each with the pointer of its schema) that break their schemas."""
+        schema = {"properties": {name: {"$ref": _uri(pointer)} for name, (pointer, _) in values.items()}}
+        try:
+            compiled = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, validate_formats=True)
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+            for pointer, _ in values.values():
+                self.validator(pointer)  # the one at fault says so
+            raise
+        errors = compiled.iter_errors({name: value for name, (_, value) in values.items()})
+        return frozenset(str(error.instance_path[0]) for error in errors)
+
+    def checker(self, schema: Any) -> Callable[[Any], bool]:
+        """Whether a value is one of `schema`, which need not stand in the document, but may refer to it."""
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                _absolute(schema), registry=self._registry, validate_formats=True
+            ).is_valid
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ContractError(f"a schema cannot be compiled: {first_line(error)}") from None
+
     @cached_property
     def base_path(self) -> str:
         """The path of the first server's URL, under which every path of the document lies; mostly empty."""
@@ -186,9 +223,8 @@ class Contract:
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in the document's order."""
         found = []
-        for path, item in (self.document.get("paths") or {}).items():
-            where = item.get("$ref", f"#/paths/{_escape(path)}")
-            item = self.resolve(item)
+        for path in self.document.get("paths") or {}:
+            where, item = self.follow(f"#/paths/{escape(path)}")
             found += [self._operation(path, method, item, where) for method in METHODS if method in item]
         shapes: dict[tuple[str, str], str] = {}
         for operation in found:
@@ -204,10 +240,14 @@ class Contract:
     def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
         node = item[method]
         pointer = f"{where}/{method}"
-        shared = [(p, f"{where}/parameters/{i}") for i, p in enumerate(item.get("parameters", []))]
-        own = [(p, f"{pointer}/parameters/{i}") for i, p in enumerate(node.get("parameters", []))]
+        shared = [f"{where}/parameters/{i}" for i, _ in enumerate(item.get("parameters", []))]
+        own = [f"{pointer}/parameters/{i}" for i, _ in enumerate(node.get("parameters", []))]
         # An operation's parameter takes the place of the path's of the same name and location.
-        parameters = {(p.name, p.location): p for p in (self._parameter(*entry) for entry in shared + own)}
+        parameters = {(p.name, p.location): p for p in map(self._parameter, shared + own)}
+        # Of these the document says more elsewhere; OpenAPI has them ignored here.
+        for name, location in list(parameters):
+            if location == "header" and name.lower() in ("accept", "content-type", "authorization"):
+                del parameters[name, location]
         return Operation(
             id=node.get("operationId") or f"{method} {path}",
             method=method,
@@ -219,22 +259,58 @@ class Contract:
             responses={str(status): self.resolve(r) for status, r in (node.get("responses") or {}).items()},
         )
 
-    def _parameter(self, node: dict[str, Any], pointer: str) -> Parameter:
-        if "$ref" in node:
-            pointer = node["$ref"]
-            node = self.resolve(node)
-        schema = self.resolve(node.get("schema", {}))
-        simple = node["in"] in ("path", "header")
+    def _parameter(self, pointer: str) -> Parameter:
+        pointer, node = self.follow(pointer)
+        where, holder = node["in"], node
+        style = node.get("style", "simple" if where in ("path", "header") else "form")
+        if style not in _SEPARATORS:
+            raise ContractError(f"{pointer}: the mock does not know the style {style!r} of a parameter")
+        content = next(iter(node.get("content") or ()), None)
+        if content is not None:
+            pointer, holder = f"{pointer}/content/{escape(content)}", node["content"][content]
+        schema = self.resolve(holder.get("schema", {}))
+        types = self._types(schema)
+        explode = bool(node.get("explode", style == "form"))
+        kind: Literal["text", "list", "object", "deep", "json"] = "text"
+        if content is not None:
+            kind = "json" if is_json(content) else "text"
+        elif style == "deepObject":
+            kind = "deep"
+        elif "array" in types:
+            kind = "list"
+        elif "object" in types:
+            kind = "object"
         return Parameter(
             name=node["name"],
-            location=node["in"],
+            location=where,
             required=bool(node.get("required")),
-            explode=bool(node.get("explode", not simple)),
-            types=self._types(schema),
-            item_types=self._types(schema.get("items", {})) if isinstance(schema, dict) else frozenset(),
-            validator=self.validator(f"{pointer}/schema") if "schema" in node else None,
+            kind=kind,
+            separator=None if explode and where == "query" else _SEPARATORS[style],
+            pairs=explode,
+            types=types,
+            item_types=self._types(self._items(schema)),
+            member_types={
+                name: self._types(member) | self._types(self._items(member))
+                for name, member in self._members(schema).items()
+            },
+            validator=self.validator(f"{pointer}/schema") if "schema" in holder else None,
             declared=node,
         )
+
+    def _items(self, schema: Any) -> Any:
+        schema = self.resolve(schema)
+        return schema.get("items", {}) if isinstance(schema, dict) else {}
+
+    def _members(self, schema: Any, depth: int = 0) -> dict[str, Any]:
+        """The members that a schema names, by itself or through composition."""
+        schema = self.resolve(schema)
+        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
+            return {}
+        members = dict(schema.get("properties", {}))
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for part in schema.get(keyword, ()):
+                members = {**self._members(part, depth + 1), **members}
+        return members
 
     def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
         """The types that a schema names, by itself or through composition."""
@@ -243,6 +319,9 @@ class Contract:
             return frozenset()
         declared = schema.get("type", ())
         names = {declared} if isinstance(declared, str) else set(declared)
+        if not names:
+            values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+            names = {_NAMES[type(value)] for value in values if type(value) in _NAMES}
         for keyword in ("allOf", "anyOf", "oneOf"):
             names.update(*(self._types(part, depth + 1) for part in schema.get(keyword, ())))
         return frozenset(names)
@@ -250,15 +329,15 @@ class Contract:
     def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
         if "requestBody" not in node:
             return None
-        pointer = node["requestBody"].get("$ref", f"{pointer}/requestBody")
-        body = self.resolve(node["requestBody"])
+        pointer, body = self.follow(f"{pointer}/requestBody")
         content = body.get("content") or {}
-        media = next((m for m in content if is_json(m) and "schema" in content[m]), None)
+        jsons = [name for name in content if is_json(name) or media_type(name) in ("*/*", "application/*")]
+        media = next((name for name in jsons if "schema" in content[name]), None)
         return Body(
             required=bool(body.get("required")),
             media_types=tuple(map(media_type, content)),
-            takes_json=not content or any(map(is_json, content)),
-            json_validator=self.validator(f"{pointer}/content/{_escape(media)}/schema") if media else None,
+            takes_json=not content or bool(jsons),
+            json_validator=self.validator(f"{pointer}/content/{escape(media)}/schema") if media else None,
             pointer=pointer,
         )
 
@@ -315,7 +394,7 @@ class Contract:
             for method in METHODS:
                 for status, response in (self.resolve(item).get(method, {}).get("responses") or {}).items():
                     if status.isdigit() and int(status) >= 400:
-                        pointer = f"{item.get('$ref', f'#/paths/{_escape(path)}')}/{method}/responses/{status}"
+                        pointer = f"{item.get('$ref', f'#/paths/{escape(path)}')}/{method}/responses/{status}"
                         entry = response.get("$ref", pointer), self.resolve(response).get("description", "")
                         found.setdefault(int(status), entry)
         return found
@@ -340,13 +419,21 @@ class Contract:
         # 405 and 500 are declared for no operation; which of the document's codes they carry is our decision.
         return {405: "bad_request", 429: "rate_limited", 500: "internal_error", **codes}
 
+    def rate_limit_headers(self, operation: Operation | None) -> RateLimitHeaders:
+        """The header names of the operation's own 429 answer; where it declares none, of the document's first one."""
+        names = self._rate_limit_headers
+        return names.get(operation.id if operation is not None else "", names[""])
+
     @cached_property
-    def rate_limit_headers(self) -> RateLimitHeaders:
-        """The header names of the 429 answer."""
-        limited = (operation.responses["429"] for operation in self.operations if "429" in operation.responses)
-        headers: Mapping[str, Any] = next(limited, {}).get("headers", {})
-        by_suffix = {name.lower().rsplit("-", 1)[-1]: name for name in headers}
-        return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
+    def _rate_limit_headers(self) -> Mapping[str, RateLimitHeaders]:
+        """By operationId, the empty one for whatever declares no 429."""
+        found = {o.id: _limit_headers(o.responses["429"]) for o in self.operations if "429" in o.responses}
+        return {"": next(iter(found.values()), _limit_headers({})), **found}
+
+
+def _limit_headers(response: Mapping[str, Any]) -> RateLimitHeaders:
+    by_suffix = {name.lower().rsplit("-", 1)[-1]: name for name in response.get("headers") or {}}
+    return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
 
 
 def load(path: Path | None = None) -> Contract:
@@ -388,7 +475,7 @@ def _check(document: dict[str, Any]) -> None:
 
     try:
         problems = [
-            f"{error.message.splitlines()[0][:200]} at #/{'/'.join(map(_escape, map(str, error.absolute_path)))}"
+            f"{error.message.splitlines()[0][:200]} at #/{'/'.join(map(escape, map(str, error.absolute_path)))}"
             for error, _ in zip(OpenAPIV31SpecValidator(document).iter_errors(), range(_PROBLEMS_SHOWN), strict=False)
         ]
     except Exception as error:  # the validator fails in many ways on a reference it cannot follow
@@ -408,5 +495,21 @@ def is_json(content_type: str) -> bool:
     return name == "application/json" or name.endswith("+json")
 
 
-def _escape(step: str) -> str:
-    return step.replace("~", "~0").replace("/", "~1")
+def _uri(pointer: str) -> str:
+    """A pointer into the document as a URI: its fragment cannot hold braces and quotes as they are."""
+    return _URI + quote(unquote(pointer), safe="#/~!$&'()*+,;=:@-._")
+
+
+def _absolute(node: Any) -> Any:
+    """A schema whose references lead into the document from anywhere."""
+    if isinstance(node, dict):
+        return {
+            key: _uri(value) if key == "$ref" and isinstance(value, str) and value[:1] == "#" else _absolute(value)
+            for key, value in node.items()
+        }
+    return [_absolute(item) for item in node] if isinstance(node, list) else node
+
+
+def escape(step: str) -> str:
+    """A step of a JSON pointer, as a URI fragment has it."""
+    return step.replace("%", "%25").replace("~", "~0").replace("/", "~1")

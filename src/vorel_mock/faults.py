@@ -14,7 +14,7 @@ import msgspec
 
 from vorel_mock.api import rate_limit
 from vorel_mock.api.exchange import Answer, Exchange, Headers, Manner, Refusal
-from vorel_mock.contract import Contract
+from vorel_mock.contract import Contract, RateLimitHeaders
 from vorel_mock.crm import DETAILS, CrmError, ErrorName
 from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.quota import reset_at
@@ -100,27 +100,29 @@ def _limited(situation: Situation, reason: str = "") -> Refusal:
     assert tenant is not None
     now = tenant.clock.now()
     limit = tenant.rate_limit or 1  # it may be switched off; the answer is that of one that is on
-    return rate_limit.refusal(situation.contract, limit, "API key", reset_at(now), now, reason)
+    return rate_limit.refusal(_limit_headers(situation), limit, "API key", reset_at(now), now, reason)
 
 
-def _limited_with(change: Callable[[Headers, Contract], Headers]) -> Callable[[Situation], Answer]:
-    """A 429 whose headers are changed."""
+def _limit_headers(situation: Situation) -> RateLimitHeaders:
+    return situation.contract.rate_limit_headers(situation.exchange.operation)
+
+
+def _limited_with(change: Callable[[Headers, bytes], Headers]) -> Callable[[Situation], Answer]:
+    """A 429 whose headers are changed; `change` is told the name of its Retry-After."""
 
     def spoil(situation: Situation) -> Answer:
         refusal = _limited(situation)
-        headers = change(refusal.headers, situation.contract)
+        headers = change(refusal.headers, (_limit_headers(situation).retry_after or "").encode())
         return Answer(429, _envelope(situation.contract, 429, refusal.message), [_JSON, *headers])
 
     return spoil
 
 
-def _without_retry_after(headers: Headers, contract: Contract) -> Headers:
-    name = (contract.rate_limit_headers.retry_after or "").encode()
+def _without_retry_after(headers: Headers, name: bytes) -> Headers:
     return [header for header in headers if header[0] != name]
 
 
-def _retry_after_in_milliseconds(headers: Headers, contract: Contract) -> Headers:
-    name = (contract.rate_limit_headers.retry_after or "").encode()
+def _retry_after_in_milliseconds(headers: Headers, name: bytes) -> Headers:
     return [(key, b"%d" % (int(value) * 1000)) if key == name else (key, value) for key, value in headers]
 
 

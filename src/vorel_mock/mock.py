@@ -1,5 +1,6 @@
 """The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
 
+import logging
 from collections.abc import Collection, Mapping
 from threading import BoundedSemaphore, RLock
 from typing import Any
@@ -18,6 +19,8 @@ from vorel_mock.snapshot import Snapshot
 from vorel_mock.store.memory import MemoryStore
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.targets import Targets
+
+logger = logging.getLogger("vorel_mock")
 
 #: Seconds that moving a clock may take because receivers of webhooks are slow.
 SETTLE_TIMEOUT = 90.0
@@ -46,6 +49,8 @@ class Mock:
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
         self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
+        for warning in self.pipeline.warnings():
+            logger.warning("%s", warning)
         router = Router(self.contract, self.pipeline)
         self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
         demo.build(self.store, self.clock, self.seed, self.contract, settings)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -99,13 +100,17 @@ def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, 
         request.headers.append(("Authorization", f"Bearer {next(iter(tenant.keys.values())).token}"))
     for parameter in operation.parameters:
         texts = _texts(mock, parameter)
+        names = [parameter.name] * len(texts)
+        if len(texts) > 1 and parameter.kind in ("object", "deep"):  # names and values by turns
+            names = [f"{parameter.name}[{text}]" if parameter.kind == "deep" else text for text in texts[::2]]
+            texts = texts[1::2]
         if parameter.location == "path":
             text = next(iter(tenant.leads)) if operation.id == "handoffLead" else ",".join(texts)
             values[parameter.name] = text
             path = path.replace(f"{{{parameter.name}}}", quote(text, safe=""))
         elif parameter.required:
             if parameter.location == "query":
-                request.query += [(parameter.name, text) for text in texts]
+                request.query += zip(names, texts, strict=True)
             else:
                 given = f"{parameter.name}={','.join(texts)}" if parameter.location == "cookie" else ",".join(texts)
                 request.headers.append(("Cookie" if parameter.location == "cookie" else parameter.name, given))
@@ -127,9 +132,18 @@ def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:
 
 
 def _texts(mock: Mock, parameter: Parameter) -> list[str]:
-    """A value of a parameter as it is written; several for a list that is."""
+    """A value of a parameter as it is written; several for a list or an object that is."""
     value = example.media_value(mock.contract, parameter.declared)
-    return [
-        item if isinstance(item, str) else msgspec.json.encode(item).decode()
-        for item in (value if isinstance(value, list) and parameter.explode else [value])
-    ]
+    if parameter.kind == "json":
+        return [msgspec.json.encode(value).decode()]
+    if isinstance(value, dict) and parameter.separator is not None and parameter.pairs:
+        return [parameter.separator.join(f"{name}={_text(member)}" for name, member in value.items())]
+    parts = value if isinstance(value, list) else [value]
+    if isinstance(value, dict):
+        parts = [part for pair in value.items() for part in pair]
+    texts = [_text(part) for part in parts]
+    return texts if parameter.separator is None else [parameter.separator.join(texts)]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -145,7 +145,7 @@ class Envelope:
         if exchange.tenant is not None:
             exchange.at = exchange.tenant.clock.now()
         if self._always and exchange.quota is not None and answer.status != 429:
-            answer.headers += rate_limit.headers(exchange.quota, self._contract)
+            answer.headers += rate_limit.headers(exchange.quota, self._contract.rate_limit_headers(exchange.operation))
         preference = faults.applied(exchange, answer)
         if preference is not None:
             answer.headers.append((b"preference-applied", preference.encode()))

@@ -1,139 +1,132 @@
-"""A deterministic answer made from an operation's response: its example, or the smallest value its schema admits."""
+"""A deterministic answer made from an operation's response: its example, or a small value that its schema admits."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from vorel_mock.api.exchange import Answer
-from vorel_mock.contract import Contract, Operation, is_json
+from vorel_mock import instance
+from vorel_mock.api.exchange import Answer, Headers
+from vorel_mock.contract import Contract, Operation, escape, is_json
 
-_MAX_DEPTH = 12
-_FORMATS = {
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "date": "2026-01-01",
-    "date-time": "2026-01-01T00:00:00Z",
-    "time": "00:00:00Z",
-    "duration": "PT1M",
-    "email": "ann@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.com/",
-    "uri-reference": "/",
-}
+#: Statuses that have no content (RFC 9110, 15.3.5 and 15.4.5).
+_EMPTY = (204, 205, 304)
+#: What a range of media types is answered with.
+_CONCRETE = {"*/*": "application/json", "application/*": "application/json", "text/*": "text/plain"}
 
 
-def answer(contract: Contract, operation: Operation) -> Answer:
-    """The answer of `operation`, from the lowest 2xx response that it declares (else `default` as 200)."""
-    successes = sorted(status for status in operation.responses if status.startswith("2"))
-    status = successes[0] if successes else "default"
-    content = operation.responses.get(status, {}).get("content") or {}
-    number = int(status) if status.isdigit() else 200
-    for media_type, media in content.items():
-        if is_json(media_type):
-            body = msgspec.json.encode(media_value(contract, media))
-            return Answer(number, body, [(b"content-type", media_type.encode())])
-    for media_type, media in content.items():
-        text = media_value(contract, media)
-        return Answer(number, str(text).encode(), [(b"content-type", media_type.encode())])
-    return Answer(number, b"")
+@dataclass(frozen=True, slots=True)
+class Example:
+    """The answer of an operation, and what is wrong with it, if something is."""
+
+    answer: Answer
+    problem: str | None = None
 
 
-def media_value(contract: Contract, media: Mapping[str, Any]) -> Any:
-    """A value of a media type, or of a parameter: its example, else one made from its schema."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an answer holds, and where in the document it is described."""
+
+    media_type: str
+    media: Mapping[str, Any]
+    value: Any
+    schema: str | None
+    """The pointer of its schema; None for what is not JSON, or has none."""
+
+
+@lru_cache(maxsize=4)
+def answers(contract: Contract, handled: frozenset[str]) -> Mapping[str, Example]:
+    """The answer of each operation of the document that is not `handled`. Made once: a start is the time for it."""
+    operations = [operation for operation in contract.operations if operation.id not in handled]
+    contents = {o.id: content for o in operations if (content := _content(contract, o)) is not None}
+    # All of them at once, because to compile a schema is to compile all that it refers to.
+    checked = {name: (c.schema, c.value) for name, c in contents.items() if c.schema is not None}
+    invalid = contract.invalid(checked)
+    return {o.id: _example(contract, o, contents.get(o.id), again=o.id in invalid) for o in operations}
+
+
+def _content(contract: Contract, operation: Operation) -> _Content | None:
+    """The content of the answer, as it comes; None where there is none."""
+    status = _status(operation)
+    if status is None or _number(status) in _EMPTY:
+        return None
+    pointer, response = contract.follow(f"{operation.pointer}/responses/{status}")
+    content = response.get("content") or {}
+    if not content:
+        return None
+    name = next((name for name in content if is_json(_concrete(name))), next(iter(content)))
+    has_schema = is_json(_concrete(name)) and "schema" in content[name]
+    schema = f"{pointer}/content/{escape(name)}/schema" if has_schema else None
+    return _Content(_concrete(name), content[name], media_value(contract, content[name], lambda _: True), schema)
+
+
+def _example(contract: Contract, operation: Operation, content: _Content | None, *, again: bool) -> Example:
+    """The whole answer. `again`: its content is not valid as it comes."""
+    status = _status(operation)
+    if status is None:
+        return Example(Answer(200, b""), "the document declares no response of it. Its answer is 200, and empty")
+    headers = _headers(contract, operation.responses[status])
+    if content is None:
+        return Example(Answer(_number(status), b"", headers))
+    value, problem = content.value, None
+    if again and content.schema is not None:
+        validator = contract.validator(content.schema)
+        value = media_value(contract, content.media, validator.is_valid)
+        problem = next((f"{v.field or 'it'} {v.message}" for v in validator.violations(value)), None)
+    if problem is not None:
+        problem = f"its answer breaks its own schema ({problem}). Put an `example` that does not into the document"
+    body = msgspec.json.encode(value)
+    if not is_json(content.media_type):
+        body = value.encode() if isinstance(value, str) else b"" if value is None else body
+    return Example(Answer(_number(status), body, [(b"content-type", content.media_type.encode()), *headers]), problem)
+
+
+def _number(status: str) -> int:
+    """The status of an answer, for one that the document declares: `200`, `2XX` or `default`."""
+    return int(status.upper().replace("X", "0")) if status[0].isdigit() else 200
+
+
+def _status(operation: Operation) -> str | None:
+    """The lowest status of success that is declared; else `default`, else the lowest of all."""
+    declared = sorted(operation.responses)
+    successes = [status for status in declared if status.startswith("2")]
+    return next(iter(successes or [status for status in declared if status == "default"] or declared), None)
+
+
+def _concrete(media_type: str) -> str:
+    return _CONCRETE.get(media_type, media_type.replace("*", "octet-stream"))
+
+
+def _headers(contract: Contract, response: Mapping[str, Any]) -> Headers:
+    """The headers that the response must have; Content-Type is the content's matter."""
+    made: Headers = []
+    for name, header in (response.get("headers") or {}).items():
+        header = contract.resolve(header)
+        if header.get("required") is True and name.lower() != "content-type":
+            text = _header_text(media_value(contract, header))
+            made.append((name.lower().encode(), text.encode("latin-1", "replace")))
+    return made
+
+
+def _header_text(value: Any) -> str:
+    """A value as a header has it, style `simple`."""
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    parts = value if isinstance(value, list) else [value]
+    texts = (part if isinstance(part, str) else msgspec.json.encode(part).decode() for part in parts)
+    return " ".join(",".join(texts).split())  # a header is one line
+
+
+def media_value(contract: Contract, media: Mapping[str, Any], is_valid: Any = None) -> Any:
+    """A value of a media type, a parameter or a header: its example, else one made from its schema."""
     if "example" in media:
         return media["example"]
     for entry in (media.get("examples") or {}).values():
         entry = contract.resolve(entry)
         if "value" in entry:
             return entry["value"]
-    return value(contract, media.get("schema", {}))
-
-
-def value(contract: Contract, schema: Any, depth: int = 0) -> Any:
-    """The smallest value of `schema` that can be told without search; its own example or default where it has one."""
-    schema = contract.resolve(schema)
-    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
-        return None
-    for keyword in ("const", "example", "default"):
-        if keyword in schema:
-            return schema[keyword]
-    for keyword in ("examples", "enum"):
-        if schema.get(keyword):
-            return schema[keyword][0]
-    for keyword in ("oneOf", "anyOf"):
-        if schema.get(keyword):
-            rest = {key: part for key, part in schema.items() if key != keyword}
-            return value(contract, _merged(contract, [rest, schema[keyword][0]]), depth + 1)
-    if schema.get("allOf"):
-        rest = {key: part for key, part in schema.items() if key != "allOf"}
-        return value(contract, _merged(contract, [rest, *schema["allOf"]]), depth + 1)
-    return _of_type(contract, schema, _type(schema), depth)
-
-
-def _of_type(contract: Contract, schema: dict[str, Any], kind: str | None, depth: int) -> Any:
-    match kind:
-        case "object":
-            properties = schema.get("properties", {})
-            wanted = [name for name in properties if name in schema.get("required", ()) or depth < 3]
-            made = {name: value(contract, properties[name], depth + 1) for name in wanted}
-            return made | {name: "string" for name in schema.get("required", ()) if name not in made}
-        case "array":
-            items = schema.get("items", {})
-            return [value(contract, items, depth + 1) for _ in range(schema.get("minItems", 0 if depth > 3 else 1))]
-        case "string":
-            text = _FORMATS.get(schema.get("format", ""), "string")
-            return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
-        case "integer" | "number":
-            return _number(schema)
-        case "boolean":
-            return True
-        case _:
-            return None
-
-
-def _number(schema: dict[str, Any]) -> Any:
-    """Zero, or what lies next to a bound, or half-way between two."""
-    step = schema.get("multipleOf", 1)
-    lower = [schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema]
-    upper = [schema[name] for name in ("maximum", "exclusiveMaximum") if name in schema]
-    candidates = [0, *(step * (bound // step + up) for bound in lower for up in (0, 1))]
-    candidates += [step * (-(-bound // step) - down) for bound in upper for down in (0, 1)]
-    if lower and upper:
-        candidates.append((max(lower) + min(upper)) / 2)
-    return next((number for number in candidates if _admits(schema, number)), 0)
-
-
-def _admits(schema: dict[str, Any], number: float) -> bool:
-    infinity = float("inf")
-    return (
-        schema.get("minimum", -infinity) <= number <= schema.get("maximum", infinity)
-        and schema.get("exclusiveMinimum", -infinity) < number < schema.get("exclusiveMaximum", infinity)
-        and ("multipleOf" not in schema or number % schema["multipleOf"] == 0)
-    )
-
-
-def _type(schema: dict[str, Any]) -> str | None:
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        return next((name for name in kind if name != "null"), None)
-    if kind is None and "properties" in schema:
-        return "object"
-    return kind
-
-
-def _merged(contract: Contract, parts: list[Any]) -> dict[str, Any]:
-    """One schema for several that hold together: enough for composition of objects, which is what documents use."""
-    merged: dict[str, Any] = {}
-    for part in map(contract.resolve, parts):
-        if not isinstance(part, dict):
-            continue
-        properties = {**merged.get("properties", {}), **part.get("properties", {})}
-        required = [*merged.get("required", []), *part.get("required", [])]
-        merged |= part
-        if properties:
-            merged["properties"] = properties
-        if required:
-            merged["required"] = required
-    return merged
+    if "schema" in media:
+        return instance.value(contract, media["schema"], is_valid)
+    return media_value(contract, next(iter(media["content"].values()))) if media.get("content") else None

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from vorel_mock.api import example
-from vorel_mock.api.exchange import Answer, Refusal
+from vorel_mock.api.exchange import Refusal
 from vorel_mock.api.validation import Arguments
 from vorel_mock.contract import Contract, ContractError, Operation, is_json
 from vorel_mock.model.crm_records import create_record
@@ -79,11 +78,6 @@ def _fits(contract: Contract, operation: Operation, parameter: str = "", members
         missing = [member for member in members if member not in required]
         if missing:
             raise ContractError(f"{operation.id}: the mock needs a body in which {', '.join(missing)} is required")
-
-
-def by_example(contract: Contract, operation: Operation) -> Answer:
-    """The one answer of an operation that has no handler."""
-    return example.answer(contract, operation)
 
 
 def _conversation_status(contract: Contract, operation: Operation) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api import authentication, faults, operations, rate_limit, scope, validation
+from vorel_mock.api import authentication, example, faults, operations, rate_limit, scope, validation
 from vorel_mock.api.exchange import Answer, Exchange
 from vorel_mock.api.operations import Handler
 from vorel_mock.contract import Contract, Operation
@@ -25,6 +25,8 @@ from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.handoffs import Event
 from vorel_mock.store.memory import MemoryStore
 
+#: Operations that are warned of by name.
+_WARNINGS = 5
 _JSON = (b"content-type", b"application/json")
 
 #: Hands an event of a tenant to the webhooks; the keywords are what shall go wrong on the way.
@@ -46,11 +48,13 @@ class Pipeline:
         self._store = store
         self._publish = publish
         self._handlers = operations.handlers(contract)
-        self._examples = {
-            operation.id: operations.by_example(contract, operation)
-            for operation in contract.operations
-            if operation.id not in self._handlers
-        }
+        self._examples = example.answers(contract, frozenset(self._handlers))
+
+    def warnings(self) -> list[str]:
+        """What a user should know of the answers to operations that have no handler."""
+        found = [f"{name}: {made.problem}" for name, made in self._examples.items() if made.problem is not None]
+        more = [f"{len(found) - _WARNINGS} more operations like that"] if len(found) > _WARNINGS else []
+        return [*found[:_WARNINGS], *more]
 
     def answer(self, exchange: Exchange, operation: Operation) -> Answer:
         """Lead the request through the steps; a step that refuses raises Refusal."""
@@ -74,8 +78,8 @@ class Pipeline:
         if handler is None or exchange.tenant is None or exchange.key is None:
             exchange.reason = "answered by example: the mock has no handler for this operation"
             exchange.pointer = f"{operation.pointer}/responses"
-            example = self._examples[operation.id]
-            answer = Answer(example.status, example.body, list(example.headers))
+            made = self._examples[operation.id].answer
+            answer = Answer(made.status, made.body, list(made.headers))
         else:
             answer = self._operate(handler, exchange, operation, arguments)
         return faults.after(exchange, self._contract, answer)

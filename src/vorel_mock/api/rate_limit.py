@@ -6,7 +6,7 @@ Every authenticated request counts in both buckets, whatever its answer. Windows
 from math import ceil
 
 from vorel_mock.api.exchange import Exchange, Headers, Quota, Refusal
-from vorel_mock.contract import Contract
+from vorel_mock.contract import Contract, RateLimitHeaders
 from vorel_mock.model.quota import reset_at
 
 
@@ -36,18 +36,19 @@ def check(exchange: Exchange, contract: Contract) -> None:
     ):
         if limit and count > limit:
             reason = f"request {count} of a window in which the {owner} has {limit}"
-            raise refusal(contract, limit, owner, quota.reset_at, tenant.clock.now(), reason)
+            names = contract.rate_limit_headers(exchange.operation)
+            raise refusal(names, limit, owner, quota.reset_at, tenant.clock.now(), reason)
 
 
-def refusal(contract: Contract, limit: int, owner: str, reset: int, now: float, reason: str) -> Refusal:
+def refusal(names: RateLimitHeaders, limit: int, owner: str, reset: int, now: float, reason: str) -> Refusal:
     """The 429 of a bucket with `limit` that opens again at `reset`."""
     # Whole seconds, at least one: a client that waits as long as told finds the next window open.
     wait = max(1, ceil(reset - now))
     message = f"{limit} requests a minute per {owner} exceeded. Try again in {wait} s."
-    return Refusal(429, message, reason=reason, headers=_headers(contract, limit, 0, reset, wait))
+    return Refusal(429, message, reason=reason, headers=_headers(names, limit, 0, reset, wait))
 
 
-def headers(quota: Quota, contract: Contract) -> Headers:
+def headers(quota: Quota, names: RateLimitHeaders) -> Headers:
     """The headers that tell of the bucket that is nearest to its limit; none where no limit is on."""
     buckets = [
         (max(0, limit - count), limit)
@@ -57,11 +58,10 @@ def headers(quota: Quota, contract: Contract) -> Headers:
     if not buckets:
         return []
     remaining, limit = min(buckets)
-    return _headers(contract, limit, remaining, quota.reset_at, None)
+    return _headers(names, limit, remaining, quota.reset_at, None)
 
 
-def _headers(contract: Contract, limit: int, remaining: int, reset: int, wait: int | None) -> Headers:
-    names = contract.rate_limit_headers
+def _headers(names: RateLimitHeaders, limit: int, remaining: int, reset: int, wait: int | None) -> Headers:
     values = (
         (names.retry_after, wait),
         (names.limit, limit),

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -57,9 +58,15 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
 
 
 def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
-    """The texts given for a query, header or cookie parameter."""
+    """The texts given for a query, header or cookie parameter: names and values by turns where it is several."""
     if parameter.location == "query":
         pairs = parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True)
+        if parameter.kind == "deep":
+            before = f"{parameter.name}["
+            members = [(name[len(before) : -1], v) for name, v in pairs if name.startswith(before) and name[-1] == "]"]
+            return [text for member in members for text in member]
+        if parameter.kind == "object" and parameter.separator is None:
+            return [text for pair in pairs if pair[0] in parameter.member_types for text in pair]
         return [value for name, value in pairs if name == parameter.name]
     if parameter.location == "cookie":
         cookies = (exchange.header(b"cookie") or b"").decode("latin-1").split(";")
@@ -71,10 +78,26 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
 
 def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
     """A parameter is text; read it as the types that its schema admits."""
-    if "array" in parameter.types:
-        parts = texts if parameter.explode and parameter.location == "query" else texts[-1].split(",")
+    if parameter.kind == "text":
+        return _scalar(texts[-1], parameter.types)
+    if parameter.kind == "json":
+        try:
+            return parse(texts[-1].encode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            raise Refusal(400, f"{parameter.name}: {error}") from None
+    parts = texts if parameter.separator is None else tuple(texts[-1].split(parameter.separator))
+    if parameter.kind == "list":
         return [_scalar(part, parameter.item_types) for part in parts]
-    return _scalar(texts[-1], parameter.types)
+    if parameter.separator is not None and parameter.pairs:
+        parts = tuple(text for part in parts for text in part.partition("=")[::2])
+    members: dict[str, Any] = {}
+    for name, text in zip(parts[::2], parts[1::2], strict=False):
+        types = parameter.member_types.get(name, frozenset())
+        if "array" in types:
+            members.setdefault(name, []).append(_scalar(text, types))
+        else:
+            members[name] = _scalar(text, types)
+    return members
 
 
 def _scalar(text: str, types: frozenset[str]) -> Any:
@@ -97,7 +120,8 @@ def _body(exchange: Exchange, body: Body) -> Any:
         return None
     content_type = exchange.header(b"content-type")
     if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
-        if media_type((content_type or b"").decode("latin-1")) in body.media_types:
+        given = media_type((content_type or b"").decode("latin-1"))
+        if "/" in given and any(fnmatchcase(given, declared) for declared in body.media_types):
             return None  # declared by a document that knows more than JSON: taken, not looked into
         wanted = " or ".join(body.media_types or ["application/json"])
         raise Refusal(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
