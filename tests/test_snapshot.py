@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from tests import checked
 
 from vorel_mock import demo
+from vorel_mock.api.validation import MAX_DEPTH
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 
@@ -235,6 +236,25 @@ def test_an_imported_history_is_bounded_as_any_other(control: httpx.Client, mock
     answers = [world.do("create", 0)[1][1] for _ in range(2)]  # the key "0" has been forgotten: a record is made, once
     assert answers[0] == answers[1]
     assert json.loads(answers[0])["external_id"] != record["external_id"]
+
+
+def test_a_record_as_deep_as_any_is_taken_over(control: httpx.Client) -> None:
+    made = control.post("/_mock/tenants").json()
+    deep: Json = {"object": "contact", "fields": {"email": "ann@example.com"}, "idempotency_key": "deep"}
+    value: Json = {}
+    for _ in range(MAX_DEPTH - 3):
+        value = {"a": value}
+    deep["fields"]["deep"] = value
+    sent: Json = {"headers": {"Authorization": f"Bearer {made['keys']['full'][0]}"}, "json": deep}
+    answer = control.post("/api/v1/crm/create-record", **sent)
+    assert answer.json()["ok"] is True
+    world = control.get(f"/_mock/tenants/{made['id']}/snapshot").json()
+    assert control.put(f"/_mock/tenants/{made['id']}/snapshot", json=world).status_code == 204
+    assert control.post("/api/v1/crm/create-record", **sent).content == answer.content
+    control.delete(f"/_mock/tenants/{made['id']}")
+    assert control.post("/_mock/tenants", json={"snapshot": world}).status_code == 201
+    deep["fields"]["deep"] = {"a": deep["fields"]["deep"]}
+    assert control.post("/api/v1/crm/create-record", **sent).status_code == 400
 
 
 def test_what_a_mock_has_taken_over_is_not_drawn_again(two: tuple[httpx.Client, httpx.Client]) -> None:

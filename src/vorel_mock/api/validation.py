@@ -14,7 +14,6 @@ from vorel_mock.contract import Body, Operation, Parameter, Validator, is_json, 
 
 #: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
 MAX_DEPTH = 128
-_TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 
 _decode = msgspec.json.decode
 _JSON = b"application/json"
@@ -137,19 +136,21 @@ def _body(exchange: Exchange, body: Body) -> Any:
     return value
 
 
-def parse(raw: bytes) -> Any:
+def parse(raw: bytes, levels: int = MAX_DEPTH) -> Any:
     """The JSON value of `raw`; ValueError says what is wrong with it, and never quotes it.
 
-    Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, deep nesting; keeps integers of any size.
+    Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, more than `levels` objects and lists within one
+    another; keeps integers of any size.
     """
+    too_deep = f"nests deeper than {levels} levels"
     try:
         value = _decode(raw)
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(too_deep) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise ValueError(_TOO_DEEP)
+    if raw.count(b"[") + raw.count(b"{") > levels and _depth(value) > levels:
+        raise ValueError(too_deep)
     return value
 
 

@@ -16,8 +16,8 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from vorel_mock.api.validation import parse
 from vorel_mock.control import document, handlers
+from vorel_mock.control.guard import parse
 from vorel_mock.control.validation import Body, Parameters
 from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver
 from vorel_mock.mock import Mock

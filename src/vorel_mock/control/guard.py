@@ -11,23 +11,30 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from hmac import compare_digest
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vorel_mock.api import body
-from vorel_mock.api.validation import parse
+from vorel_mock.api import body, validation
 from vorel_mock.contract import Contract
 from vorel_mock.settings import is_loopback
 
 #: Bytes: a snapshot of a busy tenant is large.
 MAX_BODY = 64 * 1024 * 1024
+#: And deep: it holds bodies that were sent to the API, within a list or two of its own.
+_MAX_DEPTH = validation.MAX_DEPTH + 8
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _JSON = b"application/json"
 _LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-type")
 #: A name, an address, an address in brackets; a port behind it.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
+
+
+def parse(raw: bytes) -> Any:
+    """The JSON value of a body; ValueError says what is wrong with it."""
+    return validation.parse(raw, _MAX_DEPTH)
 
 
 class Guard:

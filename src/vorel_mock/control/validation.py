@@ -14,7 +14,7 @@ from connexion.validators import ParameterValidator
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import ValidationError
 
-from vorel_mock.api.validation import parse
+from vorel_mock.control.guard import parse
 
 #: Violations that one answer tells of.
 _MOST = 5
