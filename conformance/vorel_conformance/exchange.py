@@ -6,8 +6,6 @@ key with another digit in place 57. So a recorded request can be shown, and sent
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import threading
 import time
@@ -21,12 +19,12 @@ import httpx
 
 from vorel_conformance import contract, strict
 from vorel_conformance.target import SINGLE_KEYS, Target, TargetError
+from vorel_conformance.templates import holds_template, resolve
 
 READ_CAP = 1 << 20  # bytes of an answer that are read; the contract's answers are a few hundred
 ATTEMPTS = 3  # a connection may break; a request that breaks it three times is the request's doing
 GONE = 8  # requests in a row without an answer, after which nobody is there any more
 SHARE_OF_LIMIT = 0.95  # of a key's limit: what the kit allows itself
-_TEMPLATE = re.compile(r"\$\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)(?:\|([a-z]+)\.(\d+))?\}")
 
 
 class SpentError(Exception):
@@ -106,33 +104,6 @@ class Exchange:
         """Retry-After in seconds, or None when it is not there or no integer."""
         value = self.header("Retry-After") or ""
         return float(value) if re.fullmatch("[0-9]{1,18}", value) else None
-
-
-def resolve(text: str, target: Target, seed: int) -> str:
-    """Put the secrets into a template. KeyError when the profile lacks one of them."""
-
-    def put(match: re.Match[str]) -> str:
-        name, change, number = match.groups()
-        if name.startswith("random."):
-            secret: str | None = "vapk_live_" + hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:48]
-        else:
-            secret = target.key(name)
-        if secret is None:
-            raise KeyError(name)
-        n = int(number or 0)
-        if change == "flip":  # another hexadecimal digit in place n
-            return secret[:n] + ("8" if secret[n] == "0" else "0") + secret[n + 1 :]
-        if change == "cut":  # the first n characters
-            return secret[:n]
-        if change == "add":  # n digits more
-            return secret + "0" * n
-        if change == "from":  # the characters from place n on
-            return secret[n:]
-        if change == "basic":  # as RFC 7617 has a user, or a password without one
-            return base64.b64encode((f"{secret}:" if n == 0 else f":{secret}").encode()).decode()
-        return secret
-
-    return _TEMPLATE.sub(put, text)
 
 
 class Pacer:
@@ -308,7 +279,7 @@ class Client:
         wire = [(name.encode("ascii"), value.encode("utf-8", "surrogateescape")) for name, value in headers]
         wire.append((b"Accept-Encoding", b"identity"))
         body_sent = request.body
-        if body_sent and b"${full." in body_sent:
+        if body_sent and holds_template(body_sent):
             body_sent = resolve(body_sent.decode("utf-8"), self.target, self.seed).encode("utf-8")
         built = self._http.build_request(request.method, self.target.base_url + path, headers=wire, content=body_sent)
         patience = time.monotonic() + 3 * self._timeout

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any
 
 from vorel_conformance.exchange import Exchange, Request
-from vorel_conformance.report.curl import curl_line
+from vorel_conformance.report.curl import changed_key, curl_line
 from vorel_conformance.report.redact import PLACEHOLDER
 from vorel_conformance.session import Session, Violation
+from vorel_conformance.templates import TEMPLATE, holds_template
 
 SHOWN = 4096  # bytes of an answer that a report shows
 
@@ -98,12 +98,15 @@ def request_from(entry: dict[str, Any]) -> Request:
 def curl_of(request: Request, base_url: str) -> str:
     """A line for bash. A key that was changed on purpose is written so that it reproduces."""
     headers = [(name, _placeholder(value)) for name, value in request.headers]
-    return curl_line(request.method, base_url + _placeholder(request.path), headers, request.body or b"")
+    body = request.body or b""
+    if holds_template(body):
+        body = _placeholder(body.decode("utf-8")).encode("utf-8")
+    return curl_line(request.method, base_url + _placeholder(request.path), headers, body)
 
 
 def _placeholder(text: str) -> str:
     """Templates of keys as the variable of the shell; the reader sets it to the key named in the request."""
-    return re.sub(r"\$\{[a-z_]+(?:\.[A-Za-z0-9_]+)?(?:\|[a-z]+\.\d+)?\}", lambda _: PLACEHOLDER, text)
+    return TEMPLATE.sub(lambda found: changed_key(found[2], int(found[3])) if found[2] else PLACEHOLDER, text)
 
 
 def _body(name: str, body: bytes | None) -> dict[str, Any]:

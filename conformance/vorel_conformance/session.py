@@ -91,6 +91,7 @@ class Session:
         self.memory = oracles.Memory()
         self.writes: list[str] = []  # operation, id, marker
         self.on_event = on_event
+        self.hopeless: set[str] = set()  # keys without a stand-in that are refused whenever they are used
         self.shared: dict[str, Any] = {}  # what the parts of the limiter's test hand on to each other
         self._lock = threading.RLock()
 
@@ -264,13 +265,16 @@ class Probe:
 
     def send(self, request: Request, expectation: Expectation | None = None) -> Exchange:
         """Send and book what the oracles and the expectation say. A 429 is waited out, with another key where one can
-        stand in.
+        stand in; but not again with a key that is refused whenever it is used.
 
         SpentError when the budget is spent.
         """
-        for _ in range(3):
+        for tries in range(3):
             exchange = self._send(request, expectation)
-            if exchange.status != 429 or not request.key:
+            if exchange.status != 429 or not request.key or request.key in self.session.hopeless:
+                break
+            if tries and not request.key.startswith("full."):
+                self.session.hopeless.add(request.key)  # it has waited as it was told
                 break
             self.session.client.pacer.park(request.key, exchange.wait_s or 1.0)
             request = self._with_another_key(request)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +69,30 @@ def test_a_broken_clause_exits_1_with_quote_and_curl(server: Serve, profile: Pro
     assert failed[0]["violations"][0]["curl"].startswith("curl ")
     assert "$VOREL_API_KEY" in failed[0]["violations"][0]["curl"]
     assert "unauthorized" in failed[0]["violations"][0]["response"]["body"]
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="needs curl and bash")
+@pytest.mark.parametrize(
+    "fault",
+    ["one_digit_ignored", "prefix_compared", "digits_compared", "key_in_basic", "key_in_query", "key_in_body",
+     "unknown_key_works", "read_opens_crm"],
+)  # fmt: skip
+def test_the_curl_line_reproduces_what_was_found(server: Serve, profile: Profile, kit: Kit, fault: str) -> None:
+    """Pasted as the report says, with the key that it names, the line is let in as it should not be."""
+    running = server(fault)
+    result = kit("server", running.base_url, "--target", profile(running), "--clauses", "auth,scope", *FAST)
+    assert result.exit_code == 1, result.output
+    line = re.search(r"^  again     (curl .*)$", result.output, re.MULTILINE)
+    hint = re.search(r"VOREL_API_KEY: (keys\.(\w+)(?:\[(\d+)\])?|any well-formed key)", result.output)
+    assert line
+    assert hint
+    keys = running.profile["keys"]
+    given = "vapk_live_" + "5" * 48 if not hint[2] else keys[hint[2]][int(hint[3])] if hint[3] else keys[hint[2]]
+    running.server.windows.clear()  # the run may have spent what the key is allowed
+    told = subprocess.run(
+        ["bash", "-c", line[1]], env={**os.environ, "VOREL_API_KEY": given}, capture_output=True, text=True, timeout=30
+    )
+    assert told.stdout.startswith("HTTP/1.1 200"), (line[1], told)
 
 
 def test_replay_sends_the_breaches_alone(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from tests.conformance.reference import Running
 
 from vorel_conformance import contract, fuzz, oracles, run, strict
-from vorel_conformance.exchange import Client, Exchange, Pacer, Request, resolve
+from vorel_conformance.exchange import Client, Exchange, Pacer, Request
 from vorel_conformance.target import Target, TargetError, from_profile
+from vorel_conformance.templates import resolve
 
 Serve = Callable[..., Running]
 KEYS = tuple(f"vapk_live_{n:048x}" for n in range(1, 4))
@@ -99,6 +100,27 @@ def test_an_ordinary_run_never_meets_the_limit_outside_of_the_bursts(server: Ser
     assert report["verdict"] == "passed"
     assert "429" not in str([each["violations"] for each in report["clauses"]])
     assert not any(tally.count > running.server.limit for tally in running.server.windows.values())
+
+
+def test_a_key_that_is_always_refused_is_waited_for_once(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: Counter[str | None] = Counter()
+    parked: Counter[str] = Counter()
+    send, park = Client.send, Pacer.park
+
+    def listen(self: Client, request: Request, *, unpaced: bool = False) -> Exchange:
+        sent[request.key] += 1
+        return send(self, request, unpaced=unpaced)
+
+    def count(self: Pacer, key: str, seconds: float) -> None:
+        parked[key] += 1
+        park(self, key, 0.1)
+
+    monkeypatch.setattr(Client, "send", listen)
+    monkeypatch.setattr(Pacer, "park", count)
+    report = certify(server("soft_failure_429"), clauses=("crm",))
+    assert status_of(report, "crm.soft-failure-status") == "failed"
+    assert sent["soft.rate_limited"] > 3
+    assert parked["soft.rate_limited"] == 2  # once more when the breach is tried again
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from vorel_conformance.exchange import resolve
 from vorel_conformance.report.curl import changed_key, curl_line
 from vorel_conformance.target import Target
+from vorel_conformance.templates import resolve
 
 KEY = "vapk_live_" + "0123456789ab" * 4
 

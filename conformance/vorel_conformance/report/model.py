@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vorel_conformance.templates import named
+
 Report = Mapping[str, Any]
 
 # Worst first. An accepted failure is a status only for the reader: in the report its clause stays failed.
@@ -91,7 +93,9 @@ def group(clause: Mapping[str, Any]) -> str:
 
 def key_hint(violation: Mapping[str, Any]) -> str:
     """What to put into VOREL_API_KEY for the curl line, or nothing when the line needs none."""
-    name = (violation["request"] or {}).get("key") or ""
+    request = violation["request"] or {}
+    texts = [*(value for _, value in request.get("headers", ())), request.get("path") or "", request.get("body") or ""]
+    name = request.get("key") or named(texts)
     if not name or "VOREL_API_KEY" not in violation["curl"]:
         return ""
     kind, _, which = name.partition(".")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vorel_conformance.contract import Operation
-from vorel_conformance.exchange import resolve
 from vorel_conformance.session import NO_KEY, Probe
 from vorel_conformance.suite import covers
+from vorel_conformance.templates import resolve
 
 # What stands in the Authorization header, by what is wrong with it. ${full.0} is a valid key, ${random.n} was never
 # issued.
