@@ -455,6 +455,19 @@ def test_a_path_that_is_no_document(path: str, words: str) -> None:
     assert error(invoke("--contract", path)) == f"Invalid value for '--contract': {path}: {words}"
 
 
+@pytest.mark.parametrize("option", ["--contract", "--config"])
+def test_an_empty_name_is_that_of_no_file(option: str) -> None:
+    assert error(invoke(option, "")) == f"Invalid value for '{option}': '' is the name of no file"
+
+
+def test_an_empty_or_odd_name_in_the_file_is_named() -> None:
+    for name, words in (("", "'' is the name of no file"), ("a\\u0000b", "'a\\x00b' is the name of no file")):
+        Path("vorel-mock.toml").write_text(f'contract = "{name}"')
+        told = error(invoke())
+        assert told.startswith("Invalid value for 'contract' in vorel-mock.toml: ")
+        assert told.endswith(words)
+
+
 def test_another_document_in_yaml_is_served(start: type[Started]) -> None:
     # A JSON text is YAML too; behind a comment it is nothing but YAML, and a byte order mark may stand before all.
     Path("other.yaml").write_bytes(b"\xef\xbb\xbf# ours\n" + default_path().read_bytes().replace(b"0.1.0", b"0.2.0"))

@@ -53,6 +53,19 @@ class WholeNumber(click.IntRange):
     name = "integer"
 
 
+class FileName(click.Path):
+    """The path of a file; an empty one would be the folder that the mock was started in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what no file can be called."""
+        if value == "" or "\0" in str(value):
+            self.fail(f"{value!r} is the name of no file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class ClockSetting(click.ParamType[str]):
     """real, frozen, or an RFC 3339 timestamp."""
 
@@ -139,7 +152,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
 @click.option(
     "--config",
     cls=Setting,
-    type=click.Path(path_type=Path),
+    type=FileName(),
     is_eager=True,
     expose_value=False,
     callback=_read_config,
@@ -173,7 +186,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
 @click.option(
     "--contract",
     cls=Setting,
-    type=click.Path(path_type=Path),
+    type=FileName(),
     metavar="FILE",
     help="Serve another document of the same API (OpenAPI 3.1, JSON or YAML).",
 )

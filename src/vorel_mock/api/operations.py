@@ -74,7 +74,7 @@ def _fits(contract: Contract, operation: Operation, parameter: str = "", members
     if members:
         body = contract.resolve(contract.at(operation.pointer).get("requestBody", {}))
         schemas = (media.get("schema", {}) for name, media in body.get("content", {}).items() if is_json(name))
-        required = contract.resolve(next(schemas, {})).get("required", ()) if body.get("required") else ()
+        required = contract.keywords(next(schemas, {})).get("required", ()) if body.get("required") else ()
         missing = [member for member in members if member not in required]
         if missing:
             raise ContractError(f"{operation.id}: the mock needs a body in which {', '.join(missing)} is required")
@@ -84,7 +84,7 @@ def _conversation_status(contract: Contract, operation: Operation) -> str:
     """The status that a handoff leads to: the only one that the document allows in the answer."""
     try:
         content = operation.responses["200"]["content"]["application/json"]
-        schema = contract.resolve(content["schema"])
-        return str(contract.resolve(schema["properties"]["conversation_status"])["enum"][0])
+        schema = contract.keywords(content["schema"])
+        return str(contract.keywords(schema["properties"]["conversation_status"])["enum"][0])
     except (KeyError, IndexError):
         raise ContractError(f"{operation.id}: its 200 answer has no enum for conversation_status") from None
