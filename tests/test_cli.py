@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 import vorel_mock
 from vorel_mock import cli, demo, server
 from vorel_mock.contract import default_path
+from vorel_mock.model.bounds import MAX_LIMIT
 
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
 KEY = demo.token(1, 1, 2)
@@ -196,6 +197,12 @@ def test_an_answer_that_breaks_its_schema_is_warned_of(start: type[Started], tmp
     assert mock.end()[2] == ""
 
 
+def test_a_mock_with_the_highest_limits_is_reset_like_any_other(start: type[Started]) -> None:
+    mock = start("--rate-limit", str(MAX_LIMIT), "--tenant-rate-limit", str(MAX_LIMIT)).ready()
+    assert httpx.post(mock.url + "/_mock/reset", json={}, trust_env=False).status_code == 204
+    assert mock.post().status_code == 200
+
+
 def test_serve_by_name(start: type[Started]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vorel_mock", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -292,7 +299,12 @@ OPTIONS = {
     "port no number": (["--port", "abc"], "Invalid value for '--port': 'abc' is not a valid integer."),
     "port too high": (["--port", "65536"], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
     "port negative": (["--port", "-1"], "Invalid value for '--port': -1 is not in the range 0<=x<=65535."),
-    "limit negative": (["--rate-limit", "-1"], "Invalid value for '--rate-limit': -1 is not in the range x>=0."),
+    "limit negative": (["--rate-limit", "-1"], "Invalid value for '--rate-limit': -1 is not in the range 0<=x<="),
+    "limit too high": (
+        ["--rate-limit", "1000000001"],
+        "'--rate-limit': 1000000001 is not in the range 0<=x<=1000000000.",
+    ),
+    "tenant's limit too high": (["--tenant-rate-limit", "1" + "0" * 30], "is not in the range 0<=x<=1000000000."),
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer."),
     "clock no time": (
         ["--clock", "now"],

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 import vorel_mock
 from vorel_mock.clock import parse_iso
+from vorel_mock.model.bounds import MAX_LIMIT
 from vorel_mock.webhooks.commands import trigger, webhooks
 
 CONFIG_FILE = "vorel-mock.toml"
@@ -195,7 +196,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     cls=Setting,
     default=200,
     show_default=True,
-    type=WholeNumber(0),
+    type=WholeNumber(0, MAX_LIMIT),
     help="Requests a minute for a key; 0 = off.",
 )
 @click.option(
@@ -203,7 +204,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     cls=Setting,
     default=5000,
     show_default=True,
-    type=WholeNumber(0),
+    type=WholeNumber(0, MAX_LIMIT),
     help="Requests a minute for all keys of a tenant; 0 = off.",
 )
 @click.option(
