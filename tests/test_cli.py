@@ -347,6 +347,14 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
     assert value in told
 
 
+def test_a_wrong_host_of_webhooks_is_named_as_it_was_given() -> None:
+    words = "'a/b' is not a host or host:port"
+    assert error(invoke("--webhook-host", "a/b")) == f"Invalid value for '--webhook-host': {words}"
+    assert error(invoke(VOREL_MOCK_WEBHOOK_HOST="a/b")) == f"Invalid value for 'VOREL_MOCK_WEBHOOK_HOST': {words}"
+    Path("vorel-mock.toml").write_text('webhook-host = ["a/b"]')
+    assert error(invoke()) == f"Invalid value for 'webhook-host' in vorel-mock.toml: {words}"
+
+
 def test_a_variable_names_the_file() -> None:
     assert error(invoke(VOREL_MOCK_CONFIG="no.toml")) == "no.toml: cannot be read: No such file or directory"
 

@@ -252,13 +252,13 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = Settings(**options)
     log = RequestLog(as_json=settings.json_logs)
+    parameters = {parameter.name: parameter for parameter in ctx.command.params}
     try:
         mock = Mock(settings, log)
     except ValueError as error:  # an entry of --webhook-host
-        raise click.UsageError(f"--webhook-host: {error}", ctx) from None
+        raise click.BadParameter(str(error), ctx, parameters["webhook_hosts"]) from None
     except ContractError as error:
-        contract = next(parameter for parameter in ctx.command.params if parameter.name == "contract")
-        raise click.BadParameter(f"{settings.contract}: {error}", ctx, contract) from None
+        raise click.BadParameter(f"{settings.contract}: {error}", ctx, parameters["contract"]) from None
     app = App(mock)
     try:
         sock = server.listen(settings.host, settings.port)
