@@ -436,6 +436,12 @@ def test_each_operation_has_the_limit_s_headers_of_its_own_429(tmp_path: Path) -
     assert told["silent"] == {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
+@pytest.mark.parametrize("body", [[1], 5, {"reason": 5, "summary": ["x"]}])
+def test_a_handoff_of_anything_is_a_handoff_where_the_document_takes_it(tmp_path: Path, body: Any) -> None:
+    with _client(tmp_path, _changed(lambda d: d["components"]["schemas"].update(LeadHandoffBody=True))) as client:
+        assert _handoff(client, json=body).status_code == 200
+
+
 def _with_keys_like(shape: str) -> Json:
     return _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat=shape))
 
@@ -658,6 +664,10 @@ def _with_another_parameter(document: Json) -> None:
     document["paths"][HANDOFF.replace("{id}", "{lead}")] = item
 
 
+def _with_any_fields(document: Json) -> None:
+    document["components"]["schemas"]["CrmCreateRecordBody"]["properties"]["fields"] = True
+
+
 def _without_security(document: Json) -> None:
     document["paths"][HANDOFF]["post"]["security"] = []
 
@@ -668,6 +678,7 @@ def _without_security(document: Json) -> None:
         (_without_member, "createCrmRecord: the mock needs a body in which fields is required"),
         (_with_optional_body, "createCrmRecord: the mock needs a body in which object, fields, idempotency_key"),
         (_with_another_parameter, "handoffLead: the mock needs the path parameter 'id'"),
+        (_with_any_fields, "createCrmRecord: the mock needs a body in which fields is of type object"),
         (_without_security, "handoffLead: the mock needs a key to know the tenant"),
     ],
 )

@@ -290,7 +290,7 @@ class Contract:
         if content is not None:
             pointer, holder = f"{pointer}/content/{escape(content)}", node["content"][content]
         schema = self.resolve(holder.get("schema", {}))
-        types = self._types(schema)
+        types = self.types_of(schema)
         explode = bool(node.get("explode", style == "form"))
         kind: Literal["text", "list", "object", "deep", "json"] = "text"
         if content is not None:
@@ -309,9 +309,9 @@ class Contract:
             separator=None if explode and where == "query" else _SEPARATORS[style],
             pairs=explode,
             types=types,
-            item_types=self._types(self.keywords(schema).get("items", {})),
+            item_types=self.types_of(self.keywords(schema).get("items", {})),
             member_types={
-                name: self._types(member) | self._types(self.keywords(member).get("items", {}))
+                name: self.types_of(member) | self.types_of(self.keywords(member).get("items", {}))
                 for name, member in self._members(schema).items()
             },
             validator=self.validator(f"{pointer}/schema") if "schema" in holder else None,
@@ -329,7 +329,7 @@ class Contract:
                 members = {**self._members(part, depth + 1), **members}
         return members
 
-    def _types(self, schema: Any, depth: int = 0) -> frozenset[str]:
+    def types_of(self, schema: Any, depth: int = 0) -> frozenset[str]:
         """The types that a schema names, by itself or through composition."""
         schema = self.resolve(schema)
         if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
@@ -340,7 +340,7 @@ class Contract:
             values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
             names = {_NAMES[type(value)] for value in values if type(value) in _NAMES}
         for keyword in ("allOf", "anyOf", "oneOf"):
-            names.update(*(self._types(part, depth + 1) for part in schema.get(keyword, ())))
+            names.update(*(self.types_of(part, depth + 1) for part in schema.get(keyword, ())))
         return frozenset(names)
 
     def _body(self, node: dict[str, Any], pointer: str) -> Body | None:

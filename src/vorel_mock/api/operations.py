@@ -1,6 +1,6 @@
 """Step: the operations themselves, plain functions over a tenant. Every other operation answers by example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,11 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Pub
     lead = tenant.leads.get(arguments.path["id"].lower())
     if lead is None:
         raise Refusal(404, "No lead with this id is visible to your tenant.")
-    body = arguments.body or {}
+    body = arguments.body if isinstance(arguments.body, dict) else {}
+    # Where a document does not say that they are text, what is none is an unknown member like any other.
+    told = {name: body[name] for name in ("reason", "summary") if isinstance(body.get(name), str)}
     handoff, event = request_handoff(
-        tenant, lead, reason=body.get("reason"), summary=body.get("summary"), status=status, key_id=key_id
+        tenant, lead, reason=told.get("reason"), summary=told.get("summary"), status=status, key_id=key_id
     )
     publish(event)
     return {
@@ -60,13 +62,15 @@ def handlers(contract: Contract) -> dict[str, Handler]:
             _fits(contract, operation, parameter="id")
             made[operation.id] = partial(handoff_lead, status=_conversation_status(contract, operation))
         elif operation.id == "createCrmRecord":
-            _fits(contract, operation, members=("object", "fields", "idempotency_key"))
+            _fits(contract, operation, members={"object": "string", "fields": "object", "idempotency_key": "string"})
             made[operation.id] = create_crm_record
     return made
 
 
-def _fits(contract: Contract, operation: Operation, parameter: str = "", members: tuple[str, ...] = ()) -> None:
-    """Check that what a handler takes for granted is what the document demands."""
+def _fits(
+    contract: Contract, operation: Operation, parameter: str = "", members: Mapping[str, str] | None = None
+) -> None:
+    """Check that what a handler takes for granted is what the document demands: `members` of a type, that is."""
     if not operation.security:
         raise ContractError(f"{operation.id}: the mock needs a key to know the tenant, and its security asks for none")
     if parameter and f"{{{parameter}}}" not in operation.path:
@@ -74,10 +78,14 @@ def _fits(contract: Contract, operation: Operation, parameter: str = "", members
     if members:
         body = contract.resolve(contract.at(operation.pointer).get("requestBody", {}))
         schemas = (media.get("schema", {}) for name, media in body.get("content", {}).items() if is_json(name))
-        required = contract.keywords(next(schemas, {})).get("required", ()) if body.get("required") else ()
+        schema = contract.keywords(next(schemas, {}))
+        required = schema.get("required", ()) if body.get("required") else ()
         missing = [member for member in members if member not in required]
         if missing:
             raise ContractError(f"{operation.id}: the mock needs a body in which {', '.join(missing)} is required")
+        for member, kind in members.items():
+            if contract.types_of(schema.get("properties", {}).get(member, {})) != {kind}:
+                raise ContractError(f"{operation.id}: the mock needs a body in which {member} is of type {kind}")
 
 
 def _conversation_status(contract: Contract, operation: Operation) -> str:
