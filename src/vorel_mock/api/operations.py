@@ -26,10 +26,15 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Pub
     if lead is None:
         raise Refusal(404, "No lead with this id is visible to your tenant.")
     body = arguments.body if isinstance(arguments.body, dict) else {}
-    # Where a document does not say that they are text, what is none is an unknown member like any other.
-    told = {name: body[name] for name in ("reason", "summary") if isinstance(body.get(name), str)}
+    reason, summary = body.get("reason"), body.get("summary")
     handoff, event = request_handoff(
-        tenant, lead, reason=told.get("reason"), summary=told.get("summary"), status=status, key_id=key_id
+        tenant,
+        lead,
+        # Where a document does not say that they are text, what is none is an unknown member like any other.
+        reason=reason if isinstance(reason, str) else None,
+        summary=summary if isinstance(summary, str) else None,
+        status=status,
+        key_id=key_id,
     )
     publish(event)
     return {
