@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 import vorel_mock
 from vorel_mock import cli, demo, server
 from vorel_mock.contract import default_path
+from vorel_mock.model.bounds import MAX_LIMIT
 
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
 KEY = demo.token(1, 1, 2)
@@ -196,6 +197,12 @@ def test_an_answer_that_breaks_its_schema_is_warned_of(start: type[Started], tmp
     assert mock.end()[2] == ""
 
 
+def test_a_mock_with_the_highest_limits_is_reset_like_any_other(start: type[Started]) -> None:
+    mock = start("--rate-limit", str(MAX_LIMIT), "--tenant-rate-limit", str(MAX_LIMIT)).ready()
+    assert httpx.post(mock.url + "/_mock/reset", json={}, trust_env=False).status_code == 204
+    assert mock.post().status_code == 200
+
+
 def test_serve_by_name(start: type[Started]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "vorel_mock", "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -313,7 +320,12 @@ OPTIONS = {
     "port no number": (["--port", "abc"], "Invalid value for '--port': 'abc' is not a valid integer."),
     "port too high": (["--port", "65536"], "Invalid value for '--port': 65536 is not in the range 0<=x<=65535."),
     "port negative": (["--port", "-1"], "Invalid value for '--port': -1 is not in the range 0<=x<=65535."),
-    "limit negative": (["--rate-limit", "-1"], "Invalid value for '--rate-limit': -1 is not in the range x>=0."),
+    "limit negative": (["--rate-limit", "-1"], "Invalid value for '--rate-limit': -1 is not in the range 0<=x<="),
+    "limit too high": (
+        ["--rate-limit", "1000000001"],
+        "'--rate-limit': 1000000001 is not in the range 0<=x<=1000000000.",
+    ),
+    "tenant's limit too high": (["--tenant-rate-limit", "1" + "0" * 30], "is not in the range 0<=x<=1000000000."),
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer."),
     "clock no time": (
         ["--clock", "now"],
@@ -323,10 +335,6 @@ OPTIONS = {
     "clock long ago": (["--clock", "0001-01-01T00:00:00+10:00"], "lies outside of the years 1970 to 9998"),
     "clock far away": (["--clock", "9999-12-31T23:59:59Z"], "lies outside of the years 1970 to 9998"),
     "headers": (["--rate-limit-headers", "no"], "'no' is not one of '429', 'always'"),
-    "limit too high": (
-        ["--rate-limit", "1000000001"],
-        "Invalid value for '--rate-limit': must be from 0 to 1000000000",
-    ),
     "seed too high": (["--seed", str(2**63)], "Invalid value for '--seed': must be from "),
     "origin": (
         ["--cors-origin", "*", "--cors-origin", "a.test"],
@@ -370,6 +378,14 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
     told = error(invoke(**{name: value}))
     assert told.startswith(f"Invalid value for '{name}': ")
     assert value in told
+
+
+def test_a_wrong_host_of_webhooks_is_named_as_it_was_given() -> None:
+    words = "'a/b' is not a host or host:port"
+    assert error(invoke("--webhook-host", "a/b")) == f"Invalid value for '--webhook-host': {words}"
+    assert error(invoke(VOREL_MOCK_WEBHOOK_HOST="a/b")) == f"Invalid value for 'VOREL_MOCK_WEBHOOK_HOST': {words}"
+    Path("vorel-mock.toml").write_text('webhook-host = ["a/b"]')
+    assert error(invoke()) == f"Invalid value for 'webhook-host' in vorel-mock.toml: {words}"
 
 
 def test_a_variable_names_the_file() -> None:
@@ -491,6 +507,19 @@ def test_a_document_that_cannot_be_served(content: bytes, words: str) -> None:
 )
 def test_a_path_that_is_no_document(path: str, words: str) -> None:
     assert error(invoke("--contract", path)) == f"Invalid value for '--contract': {path}: {words}"
+
+
+@pytest.mark.parametrize("option", ["--contract", "--config"])
+def test_an_empty_name_is_that_of_no_file(option: str) -> None:
+    assert error(invoke(option, "")) == f"Invalid value for '{option}': '' is the name of no file"
+
+
+def test_an_empty_or_odd_name_in_the_file_is_named() -> None:
+    for name, words in (("", "'' is the name of no file"), ("a\\u0000b", "'a\\x00b' is the name of no file")):
+        Path("vorel-mock.toml").write_text(f'contract = "{name}"')
+        told = error(invoke())
+        assert told.startswith("Invalid value for 'contract' in vorel-mock.toml: ")
+        assert told.endswith(words)
 
 
 def test_another_document_in_yaml_is_served(start: type[Started]) -> None:

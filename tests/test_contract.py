@@ -93,6 +93,8 @@ def test_no_reference_is_fetched(tmp_path: Path) -> None:
         ("https://app.example.test", ""),
         ("https://app.example.test/base/", "/base"),
         ("/relative", "/relative"),
+        ("relative", "/relative"),
+        ("/it%20is", "/it is"),
         ("https://app.example.test/{base}/v2", "/tenant/v2"),
     ],
 )
@@ -434,6 +436,12 @@ def test_each_operation_has_the_limit_s_headers_of_its_own_429(tmp_path: Path) -
     assert told["silent"] == {"retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 
 
+@pytest.mark.parametrize("body", [[1], 5, {"reason": 5, "summary": ["x"]}])
+def test_a_handoff_of_anything_is_a_handoff_where_the_document_takes_it(tmp_path: Path, body: Any) -> None:
+    with _client(tmp_path, _changed(lambda d: d["components"]["schemas"].update(LeadHandoffBody=True))) as client:
+        assert _handoff(client, json=body).status_code == 200
+
+
 def _with_keys_like(shape: str) -> Json:
     return _changed(lambda d: d["components"]["securitySchemes"]["BearerAuth"].update(bearerFormat=shape))
 
@@ -567,16 +575,47 @@ def test_a_bad_document_is_one_clear_line(tmp_path: Path, content: str | bytes, 
     assert said in _refused(tmp_path, content)
 
 
+_POST = "#/paths/~1api~1v1~1leads~1{id}~1handoff/post"
+_REASON = "#/components/schemas/LeadHandoffBody/properties/reason"
 BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
-    "no info": (lambda d: d.pop("info"), "info"),
-    "a path without a slash": (lambda d: d["paths"].update({"x": d["paths"].pop(HANDOFF)}), "'x'"),
-    "an undeclared path parameter": (lambda d: d["paths"][HANDOFF]["post"].pop("parameters"), "'id'"),
-    "a parameter that the path has not": (lambda d: d["paths"].update({"/x": d["paths"].pop(HANDOFF)}), "'id'"),
+    "no info": (lambda d: d.pop("info"), '"info" is a required property at #'),
+    "no paths but null": (lambda d: d.update(paths=None), 'null is not of type "object" at #/paths'),
+    "a path without a slash": (lambda d: d["paths"].update({"x": d["paths"].pop(HANDOFF)}), "'x' was unexpected"),
+    "an undeclared path parameter": (
+        lambda d: d["paths"][HANDOFF]["post"].pop("parameters"),
+        f"{_POST}: no parameter declares {{id}} of its path",
+    ),
+    "a parameter that the path has not": (
+        lambda d: d["paths"].update({"/x": d["paths"].pop(HANDOFF)}),
+        "#/paths/~1x/post: its path has no {id}",
+    ),
+    "a parameter twice": (
+        lambda d: d["paths"][HANDOFF]["post"]["parameters"].append({**d["paths"][HANDOFF]["post"]["parameters"][0]}),
+        f"{_POST}: a parameter stands twice",
+    ),
+    "a parameter that is none": (
+        lambda d: d["paths"][HANDOFF]["post"]["parameters"].append({"$ref": "#/info"}),
+        "what is referred to as #/info is no parameter",
+    ),
+    "a body that is none": (
+        lambda d: d["paths"][CREATE]["post"].update(requestBody={"$ref": "#/info/title"}),
+        "what is referred to as #/info/title is no object",
+    ),
     "an operationId twice": (lambda d: d["paths"][CREATE]["post"].update(operationId="handoffLead"), "handoffLead"),
-    "a type that is none": (_body_schema_with(type="strin"), "strin"),
-    "a length in quotes": (_body_schema_with(maxLength="200"), "'200'"),
-    "a pattern that is none": (_body_schema_with(pattern="("), "regex"),
+    "a type that is none": (_body_schema_with(type="strin"), f"at {_REASON}/type"),
+    "a length in quotes": (_body_schema_with(maxLength="200"), f'is not of type "integer" at {_REASON}/maxLength'),
+    "a pattern that is none": (_body_schema_with(pattern="("), f"schema at {_POST}/requestBody/content"),
+    "a dialect of its own": (lambda d: d.update(jsonSchemaDialect="https://example.test/x"), "its jsonSchemaDialect"),
+    "a variable of nobody's": (lambda d: d.update(servers=[{"url": "/{x}"}]), "has a variable that is not declared"),
     "no answer to a handoff": (lambda d: d["paths"][HANDOFF]["post"]["responses"].pop("200"), "handoffLead"),
+    "any answer to a handoff": (
+        lambda d: d["components"]["schemas"]["LeadHandoffResponse"]["properties"].update(conversation_status=True),
+        "handoffLead: its 200 answer has no enum for conversation_status",
+    ),
+    "any record": (
+        lambda d: d["components"]["schemas"].update(CrmCreateRecordBody=True),
+        "createCrmRecord: the mock needs a body in which object, fields, idempotency_key is required",
+    ),
     "no status of the conversation": (
         lambda d: d["components"]["schemas"]["LeadHandoffResponse"]["properties"].pop("conversation_status"),
         "handoffLead: its 200 answer has no enum for conversation_status",
@@ -588,6 +627,21 @@ BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
 def test_a_bad_part_is_named(tmp_path: Path, what: str) -> None:
     change, said = BAD_CHANGES[what]
     assert said in _refused(tmp_path, _changed(change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d["components"]["schemas"]["LeadHandoffBody"].update(required=["reason"], allOf=[True]),
+        _body_schema_with(default=5),
+        _body_schema_with(pattern=r"^[\p{L} -]*$"),
+        lambda d: d.update(jsonSchemaDialect="https://spec.openapis.org/oas/3.1/dialect/base"),
+    ],
+    ids=["a member that no part describes", "a default of another type", "a pattern of ECMA's", "OpenAPI's dialect"],
+)
+def test_what_is_odd_and_valid_is_served(tmp_path: Path, change: Callable[[Json], object]) -> None:
+    with _client(tmp_path, _changed(change)) as client:
+        assert _handoff(client, json={"reason": "no-response"}).status_code in (200, 400)
 
 
 def test_a_document_that_cannot_be_read(tmp_path: Path) -> None:
@@ -610,6 +664,10 @@ def _with_another_parameter(document: Json) -> None:
     document["paths"][HANDOFF.replace("{id}", "{lead}")] = item
 
 
+def _with_any_fields(document: Json) -> None:
+    document["components"]["schemas"]["CrmCreateRecordBody"]["properties"]["fields"] = True
+
+
 def _without_security(document: Json) -> None:
     document["paths"][HANDOFF]["post"]["security"] = []
 
@@ -620,6 +678,7 @@ def _without_security(document: Json) -> None:
         (_without_member, "createCrmRecord: the mock needs a body in which fields is required"),
         (_with_optional_body, "createCrmRecord: the mock needs a body in which object, fields, idempotency_key"),
         (_with_another_parameter, "handoffLead: the mock needs the path parameter 'id'"),
+        (_with_any_fields, "createCrmRecord: the mock needs a body in which fields is of type object"),
         (_without_security, "handoffLead: the mock needs a key to know the tenant"),
     ],
 )

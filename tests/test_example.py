@@ -59,6 +59,10 @@ COMPONENTS: dict[str, Any] = {
 }
 
 SCHEMAS: list[Any] = [
+    {"type": "string", "pattern": r"^.\S\W\D(?:[^a-z]|x)*(['!])\w{2,}\1(?!x)y?$"},
+    {"allOf": [{"type": "string", "pattern": "^a+$"}, {"pattern": "^.{3}$"}]},
+    {"allOf": [{"type": "array", "contains": {"const": 1}}, {"contains": {"const": 2}, "minItems": 2}]},
+    {"type": "array", "minItems": 2.0, "items": {"type": "string", "minLength": 7.0}},
     {
         "allOf": [
             {"type": "object", "properties": {"a": {"type": "string", "minLength": 3}}, "required": ["a"]},
@@ -186,6 +190,11 @@ def test_a_value_is_one_that_its_schema_admits(schema: Any) -> None:
     jsonschema.Draft202012Validator(whole, format_checker=jsonschema.FormatChecker()).validate(made)
     assert (document, schema) == before
     assert instance.value(Contract(document), schema) == made
+
+
+def test_what_is_very_long_ends() -> None:
+    for schema in ({"type": "string", "minLength": 10**12}, {"type": "array", "minItems": 10**12}):
+        assert len(_made(schema)) == 10_000
 
 
 def test_what_no_value_satisfies_ends() -> None:

@@ -359,3 +359,11 @@ def test_the_name_of_a_member_does_nothing_to_a_terminal(api: httpx.Client, mock
     assert exchange is not None
     assert text_line(exchange).isprintable()
     assert json_line(exchange).isprintable()
+
+
+def test_a_target_s_base_url_is_where_the_api_is(api: httpx.Client) -> None:
+    made = api.post("/_mock/tenants").json()
+    for profile in (api.get("/_mock/target").json(), api.get(f"/_mock/tenants/{made['id']}/target").json(), made):
+        url = f"{profile['base_url']}/api/v1/leads/{profile['leads']['own'][0]}/handoff"
+        answer = api.post(url, headers={"Authorization": f"Bearer {profile['keys']['full'][0]}"})
+        assert answer.status_code == 200, url

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 import vorel_mock
 from vorel_mock.clock import parse_iso
+from vorel_mock.model.bounds import MAX_LIMIT
 from vorel_mock.webhooks.commands import trigger, webhooks
 
 CONFIG_FILE = "vorel-mock.toml"
@@ -51,6 +52,19 @@ class WholeNumber(click.IntRange):
     """An integer; click's own range says `not a valid integer range` of a word."""
 
     name = "integer"
+
+
+class FileName(click.Path):
+    """The path of a file; an empty one would be the folder that the mock was started in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what no file can be called."""
+        if value == "" or "\0" in str(value):
+            self.fail(f"{value!r} is the name of no file", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class ClockSetting(click.ParamType[str]):
@@ -139,7 +153,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
 @click.option(
     "--config",
     cls=Setting,
-    type=click.Path(path_type=Path),
+    type=FileName(),
     is_eager=True,
     expose_value=False,
     callback=_read_config,
@@ -173,7 +187,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
 @click.option(
     "--contract",
     cls=Setting,
-    type=click.Path(path_type=Path),
+    type=FileName(),
     metavar="FILE",
     help="Serve another document of the same API (OpenAPI 3.1, JSON or YAML).",
 )
@@ -182,7 +196,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     cls=Setting,
     default=200,
     show_default=True,
-    type=WholeNumber(0),
+    type=WholeNumber(0, MAX_LIMIT),
     help="Requests a minute for a key; 0 = off.",
 )
 @click.option(
@@ -190,7 +204,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     cls=Setting,
     default=5000,
     show_default=True,
-    type=WholeNumber(0),
+    type=WholeNumber(0, MAX_LIMIT),
     help="Requests a minute for all keys of a tenant; 0 = off.",
 )
 @click.option(

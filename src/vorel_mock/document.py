@@ -40,9 +40,8 @@ def read_document(path: Path) -> dict[str, Any]:
         raise ContractError("no such file") from None
     except OSError as error:
         raise ContractError(f"cannot be read: {error.strerror}") from None
-    except ValueError as error:  # of decoding, or of a path with a NUL in it
-        where = f": byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise ContractError(f"is not UTF-8 text{where}") from None
+    except UnicodeDecodeError as error:
+        raise ContractError(f"is not UTF-8 text: byte {error.start}") from None
     try:
         document = _json(text) if text.lstrip().startswith("{") else _yaml(text)
         _bound(document, count(1))
@@ -51,6 +50,11 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ContractError("is not an OpenAPI document: its top level is not an object")
     return document
+
+
+def escape(step: str) -> str:
+    """A step of a JSON pointer, as a URI fragment has it."""
+    return step.replace("%", "%25").replace("~", "~0").replace("/", "~1")
 
 
 def first_line(error: BaseException) -> str:

@@ -27,6 +27,9 @@ _MAX_LOOKS = 300
 _MAX_TRIED = 12
 #: How often something recurs in a text made by a pattern.
 _MAX_REPEATED = 300
+#: How long a text, a list or an object is made at most.
+_MAX_SIZE = 10_000
+_SIZES = {f"{bound}{what}" for bound in ("min", "max") for what in ("Length", "Items", "Properties", "Contains")}
 #: What no value satisfies.
 _NEVER: Schema = {"not": {}}
 
@@ -101,7 +104,10 @@ class _Maker:
         if not self._careful or depth > _MAX_DEPTH or self._looks > _MAX_LOOKS:
             return first
         self._looks += 1
-        is_valid = self._contract.checker(flat)
+        try:
+            is_valid = self._contract.checker(flat)
+        except ContractError:  # parts that do not go together; the whole will be looked at
+            return first
         tried = 0
         made: Any = first
         while not is_valid(made):
@@ -173,7 +179,7 @@ class _Maker:
                 if not wanted or len(made) >= most or member.get("not") == {} or member.get("writeOnly") is True:
                     continue
             made[name] = self.make(member, depth + 1)
-            if name not in required and self._careful and not self._contract.checker(member)(made[name]):
+            if name not in required and self._careful and not self._is_one(member, made[name]):
                 del made[name]  # better not at all
             else:
                 required += [n for n in flat.get("dependentRequired", {}).get(name, ()) if n not in required]
@@ -186,6 +192,12 @@ class _Maker:
             if name not in made and name not in properties:
                 made[name] = self.make(self._member(flat, name), depth + 1)
         yield made
+
+    def _is_one(self, schema: Schema, made: Any) -> bool:
+        try:
+            return self._contract.checker(schema)(made)
+        except ContractError:
+            return True
 
     def _names(self, flat: Schema) -> Iterator[str]:
         """Names of members that no `properties` has."""
@@ -208,6 +220,7 @@ class _Maker:
         prefix: list[Any] = flat.get("prefixItems", [])
         items = flat.get("items", flat.get("unevaluatedItems", True))
         contains = [self._flat(flat["contains"])] * flat.get("minContains", 1) if "contains" in flat else []
+        contains += [self._flat(part["contains"]) for part in flat.get("allOf", ()) if "contains" in part]
         wanted = [flat.get("minItems", 0), len(contains) and len(contains) + len(prefix)]
         if depth <= _FULL_DEPTH and self._full:
             wanted += [len(prefix), 1]
@@ -219,7 +232,7 @@ class _Maker:
             if schema.get("not") == {}:
                 break
             if index >= length - len(contains):
-                schema = self._merged(schema, contains[0])
+                schema = self._merged(schema, contains[index - length])
             if flat.get("uniqueItems"):
                 fresh = [
                     v for v, _ in zip(self._values(schema, depth + 1), range(length + 1), strict=False) if v not in made
@@ -240,6 +253,8 @@ class _Maker:
         flat: Schema = {
             k: v for k, v in schema.items() if k not in ("$ref", "allOf", "oneOf", "anyOf", "if", "then", "else")
         }
+        for keyword in _SIZES & flat.keys():
+            flat[keyword] = min(int(flat[keyword]), _MAX_SIZE)  # JSON Schema has 3.0 be a whole number
         for keyword in ("oneOf", "anyOf"):
             if schema.get(keyword):
                 flat.setdefault("allOf", []).append({keyword: schema[keyword]})
@@ -261,11 +276,10 @@ class _Maker:
         for keyword in one.keys() & other.keys():
             if one[keyword] != other[keyword]:
                 merged |= _both(keyword, one[keyword], other[keyword])
-        if "allOf" in one or "allOf" in other:
-            merged["allOf"] = [*one.get("allOf", ()), *other.get("allOf", ())]
-            for keyword in ("pattern", "format", "not", "contains"):  # of which there can be one
-                if keyword in one and one[keyword] != merged.get(keyword):
-                    merged["allOf"].append({keyword: one[keyword]})
+        # What cannot be said of two things in one place stays beside it.
+        beside = [{k: one[k]} for k in ("pattern", "format", "contains") if k in one and one[k] != merged[k]]
+        if beside or "allOf" in one or "allOf" in other:
+            merged["allOf"] = [*one.get("allOf", ()), *other.get("allOf", ()), *beside]
         for closed, opened in ((one, other), (other, one)):
             if (
                 isinstance(closed.get("additionalProperties"), (bool, dict))
@@ -374,17 +388,24 @@ class _Least:
         """How often something recurs."""
         return min(most, least + self._more)
 
+    def shuffle(self, characters: list[str]) -> None:
+        """They stay as they are."""
+
     def choice(self, population: Any) -> Any:
         """One of them: the plainest character, or the first alternative."""
         characters = [c for c in population if isinstance(c, str)]
-        return min(characters, key=lambda c: (not c.islower(), not c.isalnum(), c)) if characters else population[0]
+        return (
+            min(characters, key=lambda c: (not c.islower(), not c.isalnum(), c.isspace(), c))
+            if characters
+            else population[0]
+        )
 
 
 def _by_pattern(pattern: str, more: int) -> str | None:
     try:
         text: str = Rstr(_Least(more)).xeger(pattern)  # type: ignore[arg-type]
-    except (re.error, LookupError, TypeError, ValueError, RecursionError, OverflowError, MemoryError):
-        return None  # what Python's expressions do not have
+    except Exception:  # what Python's expressions do not have, or the library does not know: it says so in many ways
+        return None
     return text
 
 

@@ -94,7 +94,7 @@ def _valid(mock: Mock) -> Iterator[_Request]:
 def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, str]]]:
     """The requests that could be sent to `operation`, with the values of their path: one for each body there is."""
     tenant = demo.tenants(mock.store)[0]
-    path, values = operation.path, dict[str, str]()
+    path, values = _quoted(operation.path), dict[str, str]()
     request = _Request(operation.method.upper(), "")
     if operation.security:
         request.headers.append(("Authorization", f"Bearer {next(iter(tenant.keys.values())).token}"))
@@ -107,17 +107,21 @@ def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, 
         if parameter.location == "path":
             text = next(iter(tenant.leads)) if operation.id == "handoffLead" else ",".join(texts)
             values[parameter.name] = text
-            path = path.replace(f"{{{parameter.name}}}", quote(text, safe=""))
+            path = path.replace(_quoted(f"{{{parameter.name}}}"), quote(text, safe=""))
         elif parameter.required:
             if parameter.location == "query":
                 request.query += zip(names, texts, strict=True)
             else:
                 given = f"{parameter.name}={','.join(texts)}" if parameter.location == "cookie" else ",".join(texts)
                 request.headers.append(("Cookie" if parameter.location == "cookie" else parameter.name, given))
-    request.path = quote(path, safe="/:@!$&'()*+,;=~%")
+    request.path = path
     for body, media_type in _bodies(mock, operation):
         more = [("Content-Type", media_type)] if body else []
         yield _Request(request.method, request.path, request.query, [*request.headers, *more], body), values
+
+
+def _quoted(template: str) -> str:
+    return quote(template, safe="/:@!$&'()*+,;=~{}")
 
 
 def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vorel_mock.clock import Clock, parse_iso
+from vorel_mock.model.bounds import MAX_LIMIT
 from vorel_mock.webhooks.targets import Targets
 
 #: Where `--clock frozen` stands still: one moment for every run, so that two runs show the same.
 FROZEN_AT = "2026-01-01T00:00:00Z"
 
 
-#: Requests a minute, at most: what a snapshot takes.
-_MOST = 1_000_000_000
 #: RFC 6750, 2.1: what can stand behind `Bearer` in a header.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: As a browser sends it: in lower case, no path.
@@ -67,8 +66,8 @@ class Settings:
             object.__setattr__(self, "contract", Path(self.contract))
         elif self.contract is not None:
             _of_type("contract", self.contract, Path, "a path")
-        _whole("rate_limit", self.rate_limit, 0, _MOST)
-        _whole("tenant_rate_limit", self.tenant_rate_limit, 0, _MOST)
+        _whole("rate_limit", self.rate_limit, 0, MAX_LIMIT)
+        _whole("tenant_rate_limit", self.tenant_rate_limit, 0, MAX_LIMIT)
         if self.rate_limit_headers not in ("429", "always"):
             raise SettingError(
                 "rate_limit_headers", f"must be 429 or always, as a text, not {self.rate_limit_headers!r}"

@@ -9,7 +9,8 @@ import msgspec
 
 from vorel_mock import instance
 from vorel_mock.api.exchange import Answer, Headers
-from vorel_mock.contract import Contract, Operation, escape, is_json
+from vorel_mock.contract import Contract, Operation, is_json
+from vorel_mock.document import escape
 
 #: Statuses that have no content (RFC 9110, 15.3.5 and 15.4.5).
 _EMPTY = (204, 205, 304)

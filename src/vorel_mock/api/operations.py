@@ -1,6 +1,6 @@
 """Step: the operations themselves, plain functions over a tenant. Every other operation answers by example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,16 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Pub
     lead = tenant.leads.get(arguments.path["id"].lower())
     if lead is None:
         raise Refusal(404, "No lead with this id is visible to your tenant.")
-    body = arguments.body or {}
+    body = arguments.body if isinstance(arguments.body, dict) else {}
+    reason, summary = body.get("reason"), body.get("summary")
     handoff, event = request_handoff(
-        tenant, lead, reason=body.get("reason"), summary=body.get("summary"), status=status, key_id=key_id
+        tenant,
+        lead,
+        # Where a document does not say that they are text, what is none is an unknown member like any other.
+        reason=reason if isinstance(reason, str) else None,
+        summary=summary if isinstance(summary, str) else None,
+        status=status,
+        key_id=key_id,
     )
     publish(event)
     return {
@@ -60,13 +67,15 @@ def handlers(contract: Contract) -> dict[str, Handler]:
             _fits(contract, operation, parameter="id")
             made[operation.id] = partial(handoff_lead, status=_conversation_status(contract, operation))
         elif operation.id == "createCrmRecord":
-            _fits(contract, operation, members=("object", "fields", "idempotency_key"))
+            _fits(contract, operation, members={"object": "string", "fields": "object", "idempotency_key": "string"})
             made[operation.id] = create_crm_record
     return made
 
 
-def _fits(contract: Contract, operation: Operation, parameter: str = "", members: tuple[str, ...] = ()) -> None:
-    """Check that what a handler takes for granted is what the document demands."""
+def _fits(
+    contract: Contract, operation: Operation, parameter: str = "", members: Mapping[str, str] | None = None
+) -> None:
+    """Check that what a handler takes for granted is what the document demands: `members` of a type, that is."""
     if not operation.security:
         raise ContractError(f"{operation.id}: the mock needs a key to know the tenant, and its security asks for none")
     if parameter and f"{{{parameter}}}" not in operation.path:
@@ -74,17 +83,21 @@ def _fits(contract: Contract, operation: Operation, parameter: str = "", members
     if members:
         body = contract.resolve(contract.at(operation.pointer).get("requestBody", {}))
         schemas = (media.get("schema", {}) for name, media in body.get("content", {}).items() if is_json(name))
-        required = contract.resolve(next(schemas, {})).get("required", ()) if body.get("required") else ()
+        schema = contract.keywords(next(schemas, {}))
+        required = schema.get("required", ()) if body.get("required") else ()
         missing = [member for member in members if member not in required]
         if missing:
             raise ContractError(f"{operation.id}: the mock needs a body in which {', '.join(missing)} is required")
+        for member, kind in members.items():
+            if contract.types_of(schema.get("properties", {}).get(member, {})) != {kind}:
+                raise ContractError(f"{operation.id}: the mock needs a body in which {member} is of type {kind}")
 
 
 def _conversation_status(contract: Contract, operation: Operation) -> str:
     """The status that a handoff leads to: the only one that the document allows in the answer."""
     try:
         content = operation.responses["200"]["content"]["application/json"]
-        schema = contract.resolve(content["schema"])
-        return str(contract.resolve(schema["properties"]["conversation_status"])["enum"][0])
+        schema = contract.keywords(content["schema"])
+        return str(contract.keywords(schema["properties"]["conversation_status"])["enum"][0])
     except (KeyError, IndexError):
         raise ContractError(f"{operation.id}: its 200 answer has no enum for conversation_status") from None

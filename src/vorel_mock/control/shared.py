@@ -1,9 +1,11 @@
-"""What the handlers of the control plane share: how one refuses, how it finds its tenant."""
+"""What the handlers of the control plane share: how one refuses, how it finds its tenant, where the API is."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NoReturn, TypeVar
+
+from flask import request
 
 from vorel_mock.clock import parse_duration, write_duration
 from vorel_mock.lean_connexion import ProblemException
@@ -30,6 +32,11 @@ def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) 
 def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
     """The tenant, or 404."""
     return mock.store.tenant(tenant_id.lower()) or refuse(404, "No tenant with this id.")
+
+
+def api_url(mock: Mock) -> str:
+    """The base URL of the API, by the host that the request was sent to."""
+    return request.host_url.rstrip("/") + mock.contract.base_path
 
 
 def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:

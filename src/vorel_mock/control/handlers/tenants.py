@@ -3,12 +3,11 @@
 from typing import Any
 
 import msgspec
-from flask import request
 
 from vorel_mock import demo, snapshot, tenants
 from vorel_mock.clock import write_duration
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
+from vorel_mock.control.shared import Operations, api_url, duration, find_tenant, refuse
 from vorel_mock.mock import Mock
 from vorel_mock.model.tenant import Tenant
 
@@ -139,7 +138,7 @@ def _check(mock: Mock, wanted: Json) -> None:
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
     foreign = [lead for other in demo.tenants(mock.store) if other is not tenant for lead in other.leads]
-    return {"id": tenant.id, **tenants.profile(tenant, foreign, request.host_url.rstrip("/"))}
+    return {"id": tenant.id, **tenants.profile(tenant, foreign, api_url(mock))}
 
 
 def _shown(tenant: Tenant) -> Json:

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from flask import request
-
 import vorel_mock
 from vorel_mock import demo
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.shared import Operations, refuse
+from vorel_mock.control.shared import Operations, api_url, refuse
 from vorel_mock.crm import RESERVED_VALUES
 from vorel_mock.mock import Mock
 
@@ -35,7 +33,7 @@ def health(mock: Mock) -> Json:
 def target(mock: Mock) -> Json:
     """The target profile of the demo world, with the base URL by which it was asked for."""
     with mock.lock:
-        return demo.target(mock.store, request.host_url.rstrip("/"))
+        return demo.target(mock.store, api_url(mock))
 
 
 def reset(mock: Mock, body: Json | None = None) -> tuple[None, int]:
