@@ -381,7 +381,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_a_wrong_host_of_webhooks_is_named_as_it_was_given() -> None:
-    words = "'a/b' is not a host or host:port"
+    words = "'a/b' is not a host or host:port."
     assert error(invoke("--webhook-host", "a/b")) == f"Invalid value for '--webhook-host': {words}"
     assert error(invoke(VOREL_MOCK_WEBHOOK_HOST="a/b")) == f"Invalid value for 'VOREL_MOCK_WEBHOOK_HOST': {words}"
     Path("vorel-mock.toml").write_text('webhook-host = ["a/b"]')
