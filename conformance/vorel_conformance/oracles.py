@@ -99,6 +99,10 @@ def document(exchange: Exchange, target: Target) -> Iterator[Check]:
     ok = exchange.is_json and "," not in found.partition(";")[0]
     yield Check("envelope.json-media-type", ok, message, contract.MEDIA_TYPE, found or "none")
     error = exchange.parsed.error
+    coding = (exchange.header("Content-Encoding") or "identity").strip().lower()
+    if not error and coding != "identity":
+        # Every client takes the body for compressed, and fails to read what could be read as it is.
+        error = f"Content-Encoding is {coding}, and the body is not encoded"
     yield Check("envelope.strict-json", not error, error, "one strict JSON value in UTF-8", error)
 
 

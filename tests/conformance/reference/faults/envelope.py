@@ -445,6 +445,12 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         refuse=with_message(400, lambda v, m: f"{m} thread 'main' panicked at src/crm.rs:71:9"),
     ),
     fault(
+        "encoding_not_kept",
+        "A 404 says that it is compressed, and is not.",
+        "envelope.strict-json",
+        encode=on_wire(404, lambda r: change(r, headers=(*r.headers, ("Content-Encoding", "gzip")))),
+    ),
+    fault(
         "two_media_types",
         "A 404 has two headers Content-Type.",
         "envelope.json-media-type",
