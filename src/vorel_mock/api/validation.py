@@ -142,16 +142,19 @@ def parse(raw: bytes, levels: int = MAX_DEPTH) -> Any:
     Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, more than `levels` objects and lists within one
     another; keeps integers of any size.
     """
-    too_deep = f"nests deeper than {levels} levels"
     try:
         value = _decode(raw)
     except RecursionError:
-        raise ValueError(too_deep) from None
+        raise ValueError(_too_deep(levels)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
     if raw.count(b"[") + raw.count(b"{") > levels and _depth(value) > levels:
-        raise ValueError(too_deep)
+        raise ValueError(_too_deep(levels))
     return value
+
+
+def _too_deep(levels: int) -> str:
+    return f"nests deeper than {levels} levels"
 
 
 def _why(raw: bytes) -> str:
