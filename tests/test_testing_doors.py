@@ -222,22 +222,24 @@ def test_nothing_is_left_behind(make: Callable[[], MockServer | InProcessMock]) 
 
 
 def test_a_thousand_tenants_do_not_slow_one_down() -> None:
-    with InProcessMock(rate_limit=0, tenant_rate_limit=0) as mock:
+    def seconds(mock: InProcessMock) -> float:
+        """What a small test takes."""
+        started = time.perf_counter()
+        with mock.new_tenant() as tenant, mock.client(tenant) as api:
+            for _ in range(10):
+                api.post(handoff(tenant))
+            tenant.clock.advance("61s")
+            tenant.requests.count()
+        return time.perf_counter() - started
 
-        def seconds() -> float:
-            """The best of a few rounds, each what a small test does."""
-            best = float("inf")
-            for _ in range(5):
-                started = time.perf_counter()
-                with mock.new_tenant() as tenant, mock.client(tenant) as api:
-                    for _ in range(10):
-                        api.post(handoff(tenant))
-                    tenant.clock.advance("61s")
-                    tenant.requests.count()
-                best = min(best, time.perf_counter() - started)
-            return best
-
-        alone = seconds()
+    off = {"rate_limit": 0, "tenant_rate_limit": 0}
+    with InProcessMock(**off) as empty, InProcessMock(**off) as full:
         for _ in range(1000):
-            mock.new_tenant(leads=1)
-        assert seconds() < 4 * alone
+            full.new_tenant(leads=1)
+        alone = among_many = float("inf")
+        # In turn, and the best of each: what else the machine does slows down the one as the other.
+        for _ in range(40):
+            alone, among_many = min(alone, seconds(empty)), min(among_many, seconds(full))
+            if among_many < 4 * alone:
+                return
+    raise AssertionError(f"{among_many / alone:.1f} times as slow")
