@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from vorel_mock.control import document, handlers
 from vorel_mock.control.guard import parse
 from vorel_mock.control.validation import Body, Parameters
-from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver
+from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.mock import Mock
 from vorel_mock.redaction import redact
 
@@ -39,12 +39,13 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
         swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
         server_args={"static_folder": None},
     )
-    app.add_api(
-        contents,
-        base_path=PREFIX,
-        resolver=_Handlers(handlers.bind(mock)),
-        validator_map={"parameter": Parameters, "body": {"application/json": Body}},
-    )
+    with unchecked():
+        app.add_api(
+            contents,
+            base_path=PREFIX,
+            resolver=_Handlers(handlers.bind(mock)),
+            validator_map={"parameter": Parameters, "body": {"application/json": Body}},
+        )
     app.app.json = _Json(app.app)
 
     def allowed(request: Any) -> str:
