@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,27 @@ from vorel_mock.testing.transport import MockTransport
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` means here: two workers a core, because the longest tests wait for windows to end."""
     return 2 * (os.cpu_count() or 1)
+
+
+#: The modules whose tests take long, most of it waiting.
+LONG = ("test_proof.py", "test_mock.py", "test_readings.py", "test_robustness.py")
+
+
+@pytest.hookimpl(trylast=True)  # what -k and the like leave
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each worker begin with its share of the long tests, that none is left to wait for at the end.
+
+    Pytest-xdist gives each worker one piece of the list, the pieces about as long as one another.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    order = {name: number for number, name in enumerate(LONG)}
+    long = sorted((item for item in items if item.path.name in LONG), key=lambda item: order[item.path.name])
+    rest = iter(item for item in items if item.path.name not in LONG)
+    pieces: list[pytest.Item] = []
+    for number in range(workers):
+        pieces += long[number::workers]
+        pieces += islice(rest, max(0, (number + 1) * len(items) // workers - len(pieces)))
+    items[:] = [*pieces, *rest]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance.reference import Running
 
-from vorel_conformance import contract, fuzz, oracles, run, strict
+from vorel_conformance import contract, fuzz, limiter, oracles, run, strict
 from vorel_conformance.exchange import Client, Exchange, Pacer, Request
 from vorel_conformance.target import Target, TargetError, from_profile
 from vorel_conformance.templates import resolve
@@ -121,6 +121,12 @@ def test_a_key_that_is_always_refused_is_waited_for_once(server: Serve, monkeypa
     assert status_of(report, "crm.soft-failure-status") == "failed"
     assert sent["soft.rate_limited"] > 3
     assert parked["soft.rate_limited"] == 2  # once more when the breach is tried again
+
+
+def test_a_look_that_comes_too_late_proves_nothing(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter, "LOOK_AT", 1.2)  # as when the run is busy with something else
+    report = certify(server(window=8.0), window_s=8.0, clauses=("limit",))
+    assert {each["id"]: each["violations"] for each in report["clauses"] if each["status"] != "passed"} == {}
 
 
 # --- templates -------------------------------------------------------------------------------------------------------
