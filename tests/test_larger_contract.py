@@ -11,6 +11,7 @@ import pytest
 from vorel_mock import demo
 from vorel_mock.app import App
 from vorel_mock.console import json_line, text_line
+from vorel_mock.contract import default_path
 from vorel_mock.mock import Mock
 from vorel_mock.settings import Settings
 from vorel_mock.testing.transport import MockTransport
@@ -367,3 +368,16 @@ def test_a_target_s_base_url_is_where_the_api_is(api: httpx.Client) -> None:
         url = f"{profile['base_url']}/api/v1/leads/{profile['leads']['own'][0]}/handoff"
         answer = api.post(url, headers={"Authorization": f"Bearer {profile['keys']['full'][0]}"})
         assert answer.status_code == 200, url
+
+
+def test_a_document_that_leaves_the_channels_open_has_worlds_taken_over(tmp_path: Path) -> None:
+    document = json.loads(default_path().read_text("utf-8"))
+    del document["components"]["schemas"]["LeadHandoffResponse"]["properties"]["notified_channel"]["enum"]
+    file = tmp_path / "open.json"
+    file.write_text(json.dumps(document))
+    app = App(Mock(Settings(seed=1, clock="frozen", contract=file)))
+    with httpx.Client(transport=MockTransport(app), base_url="http://127.0.0.1:3000") as client:
+        made = client.post("/_mock/tenants", json={"notified_channel": "pager"}).json()
+        world = client.get(f"/_mock/tenants/{made['id']}/snapshot").json()
+        assert world["notified_channel"] == "pager"
+        assert client.put(f"/_mock/tenants/{made['id']}/snapshot", json=world).status_code == 204

@@ -24,7 +24,6 @@ def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
     """A new world; its id and its target profile."""
     wanted = dict(body or {})
     with mock.lock:
-        _check(mock, wanted)
         if "webhook_timeout" in wanted:
             wanted["webhook_timeout"] = _timeout(wanted)
         if "snapshot" in wanted:
@@ -46,7 +45,6 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
     """Change the settings that are given."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        _check(mock, body)
         timeout = _timeout(body) if "webhook_timeout" in body else tenant.webhook_timeout
         if "crm" in body:
             try:
@@ -128,12 +126,6 @@ def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
 
 def _timeout(wanted: Json) -> float:
     return duration("webhook_timeout", wanted["webhook_timeout"], least=0.001, most=3600.0)
-
-
-def _check(mock: Mock, wanted: Json) -> None:
-    channels = mock.contract.notified_channels
-    if "notified_channel" in wanted and wanted["notified_channel"] not in channels:
-        refuse(400, f"notified_channel: must be one of {', '.join(channels)}")
 
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
