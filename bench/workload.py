@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from vorel_mock import demo
+from vorel_mock.mock import demo
 
 ROOT = Path(__file__).parent.parent
 CONTRACT = ROOT / "openapi.json"

@@ -9,11 +9,11 @@ from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
-from vorel_mock import contract
-from vorel_mock.app import App
+from vorel_mock.contract import contract
 from vorel_mock.control import document as document_module
 from vorel_mock.control.app import PREFIX
-from vorel_mock.mock import Mock
+from vorel_mock.mock.mock import Mock
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 _URI = "urn:control"

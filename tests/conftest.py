@@ -15,11 +15,12 @@ from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from tests import checked
 
-from vorel_mock import demo, server
-from vorel_mock.app import App
-from vorel_mock.contract import is_json
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.contract.contract import is_json
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vorel_mock import demo
-from vorel_mock.api import journal
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
+from vorel_mock.mock import demo
+from vorel_mock.mock.journal import journal
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
 from vorel_mock.model import history
 from vorel_mock.model.history import History
-from vorel_mock.settings import Settings
+from vorel_mock.server.asgi import App
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=60), max_rows=st.integers(1, 12), max_bytes=st.integers(0, 100))

@@ -21,9 +21,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 import vorel_mock
-from vorel_mock import cli, demo, server
-from vorel_mock.contract import default_path
-from vorel_mock.model.bounds import MAX_LIMIT
+from vorel_mock.cli import main as cli
+from vorel_mock.contract.contract import default_path
+from vorel_mock.mock import demo
+from vorel_mock.model.types import MAX_LIMIT
+from vorel_mock.server import wire as server
 
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
 KEY = demo.token(1, 1, 2)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from vorel_mock.clock import LATEST, Clock, iso, parse_duration, parse_iso, write_duration
+from vorel_mock.model.clock import LATEST, Clock, iso, parse_duration, parse_iso, write_duration
 
 START = 1_700_000_000.0
 SECONDS = st.floats(min_value=0, max_value=1e7, allow_nan=False).map(lambda x: round(x * 1024) / 1024)  # exact sums

@@ -13,11 +13,13 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from vorel_mock import contract, demo, document
-from vorel_mock.app import App
-from vorel_mock.contract import ContractError
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.contract import contract
+from vorel_mock.contract import document_file as document
+from vorel_mock.contract.contract import ContractError
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 VENDORED = json.loads(contract.default_path().read_text("utf-8"))

@@ -12,9 +12,9 @@ import httpx
 import pytest
 from tests import checked
 
-from vorel_mock.clock import parse_iso
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.model.clock import parse_iso
 from vorel_mock.testing import Control, ControlError
 
 Json = dict[str, Any]
@@ -130,7 +130,7 @@ def test_a_clock_that_was_moved_says_whether_the_due_attempts_were_made(
             changed = control.post(clock, json=change, timeout=60)
             assert changed.status_code == 200
             assert "settled" not in changed.json()
-        monkeypatch.setattr("vorel_mock.mock.SETTLE_TIMEOUT", 0.01)
+        monkeypatch.setattr("vorel_mock.mock.mock.SETTLE_TIMEOUT", 0.01)
         for move in ({"advance": "1s"}, {"set": "2026-01-02T00:00:00Z"}):
             moved = control.post(clock, json=move)
             assert (moved.status_code, moved.json()["settled"]) == (200, False)

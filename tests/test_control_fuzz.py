@@ -13,10 +13,10 @@ import schemathesis
 from schemathesis.core.result import Ok
 from tests import checked
 
-from vorel_mock import server
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 
 EXAMPLES = int(os.environ.get("VOREL_TEST_EXAMPLES", "8"))
 #: Seconds for which the threads hammer.

@@ -13,11 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from jsonschema import Draft7Validator
 from tests import checked
 
-from vorel_mock import snapshot
-from vorel_mock.api import journal
-from vorel_mock.clock import iso
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock import snapshot
+from vorel_mock.mock.journal import journal
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.model.clock import iso
 
 Json = dict[str, Any]
 CREATE = "/api/v1/crm/create-record"

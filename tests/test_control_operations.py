@@ -12,12 +12,12 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from tests import checked
 
-from vorel_mock import demo
+from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.control import handlers
 from vorel_mock.control.handlers.faults import MAX_FAULTS
-from vorel_mock.crm import VENDORS
-from vorel_mock.faults import CATALOGUE
-from vorel_mock.mock import MAX_WAITS, Mock
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import MAX_WAITS, Mock
+from vorel_mock.model.crm import VENDORS
 from vorel_mock.model.webhooks import EVENTS
 
 Json = dict[str, Any]

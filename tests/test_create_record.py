@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.crm import RESERVED_VALUES
-from vorel_mock.mock import Mock
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.crm import RESERVED_VALUES
 from vorel_mock.model.tenant import Tenant
 
 CREATE = "/api/v1/crm/create-record"

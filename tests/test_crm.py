@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vorel_mock.crm import RESERVED_VALUES, VENDORS, Created, CrmError, ErrorName, create, reserved_error
-from vorel_mock.crm.salesforce import case_safe_suffix
-from vorel_mock.ids import Ids
+from vorel_mock.model.crm import RESERVED_VALUES, VENDORS, Created, CrmError, ErrorName, create, reserved_error
+from vorel_mock.model.crm.salesforce import case_safe_suffix
+from vorel_mock.model.ids import Ids
 
 CONTRACT = json.loads((Path(__file__).parent.parent / "openapi.json").read_text(encoding="utf-8"))
 OBJECTS = CONTRACT["components"]["schemas"]["CrmCreateRecordBody"]["properties"]["object"]["enum"]

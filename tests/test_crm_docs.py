@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vorel_mock.crm import RESERVED_VALUES, VENDORS, Vendor, VendorObject
+from vorel_mock.model.crm import RESERVED_VALUES, VENDORS, Vendor, VendorObject
 
 PAGE = Path(__file__).parent.parent / "docs" / "crm.md"
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from vorel_mock import demo, snapshot
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock import demo, snapshot
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 
 #: Status, headers as they came, body.
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vorel_mock import instance
-from vorel_mock.contract import Contract
+from vorel_mock.contract import sampler as instance
+from vorel_mock.contract.contract import Contract
 
 
 def _made(schema: dict[str, Any]) -> Any:

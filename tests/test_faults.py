@@ -17,12 +17,14 @@ import httpx
 import pytest
 from tests import checked
 
-from vorel_mock import contract, demo, server
-from vorel_mock.app import App
-from vorel_mock.crm import ErrorName
-from vorel_mock.faults import CATALOGUE
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.contract import contract
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.model.crm import ErrorName
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 
 Json = dict[str, Any]
 CONTRACT = contract.load()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from vorel_mock.app import App
-from vorel_mock.cli import _greet
-from vorel_mock.console import RequestLog
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.cli.main import _greet
+from vorel_mock.mock.journal.access_log import RequestLog
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 BASE = "http://127.0.0.1:3000"

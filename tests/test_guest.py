@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from vorel_mock import server
-from vorel_mock.app import App
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 
 
 @pytest.fixture

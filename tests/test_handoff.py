@@ -5,8 +5,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.mock import Mock
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
 from vorel_mock.model.handoffs import DEFAULT_REASON, DEFAULT_SUMMARY
 
 

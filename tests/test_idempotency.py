@@ -13,11 +13,11 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from vorel_mock import demo
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
 from vorel_mock.model.tenant import Tenant
-from vorel_mock.settings import Settings
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 CREATE = "/api/v1/crm/create-record"

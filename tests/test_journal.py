@@ -5,10 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.console import json_line, text_line
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock import demo
+from vorel_mock.mock.journal.access_log import json_line, text_line
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
 
 STEPS = ["routing", "authentication", "rate_limit", "scope", "validation", "operation"]
 OWN = demo.lead_id(1, 1)

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.app import App
-from vorel_mock.console import json_line, text_line
-from vorel_mock.contract import default_path
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.contract.contract import default_path
+from vorel_mock.mock import demo
+from vorel_mock.mock.journal.access_log import json_line, text_line
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 Judge = Callable[[Mock, httpx.Response], list[str]]

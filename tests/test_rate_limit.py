@@ -10,10 +10,10 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from vorel_mock import demo
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.transport import MockTransport
 
 PER_KEY, PER_TENANT, WINDOW = 4, 7, 60

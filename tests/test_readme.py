@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.crm import RESERVED_VALUES
+from vorel_mock.mock import demo
+from vorel_mock.model.crm import RESERVED_VALUES
 from vorel_mock.testing import MockServer
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +75,7 @@ def test_the_benchmark_s_table_is_that_of_its_page() -> None:
 
 
 def test_the_limits_that_it_states_are_the_codes() -> None:
-    from vorel_mock.api import journal
+    from vorel_mock.mock.journal import journal
     from vorel_mock.model import history
 
     stated = _between("Nothing is kept", "- One process")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from vorel_mock import demo
-from vorel_mock.app import App
-from vorel_mock.console import json_line, text_line
-from vorel_mock.mock import Mock
-from vorel_mock.redaction import redact
-from vorel_mock.settings import Settings
+from vorel_mock.mock import demo
+from vorel_mock.mock.journal.access_log import json_line, text_line
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.model.redaction import redact
+from vorel_mock.server.asgi import App
 
 #: A key of another tenant than the client's, so that it is nowhere expected.
 KEY = demo.token(2, 1, 1)

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from vorel_mock import demo
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
 
 
 def test_schemathesis_finds_nothing(tmp_path: Path, serve: Callable[[App], str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vorel_mock.settings import Settings
+from vorel_mock.mock.settings import Settings
 from vorel_mock.testing import Control, InProcessMock, MockServer
 
 ORIGIN = "write scheme://host or scheme://host:port in lower case, or \\*"

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from tests import checked
 
-from vorel_mock import demo
-from vorel_mock.api.validation import MAX_DEPTH
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.api.steps.validation import MAX_DEPTH
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
 
 Json = dict[str, Any]
 CREATE = "/api/v1/crm/create-record"

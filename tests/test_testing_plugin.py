@@ -23,7 +23,7 @@ def running() -> Iterator[MockServer]:
 
 
 #: What a worker needs, and no other plugin that happens to be installed: each worker would import them all.
-LEAN = ("-p", "xdist.plugin", "-p", "vorel_mock.testing.plugin")
+LEAN = ("-p", "xdist.plugin", "-p", "vorel_mock.testing.pytest_plugin")
 
 TWO_HUNDRED = """
 import httpx
@@ -274,7 +274,7 @@ def test_a_mock_that_is_not_there(pytester: pytest.Pytester, url: str, told: str
 
 def test_whoever_does_not_use_it_does_not_pay_for_it() -> None:
     script = (
-        "import sys, pytest, vorel_mock.testing.plugin; "
+        "import sys, pytest, vorel_mock.testing.pytest_plugin; "
         "print([name for name in sys.modules if name.split('.')[0] in ('connexion', 'flask', 'httpx', 'uvicorn')])"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)

@@ -16,16 +16,16 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from vorel_mock import server
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
+from vorel_mock.cli.webhook_commands import CAUSES, trigger, webhooks
+from vorel_mock.mock.mock import Mock
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.webhooks.commands import CAUSES, trigger, webhooks
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 from vorel_mock.webhooks.dispatcher import Dispatcher
-from vorel_mock.webhooks.listen import Listener, serve
+from vorel_mock.webhooks.receiver import Listener, serve
 from vorel_mock.webhooks.signature import HEADER, sign
-from vorel_mock.webhooks.targets import Targets
+from vorel_mock.webhooks.target_policy import Targets
 
 SOON = 20.0
 BODY = b'{"id": "e1", "event": "lead.created", "data": {"name": "\\u001b[31mred"}}'
@@ -190,7 +190,7 @@ def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
 ) -> None:
     base_url, handler = control_plane
     tenant = next(mock.store.tenants())
-    code = "from vorel_mock.webhooks.commands import webhooks; webhooks()"
+    code = "from vorel_mock.cli.webhook_commands import webhooks; webhooks()"
     command = [sys.executable, "-c", code, "listen", "--base-url", base_url, "--event", HANDOFF_REQUESTED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdout is not None

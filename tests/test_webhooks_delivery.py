@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vorel_mock.clock import Clock
-from vorel_mock.ids import Ids
-from vorel_mock.mock import Mock
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.history import History
+from vorel_mock.model.ids import Ids
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import TEST_EVENT, Delivery, Webhook
-from vorel_mock.settings import Settings
 from vorel_mock.webhooks import dispatcher as dispatcher_module
 from vorel_mock.webhooks.dispatcher import MAX_WEBHOOKS, Dispatcher, SubscriptionError
 from vorel_mock.webhooks.signature import verify
-from vorel_mock.webhooks.targets import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, Targets
 
 #: Seconds after which a test gives up waiting; none takes nearly as long.
 SOON = 20.0
@@ -448,7 +448,7 @@ def test_on_a_clock_that_runs_the_retry_comes_by_itself(
     dispatcher: Dispatcher, running_tenant: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, mock: Mock
 ) -> None:
     mock.clock.resume()
-    monkeypatch.setattr("vorel_mock.webhooks.lane.LADDER", (0.0, 0.2, 0.2, 9.0))
+    monkeypatch.setattr("vorel_mock.webhooks.queue.LADDER", (0.0, 0.2, 0.2, 9.0))
     receiver.script += [500, 500, 200]
     started = time.monotonic()
     dispatcher.subscribe(running_tenant, receiver.url, [HANDOFF_REQUESTED])

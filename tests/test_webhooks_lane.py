@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vorel_mock.model.webhooks import EVENTS, Attempt, Delivery, Webhook
-from vorel_mock.webhooks.lane import LADDER, Lane, record
+from vorel_mock.webhooks.queue import LADDER, Lane, record
 
 PAGE = (Path(__file__).parent.parent / "docs" / "webhooks.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.webhooks.envelope import payload
+from vorel_mock.webhooks.payload import payload
 from vorel_mock.webhooks.signature import HEADER, sign, verify
 
 

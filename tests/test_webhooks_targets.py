@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vorel_mock.webhooks.targets import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, Targets
 
 LOOPBACK = [
     "http://localhost/",

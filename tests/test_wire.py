@@ -20,11 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vorel_mock import contract, demo, server
-from vorel_mock.api import body
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
+from vorel_mock.contract import contract
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server import request_body as body
+from vorel_mock.server import wire as server
+from vorel_mock.server.asgi import App
 
 LEAD = demo.lead_id(1, 1)
 HANDOFF = f"/api/v1/leads/{LEAD}/handoff"

@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.proving import FULL
 
 from vorel_conformance.run import Options, run
-from vorel_mock.faults import CATALOGUE, Fault
+from vorel_mock.api.faults.catalogue import CATALOGUE, Fault
 from vorel_mock.testing import MockServer
 
 BREACHES = [fault for fault in CATALOGUE.values() if fault.clause is not None]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from vorel_mock.api.exchange import Refusal
-from vorel_mock.api.validation import Arguments
-from vorel_mock.contract import Contract, ContractError, Operation, is_json
+from vorel_mock.api.messages import Refusal
+from vorel_mock.api.steps.validation import Arguments
+from vorel_mock.contract.contract import Contract, ContractError, Operation, is_json
 from vorel_mock.model.crm_records import create_record
 from vorel_mock.model.handoffs import Event, request_handoff
 from vorel_mock.model.tenant import Tenant

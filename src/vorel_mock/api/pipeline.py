@@ -16,14 +16,18 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api import authentication, example, faults, operations, rate_limit, scope, validation
-from vorel_mock.api.exchange import Answer, Exchange
+from vorel_mock.api import example_response as example
+from vorel_mock.api import operations
+from vorel_mock.api.faults import injection as faults
+from vorel_mock.api.messages import Answer, Exchange
 from vorel_mock.api.operations import Handler
-from vorel_mock.contract import Contract, Operation
-from vorel_mock.crm import CrmError
-from vorel_mock.model.faults import ArmedFault
+from vorel_mock.api.steps import authentication, rate_limit, validation
+from vorel_mock.api.steps import authorization as scope
+from vorel_mock.contract.contract import Contract, Operation
+from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.crm import CrmError
 from vorel_mock.model.handoffs import Event
-from vorel_mock.store.memory import MemoryStore
 
 #: Operations that are warned of by name.
 _WARNINGS = 5

@@ -16,12 +16,12 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.control import document, handlers
 from vorel_mock.control.guard import parse
-from vorel_mock.control.validation import Body, Parameters
-from vorel_mock.lean_connexion import FlaskApp, ProblemException, Resolver, unchecked
-from vorel_mock.mock import Mock
-from vorel_mock.redaction import redact
+from vorel_mock.control.request_validation import Body, Parameters
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.redaction import redact
 
 logger = logging.getLogger("vorel_mock")
 

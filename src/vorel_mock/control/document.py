@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from vorel_mock import tenants
-from vorel_mock.contract import Contract
-from vorel_mock.crm import ErrorName
-from vorel_mock.faults import CATALOGUE
+from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.contract.contract import Contract
+from vorel_mock.mock import provisioning as tenants
+from vorel_mock.model.crm import ErrorName
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 
 FILE = Path(__file__).parent / "openapi.yaml"

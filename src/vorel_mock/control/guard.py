@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vorel_mock.api import body, validation
-from vorel_mock.contract import Contract
-from vorel_mock.settings import is_loopback
+from vorel_mock.api.steps import validation
+from vorel_mock.contract.contract import Contract
+from vorel_mock.mock.settings import is_loopback
+from vorel_mock.server import request_body as body
 
 #: Bytes: a snapshot of a busy tenant is large.
 MAX_BODY = 64 * 1024 * 1024

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vorel_mock import crm
-from vorel_mock.crm import CrmError, ErrorName
-from vorel_mock.model.bounds import Moment, Uuid
+from vorel_mock.model import crm
+from vorel_mock.model.crm import CrmError, ErrorName
+from vorel_mock.model.types import Moment, Uuid
 
 if TYPE_CHECKING:
     from vorel_mock.model.tenant import Tenant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vorel_mock.model.bounds import Moment, Uuid
+from vorel_mock.model.types import Moment, Uuid
 
 if TYPE_CHECKING:
     from vorel_mock.model.leads import Lead

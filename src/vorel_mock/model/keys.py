@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vorel_mock.model.quota import Window
+from vorel_mock.model.rate_window import Window
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vorel_mock.model.bounds import Uuid
+from vorel_mock.model.types import Uuid
 
 
 @dataclass(slots=True)

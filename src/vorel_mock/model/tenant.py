@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from vorel_mock.clock import Clock
-from vorel_mock.crm import ErrorName
-from vorel_mock.ids import Ids
+from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.clock import Clock
+from vorel_mock.model.crm import ErrorName
 from vorel_mock.model.crm_records import CrmRecord
-from vorel_mock.model.faults import ArmedFault
 from vorel_mock.model.handoffs import AuditRow, Event, Handoff
 from vorel_mock.model.history import History
+from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
-from vorel_mock.model.quota import Window
+from vorel_mock.model.rate_window import Window
 from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
 
 
@@ -20,7 +20,7 @@ class CrmConnection:
     """The CRM that a tenant has set up."""
 
     vendor: str
-    """A name of `vorel_mock.crm.VENDORS`."""
+    """A name of `vorel_mock.model.crm.VENDORS`."""
     account: str
     """The tenant's account in the vendor's system; part of every record URL."""
     mappings: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vorel_mock.model.bounds import Moment, Seconds, Uuid
+from vorel_mock.model.types import Moment, Seconds, Uuid
 
 #: The public events, as docs.vorel.ai lists them; the contract document itself names only the one of the handoff.
 EVENTS = (

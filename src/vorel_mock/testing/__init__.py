@@ -8,18 +8,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vorel_mock.testing.client import Control
     from vorel_mock.testing.connection import ControlError
+    from vorel_mock.testing.control_client import Control
     from vorel_mock.testing.in_process import InProcessMock
+    from vorel_mock.testing.mock_server import MockServer
     from vorel_mock.testing.receiver import Receiver
-    from vorel_mock.testing.server import MockServer
     from vorel_mock.testing.tenant import Tenant
     from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
     from vorel_mock.testing.world import Clock, Faults, Requests, Subscription, Webhooks
 
 _MODULES = {
     "Clock": "world",
-    "Control": "client",
+    "Control": "control_client",
     "Faults": "world",
     "Requests": "world",
     "Subscription": "world",
@@ -28,7 +28,7 @@ _MODULES = {
     "ControlError": "connection",
     "InProcessMock": "in_process",
     "Receiver": "receiver",
-    "MockServer": "server",
+    "MockServer": "mock_server",
     "AsyncMockTransport": "transport",
     "MockTransport": "transport",
 }

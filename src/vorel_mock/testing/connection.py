@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import httpx
 
-from vorel_mock.redaction import redact
-from vorel_mock.settings import check_token
+from vorel_mock.mock.settings import check_token
+from vorel_mock.model.redaction import redact
 
 Json = dict[str, Any]
 Rows = list[Json]

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 
-from vorel_mock.app import App
-from vorel_mock.mock import Mock
-from vorel_mock.settings import Settings
-from vorel_mock.testing.client import Control
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
+from vorel_mock.server.asgi import App
+from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
 
@@ -18,7 +18,7 @@ _BASE_URL = "http://127.0.0.1:1"
 class InProcessMock:
     """`with InProcessMock() as mock:` and then `mock.client(tenant)`. Webhooks leave through real sockets all the same.
 
-    `settings` are those of `vorel_mock.settings.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
+    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
     for a value of another type; ValueError for one that cannot be had.
     """
 

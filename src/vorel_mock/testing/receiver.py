@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vorel_mock.model.webhooks import TEST_EVENT
 from vorel_mock.testing.connection import ControlError, Json
 from vorel_mock.webhooks import signature
-from vorel_mock.webhooks.listen import serve
+from vorel_mock.webhooks.receiver import serve
 
 if TYPE_CHECKING:
     from vorel_mock.testing.world import Subscription, Webhooks

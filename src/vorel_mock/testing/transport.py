@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from vorel_mock.app import App
+from vorel_mock.server.asgi import App
 from vorel_mock.testing.loop_thread import LoopThread
 
 

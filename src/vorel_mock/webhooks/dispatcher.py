@@ -16,16 +16,16 @@ from threading import RLock
 from time import monotonic
 from typing import Any
 
-from vorel_mock.clock import Clock
-from vorel_mock.ids import undrawn
+from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
+from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
-from vorel_mock.webhooks.envelope import payload
-from vorel_mock.webhooks.lane import LADDER, Lane, record
+from vorel_mock.webhooks.payload import payload
+from vorel_mock.webhooks.queue import LADDER, Lane, record
 from vorel_mock.webhooks.sender import Sender
 from vorel_mock.webhooks.signature import sign
-from vorel_mock.webhooks.targets import Targets
+from vorel_mock.webhooks.target_policy import Targets
 
 #: Attempts that may be under way at once, over all tenants: as many sockets. The next ones wait for one to end.
 MAX_IN_FLIGHT = 256

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 import vorel_mock
-from vorel_mock.clock import stopwatch
+from vorel_mock.model.clock import stopwatch
 from vorel_mock.model.webhooks import Attempt
 from vorel_mock.webhooks import signature
-from vorel_mock.webhooks.targets import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, Targets
 
 METHOD = "POST"
 #: Bytes of an answer's body that are read, and what is kept of body and headers for the journal of deliveries.

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from vorel_mock.control.handlers import clock, faults, requests, tenants, webhooks, whole, world
-from vorel_mock.mock import Mock
+from vorel_mock.control.handlers import clock, faults, tenants, webhooks
+from vorel_mock.control.handlers import journal as requests
+from vorel_mock.control.handlers import mock as whole
+from vorel_mock.control.handlers import tenant_data as world
+from vorel_mock.mock.mock import Mock
 
 _BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
     **whole.OPERATIONS,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from vorel_mock.clock import Clock, iso, parse_duration, parse_iso
-from vorel_mock.control.shared import Operations, find_tenant, refuse, turn
-from vorel_mock.mock import Mock
+from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, turn
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.clock import Clock, iso, parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]

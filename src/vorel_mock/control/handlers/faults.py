@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from vorel_mock.clock import iso, write_duration
-from vorel_mock.control.shared import Operations, duration, find_tenant, refuse
-from vorel_mock.faults import CATALOGUE
-from vorel_mock.ids import undrawn
-from vorel_mock.mock import Mock
-from vorel_mock.model.faults import ArmedFault
+from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.control.handlers.support import Operations, duration, find_tenant, refuse
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.clock import iso, write_duration
+from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock import demo, snapshot, tenants
-from vorel_mock.clock import write_duration
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.shared import Operations, api_url, duration, find_tenant, refuse
-from vorel_mock.mock import Mock
+from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, refuse
+from vorel_mock.mock import demo, snapshot
+from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.clock import write_duration
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]

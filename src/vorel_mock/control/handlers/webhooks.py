@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.clock import iso
-from vorel_mock.control.shared import Operations, find_tenant, refuse, wait
-from vorel_mock.mock import Mock
+from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, wait
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.clock import iso
+from vorel_mock.model.redaction import redact, redact_deep
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
-from vorel_mock.redaction import redact, redact_deep
 from vorel_mock.webhooks.sender import METHOD
 
 Json = dict[str, Any]

@@ -1,0 +1,153 @@
+"""A request that the mock answers with success, whatever document it serves: the curl line that it prints at start."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from vorel_mock.api import example_response as example
+from vorel_mock.api.messages import Exchange, Headers, Refusal
+from vorel_mock.api.router import decode_path
+from vorel_mock.api.steps.validation import validate
+from vorel_mock.contract.contract import Operation, Parameter, is_json
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+
+#: Requests that are tried on a copy of the world; each has the whole document routed anew.
+_TRIED = 3
+#: What the two operations that have a handler are asked first.
+_BODIES = {
+    "handoffLead": b'{"reason": "no-response-7d"}',
+    "createCrmRecord": b'{"object": "contact", "fields": {"last_name": "Lee"}, "idempotency_key": "first"}',
+}
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request on its way to be put into words."""
+
+    method: str
+    path: str
+    """Percent-encoded."""
+    query: list[tuple[str, str]] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+    def wire_headers(self) -> Headers:
+        """The headers as a server has them."""
+        return [(name.lower().encode(), value.encode()) for name, value in self.headers]
+
+
+def curl(mock: Mock, url: str) -> str | None:
+    """A curl line that works when it is pasted; None where none of those that were tried does."""
+    for request in islice(_valid(mock), _TRIED):
+        query = urlencode(request.query)
+        found = mock.api.rehearse(
+            request.method, decode_path(request.path), query.encode(), request.wire_headers(), request.body
+        )
+        if found.answer is not None and 200 <= found.answer.status < 300:
+            return _line(request, url + request.path + (f"?{query}" if query else ""))
+    return None
+
+
+def _line(request: _Request, url: str) -> str:
+    words = ["curl", "-sS"]
+    if request.method != ("POST" if request.body else "GET"):  # else it is what curl does by itself
+        words += ["-X", request.method] if request.method != "HEAD" else ["-I"]
+    words.append(shlex.quote(url))
+    for name, value in request.headers:
+        words += ["-H", shlex.quote(f"{name}: {value}")]
+    if request.body:
+        words += ["-d", shlex.quote(request.body.decode())]
+    return " ".join(words)
+
+
+def _valid(mock: Mock) -> Iterator[_Request]:
+    """Requests that are valid by the document, those of the operations with a handler first."""
+    names = list(_BODIES)
+    operations = sorted(
+        mock.contract.operations, key=lambda o: names.index(o.id) if o.id in names else len(names) + (o.method != "get")
+    )
+    for operation in operations:
+        for request, values in _of(mock, operation):
+            exchange = Exchange(
+                "sample",
+                0,
+                request.method,
+                decode_path(request.path),
+                urlencode(request.query).encode(),
+                request.wire_headers(),
+                request.body,
+                path_values=values,
+            )
+            try:
+                validate(exchange, operation)
+            except Refusal:
+                continue
+            yield request
+
+
+def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, str]]]:
+    """The requests that could be sent to `operation`, with the values of their path: one for each body there is."""
+    tenant = demo.tenants(mock.store)[0]
+    path, values = _quoted(operation.path), dict[str, str]()
+    request = _Request(operation.method.upper(), "")
+    if operation.security:
+        request.headers.append(("Authorization", f"Bearer {next(iter(tenant.keys.values())).token}"))
+    for parameter in operation.parameters:
+        texts = _texts(mock, parameter)
+        names = [parameter.name] * len(texts)
+        if len(texts) > 1 and parameter.kind in ("object", "deep"):  # names and values by turns
+            names = [f"{parameter.name}[{text}]" if parameter.kind == "deep" else text for text in texts[::2]]
+            texts = texts[1::2]
+        if parameter.location == "path":
+            text = next(iter(tenant.leads)) if operation.id == "handoffLead" else ",".join(texts)
+            values[parameter.name] = text
+            path = path.replace(_quoted(f"{{{parameter.name}}}"), quote(text, safe=""))
+        elif parameter.required:
+            if parameter.location == "query":
+                request.query += zip(names, texts, strict=True)
+            else:
+                given = f"{parameter.name}={','.join(texts)}" if parameter.location == "cookie" else ",".join(texts)
+                request.headers.append(("Cookie" if parameter.location == "cookie" else parameter.name, given))
+    request.path = path
+    for body, media_type in _bodies(mock, operation):
+        more = [("Content-Type", media_type)] if body else []
+        yield _Request(request.method, request.path, request.query, [*request.headers, *more], body), values
+
+
+def _quoted(template: str) -> str:
+    return quote(template, safe="/:@!$&'()*+,;=~{}")
+
+
+def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:
+    if operation.body is not None:
+        content = mock.contract.at(operation.body.pointer).get("content") or {}
+        media_type = next(filter(is_json, content), "application/json")
+        if operation.id in _BODIES:
+            yield _BODIES[operation.id], media_type
+        if media_type in content:
+            yield msgspec.json.encode(example.media_value(mock.contract, content[media_type])), media_type
+    yield b"", ""
+
+
+def _texts(mock: Mock, parameter: Parameter) -> list[str]:
+    """A value of a parameter as it is written; several for a list or an object that is."""
+    value = example.media_value(mock.contract, parameter.declared)
+    if parameter.kind == "json":
+        return [msgspec.json.encode(value).decode()]
+    if isinstance(value, dict) and parameter.separator is not None and parameter.pairs:
+        return [parameter.separator.join(f"{name}={_text(member)}" for name, member in value.items())]
+    parts = value if isinstance(value, list) else [value]
+    if isinstance(value, dict):
+        parts = [part for pair in value.items() for part in pair]
+    texts = [_text(part) for part in parts]
+    return texts if parameter.separator is None else [parameter.separator.join(texts)]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,1 @@
+"""The OpenAPI document: reading it, checking it, and everything that is derived from it."""

@@ -1,0 +1,65 @@
+"""The whole mock: health, target, reset, the documents."""
+
+from typing import Any
+
+import vorel_mock
+from vorel_mock.control.handlers.clock import shown
+from vorel_mock.control.handlers.support import Operations, api_url, refuse
+from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
+from vorel_mock.model.crm import RESERVED_VALUES
+
+Json = dict[str, Any]
+
+
+def health(mock: Mock) -> Json:
+    """Is it up, and what is it?"""
+    info = mock.contract.document["info"]
+    with mock.lock:
+        return {
+            "status": "ok",
+            "version": vorel_mock.__version__,
+            "contract": {
+                "title": info["title"],
+                "version": info["version"],
+                "operations": [operation.id for operation in mock.contract.operations],
+            },
+            "seed": mock.seed,
+            "clock": shown(mock.clock),
+            "tenants": sum(1 for _ in mock.store.tenants()),
+        }
+
+
+def target(mock: Mock) -> Json:
+    """The target profile of the demo world, with the base URL by which it was asked for."""
+    with mock.lock:
+        return demo.target(mock.store, api_url(mock))
+
+
+def reset(mock: Mock, body: Json | None = None) -> tuple[None, int]:
+    """The demo world back to its start; with `all`, the tenants that were made go."""
+    with mock.lock:
+        try:
+            mock.reset(everything=bool((body or {}).get("all")))
+        except ValueError as error:
+            refuse(409, f'{error}, or say {{"all": true}}')
+    return None, 204
+
+
+def reserved_values(mock: Mock) -> Json:
+    """Field values that make a CRM write fail softly."""
+    return {"data": [dict(value) for value in RESERVED_VALUES]}
+
+
+def contract_document(mock: Mock) -> Json:
+    """The contract document with this mock as its only server, so that nobody tries things out on production."""
+    return {**mock.contract.document, "servers": [{"url": mock.contract.base_path or "/", "description": "this mock"}]}
+
+
+OPERATIONS: Operations = {
+    "health": health,
+    "target": target,
+    "reset": reset,
+    "reservedValues": reserved_values,
+    "contractDocument": contract_document,
+}

@@ -1,0 +1,85 @@
+"""What the handlers of the control plane share: how one refuses, how it finds its tenant, where the API is."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, NoReturn, TypeVar
+
+from flask import request
+
+from vorel_mock.contract.connexion_import import ProblemException
+from vorel_mock.mock.mock import MAX_WAITS, Mock
+from vorel_mock.model.clock import parse_duration, write_duration
+from vorel_mock.model.tenant import Tenant
+
+Found = TypeVar("Found")
+
+#: Seconds that a request may wait for something to happen; how long it does when it does not say.
+LONGEST_WAIT = 60.0
+DEFAULT_WAIT = 10.0
+#: Seconds between two looks whether the mock ends: a thread that waits on would keep the process from ending.
+_SLICE = 0.25
+
+#: Handlers by operationId; each takes the mock first.
+Operations = Mapping[str, Callable[..., Any]]
+
+
+def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> NoReturn:
+    """End the request with `status` and the envelope."""
+    raise ProblemException(status=status, detail=message, headers=headers)
+
+
+def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
+    """The tenant, or 404."""
+    return mock.store.tenant(tenant_id.lower()) or refuse(404, "No tenant with this id.")
+
+
+def api_url(mock: Mock) -> str:
+    """The base URL of the API, by the host that the request was sent to."""
+    return request.host_url.rstrip("/") + mock.contract.base_path
+
+
+def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
+    """Seconds of a duration that a request gave as `name`; 400 when it is none, or not within the bounds."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        refuse(400, f"{name}: {error}")
+    if not least <= seconds <= most:
+        between = (
+            f"at most {write_duration(most)}" if not least else f"{write_duration(least)} to {write_duration(most)}"
+        )
+        refuse(400, f"{name}: must be {between}")
+    return seconds
+
+
+@contextmanager
+def turn(mock: Mock) -> Iterator[None]:
+    """For as long as a request waits for something to happen. 429 when too many do: the others need threads as well."""
+    if not mock.waits.acquire(blocking=False):
+        refuse(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        mock.waits.release()
+
+
+def wait(
+    mock: Mock, tenant: Tenant, body: Mapping[str, Any], look: Callable[[float], Found | None]
+) -> tuple[Found | None, float]:
+    """What `look` finds within the time-out that `body` asks for, or None; and that time-out in seconds.
+
+    `look` itself waits for as many seconds as it is called with, and is called with the lock held. 404 when `tenant` is
+    deleted meanwhile.
+    """
+    timeout = duration("timeout", body["timeout"], most=LONGEST_WAIT) if "timeout" in body else DEFAULT_WAIT
+    deadline = monotonic() + timeout
+    with turn(mock):
+        while True:
+            left = deadline - monotonic()
+            with mock.lock:
+                if mock.store.tenant(tenant.id) is not tenant:
+                    refuse(404, "The tenant was deleted while the request waited.")
+                found = look(max(0.0, min(left, _SLICE)))
+            if found is not None or left <= _SLICE or mock.stopped:
+                return found, timeout

@@ -1,0 +1,130 @@
+"""What hangs on a tenant: keys, leads, handoffs, audit log, CRM records."""
+
+from dataclasses import asdict
+from typing import Any
+
+from vorel_mock.control.handlers.support import Operations, find_tenant, refuse
+from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.store.memory import PREFIX
+from vorel_mock.model.clock import iso
+from vorel_mock.model.ids import Ids, undrawn
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Lead
+from vorel_mock.model.tenant import Tenant
+
+Json = dict[str, Any]
+
+
+def list_keys(mock: Mock, tenant_id: str) -> Json:
+    """The keys, without their tokens."""
+    with mock.lock:
+        return {"data": [_key(key) for key in find_tenant(mock, tenant_id).keys.values()]}
+
+
+def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
+    """A new key; its token is told this once."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        scopes = frozenset(body["scopes"])
+        key_id = body.get("id") or undrawn(lambda: f"key_{tenant.ids.hex(12)}", tenant.keys.get)
+        if key_id in tenant.keys:
+            refuse(409, "id: the tenant has a key of this id")
+        stream = Ids(mock.ids.seed, f"{tenant.id}/{key_id}/{tenant.ids.hex(16)}")
+        key = tenants.mint(tenant, key_id, scopes, stream, mock.store)
+        mock.store.index(tenant, key)
+        return {**_key(key), "token": key.token}, 201
+
+
+def revoke_key(mock: Mock, tenant_id: str, key_id: str) -> tuple[None, int]:
+    """Revoke a key; doing it twice is no error."""
+    with mock.lock:
+        key = find_tenant(mock, tenant_id).keys.get(key_id)
+        if key is None:
+            refuse(404, "The tenant has no key with this id.")
+        key.revoked = True
+    return None, 204
+
+
+def list_leads(mock: Mock, tenant_id: str) -> Json:
+    """The leads, each with the status of its conversation."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        return {"data": [_lead(tenant, lead) for lead in tenant.leads.values()]}
+
+
+def add_lead(mock: Mock, tenant_id: str, body: Json | None = None) -> tuple[Json, int]:
+    """A new lead in a conversation of its own."""
+    wanted = body or {}
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        lead_id = wanted["id"].lower() if "id" in wanted else None
+        if lead_id in tenant.leads:
+            refuse(409, "id: the tenant has a lead of this id")
+        lead = tenants.add_lead(tenant, wanted.get("name", ""), lead_id, wanted.get("conversation_status", "active"))
+        return _lead(tenant, lead), 201
+
+
+def get_lead(mock: Mock, tenant_id: str, lead_id: str) -> Json:
+    """One lead."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        lead = tenant.leads.get(lead_id.lower())
+        return refuse(404, "The tenant has no lead with this id.") if lead is None else _lead(tenant, lead)
+
+
+def list_handoffs(mock: Mock, tenant_id: str) -> Json:
+    """The handoffs, oldest first."""
+    with mock.lock:
+        rows = [asdict(handoff) for handoff in find_tenant(mock, tenant_id).handoffs]
+    return {"data": [{**row, "requested_at": iso(row["requested_at"])} for row in rows]}
+
+
+def list_audit_log(mock: Mock, tenant_id: str) -> Json:
+    """The audit log, oldest first."""
+    with mock.lock:
+        rows = [asdict(row) for row in find_tenant(mock, tenant_id).audit_log]
+    return {"data": [{**row, "at": iso(row["at"])} for row in rows]}
+
+
+def list_crm_records(mock: Mock, tenant_id: str) -> Json:
+    """What stands in the tenant's CRM, under canonical names and under the vendor's."""
+    with mock.lock:
+        records = list(find_tenant(mock, tenant_id).crm_records)
+    shown = ("id", "object", "fields", "idempotency_key", "vendor", "vendor_object", "vendor_fields", "external_id")
+    return {
+        "data": [
+            {
+                **{name: getattr(record, name) for name in shown},
+                "at": iso(record.at),
+                "record_url": record.record_url,
+            }
+            for record in records
+        ]
+    }
+
+
+def _key(key: ApiKey) -> Json:
+    return {"id": key.id, "prefix": key.token[:PREFIX], "scopes": sorted(key.scopes), "revoked": key.revoked}
+
+
+def _lead(tenant: Tenant, lead: Lead) -> Json:
+    return {
+        "id": lead.id,
+        "name": lead.name,
+        "conversation_id": lead.conversation_id,
+        "conversation_status": tenant.conversations[lead.conversation_id].status,
+    }
+
+
+OPERATIONS: Operations = {
+    "listKeys": list_keys,
+    "mintKey": mint_key,
+    "revokeKey": revoke_key,
+    "listLeads": list_leads,
+    "addLead": add_lead,
+    "getLead": get_lead,
+    "listHandoffs": list_handoffs,
+    "listAuditLog": list_audit_log,
+    "listCrmRecords": list_crm_records,
+}

@@ -1,0 +1,1 @@
+"""One running mock: its state, its lock, and what it records."""

@@ -1,0 +1,1 @@
+"""The record of requests: kept, explained, exported, and written to the terminal."""

@@ -1,0 +1,187 @@
+"""What the user sees while the mock runs: a line for each request, as text or as JSON."""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+from functools import lru_cache
+from time import sleep
+from typing import Any
+
+import click
+import msgspec
+
+from vorel_mock.api.messages import Exchange
+from vorel_mock.mock.journal.journal import secrets
+from vorel_mock.model.clock import iso
+from vorel_mock.model.redaction import redact
+
+#: Lines that may wait for a slow terminal, and bytes of the requests that they are made from; beyond that they are
+#: counted, not kept.
+_MAX_WAITING = 20_000
+_MAX_BYTES = 8 * 1024 * 1024
+#: Seconds for which lines are gathered: under load, each wake-up of the thread is taken from an answer.
+_PAUSE = 0.02
+
+
+class RequestLog:
+    """Writes a line for each exchange, from a thread of its own: a reader that stops reading never stops the mock."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self._as_json = as_json
+        self._quiet = quiet
+        self._waiting: queue.SimpleQueue[Exchange | str | None] = queue.SimpleQueue()
+        self._dropped = 0
+        self._bytes_put = self._bytes_written = 0  # each is counted by one side alone
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to write to the standard output, which may be closed from the start: then Python has none."""
+        stream = sys.stdout
+        if self._quiet or stream is None or self._thread is not None:
+            return
+        self._descriptor = stream.fileno()
+        self._encoding = stream.encoding
+        self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what waits, for at most a second, and end."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._waiting.put(None)
+            thread.join(timeout=1)
+
+    def say(self, text: str, **members: Any) -> None:
+        """One line of the mock's own: `text`, or as JSON its members."""
+        if self._thread is not None:
+            self._waiting.put(msgspec.json.encode(members).decode() if self._as_json else text)
+
+    def write(self, exchange: Exchange) -> None:
+        """The line of an exchange that the journal has. The thread puts it into words, away from the hot path."""
+        if self._thread is None:
+            return
+        waiting = self._bytes_put - self._bytes_written
+        if self._waiting.qsize() < _MAX_WAITING and waiting < _MAX_BYTES:
+            self._bytes_put += exchange.size
+            self._waiting.put(exchange)
+        else:
+            self._dropped += 1
+
+    def _run(self) -> None:
+        try:
+            ended = False
+            while not ended:
+                entries = [self._waiting.get()]
+                if isinstance(entries[0], Exchange):
+                    sleep(_PAUSE)
+                # Whatever has come meanwhile goes out in one write.
+                while len(entries) < 1000 and not self._waiting.empty():
+                    entries.append(self._waiting.get())
+                ended = entries[-1] is None
+                lines = [
+                    entry if isinstance(entry, str) else self._line(entry) for entry in entries if entry is not None
+                ]
+                if self._dropped:
+                    lines.append(self._left_out())
+                    self._dropped = 0
+                self._write("".join(f"{line}\n" for line in lines))
+                self._bytes_written += sum(entry.size for entry in entries if isinstance(entry, Exchange))
+        except OSError:
+            self._thread = None  # nobody reads any more
+            self._waiting = queue.SimpleQueue()
+
+    def _write(self, text: str) -> None:
+        # Past Python's own buffer: while nobody reads, the thread would hold its lock, and Python could not end.
+        left = memoryview(text.encode(self._encoding, "backslashreplace"))
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+    def _left_out(self) -> str:
+        if self._as_json:
+            return msgspec.json.encode({"event": "left_out", "lines": self._dropped}).decode()
+        return f"({self._dropped} lines left out: the terminal was too slow)"
+
+    def _line(self, exchange: Exchange) -> str:
+        return json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour)
+
+
+def text_line(exchange: Exchange, *, colour: bool = False) -> str:
+    """`06:51:00 POST /api/v1/… 404 0.4 ms  not_found: No lead with this id … (req_00000001)`."""
+    time = _time_of_day(int(exchange.at))
+    sent = exchange.status
+    status = "(no answer)" if sent is None else str(sent)
+    if colour:
+        time = click.style(time, dim=True)
+        colours = "red" if sent is None or sent >= 500 else "yellow" if sent >= 400 else "green"
+        status = click.style(status, fg=colours)
+    request = (
+        f"{exchange.method} {_printable(_redacted(exchange, exchange.path))}" if exchange.method else "(unreadable)"
+    )
+    line = f"{time} {request} {status} {exchange.duration * 1000:.1f} ms"
+    if sent is None:
+        line += f"  {exchange.reason} ({exchange.id})"
+    elif sent >= 400:
+        line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason))} ({exchange.id})"
+    elif exchange.reason.startswith("soft failure"):
+        line += f"  {exchange.reason}"
+    return line
+
+
+@lru_cache(maxsize=4)
+def _time_of_day(second: int) -> str:
+    return iso(second)[11:19]
+
+
+def json_line(exchange: Exchange) -> str:
+    """The same as one JSON object."""
+    sent = exchange.status
+    failed = sent is None or sent >= 400
+    members = {
+        "time": iso(exchange.at),
+        "id": exchange.id,
+        "method": exchange.method,
+        "path": _redacted(exchange, exchange.path),
+        "status": sent,
+        "duration_ms": round(exchange.duration * 1000, 3),
+        "operation": exchange.operation.id if exchange.operation is not None else None,
+        "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
+        "key_id": exchange.key.id if exchange.key is not None else None,
+        "fault": exchange.fault,
+        "code": _code(exchange) if failed and sent is not None else None,
+        "reason": _redacted(exchange, exchange.reason) if failed else None,
+    }
+    told = {name: value for name, value in members.items() if value is not None or name == "status"}
+    line = msgspec.json.encode(told).decode()
+    # JSON has a line separator or a control character of Unicode stand as it is; a terminal and a reader of lines mind.
+    return line if line.isprintable() else json.dumps(told)
+
+
+def _code(exchange: Exchange) -> str:
+    """The error code of the answer; a fault may have left no such thing in it."""
+    assert exchange.answer is not None
+    with contextlib.suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(exchange.answer.body, type=_Envelope).error.code
+    return "no envelope"
+
+
+class _Error(msgspec.Struct):
+    code: str
+
+
+class _Envelope(msgspec.Struct):
+    error: _Error
+
+
+def _redacted(exchange: Exchange, text: str) -> str:
+    return redact(text, secrets(exchange))
+
+
+def _printable(path: str) -> str:
+    """A path may hold anything once decoded; a terminal must not be told to do things by it."""
+    if path.isprintable():
+        return path
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)

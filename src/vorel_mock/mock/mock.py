@@ -1,0 +1,140 @@
+"""The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
+
+import logging
+from collections.abc import Collection, Mapping
+from threading import BoundedSemaphore, RLock
+from typing import Any
+
+from vorel_mock.api.core import Envelope
+from vorel_mock.api.pipeline import Pipeline
+from vorel_mock.api.router import Router
+from vorel_mock.contract import contract as contract_module
+from vorel_mock.mock import demo, snapshot
+from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock.journal.access_log import RequestLog
+from vorel_mock.mock.journal.journal import Journal
+from vorel_mock.mock.settings import Settings, is_loopback, make_clock
+from vorel_mock.mock.snapshot import Snapshot
+from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.model.ids import Ids, fresh_seed, fresh_token
+from vorel_mock.model.tenant import Tenant
+from vorel_mock.webhooks.dispatcher import Dispatcher
+from vorel_mock.webhooks.target_policy import Targets
+
+logger = logging.getLogger("vorel_mock")
+
+#: Seconds that moving a clock may take because receivers of webhooks are slow.
+SETTLE_TIMEOUT = 90.0
+#: Requests to the control plane that may wait at once for something to happen. Fewer than it has threads.
+MAX_WAITS = 200
+
+
+class Mock:
+    """One mock. `lock` is held by whoever reads or changes its state: the API's requests, and the control plane's."""
+
+    def __init__(self, settings: Settings, log: RequestLog | None = None) -> None:
+        self.settings = settings
+        self.contract = contract_module.load(settings.contract)
+        self.clock = make_clock(settings.clock)
+        self.seed = fresh_seed() if settings.seed is None else settings.seed
+        self.lock = RLock()
+        self.store = MemoryStore()
+        self.journal = Journal(self.lock)
+        self.log = log or RequestLog(quiet=True)
+        self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
+        self.ids = Ids(self.seed, "mock")
+        self.waits = BoundedSemaphore(MAX_WAITS)
+        """What a request to the control plane takes while it waits."""
+        self.stopped = False
+        self.control_token = settings.control_token
+        if self.control_token is None and not is_loopback(settings.host):
+            self.control_token = fresh_token()
+        self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
+        for warning in self.pipeline.warnings():
+            logger.warning("%s", warning)
+        router = Router(self.contract, self.pipeline)
+        self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
+        demo.build(self.store, self.clock, self.seed, self.contract, settings)
+
+    def settle(self, moved: list[Tenant] | None) -> bool:
+        """Have every webhook attempt made that is due now that clocks were moved; None is all tenants.
+
+        False when some were not made in time.
+        """
+        return self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
+
+    def stop(self) -> None:
+        """End what runs beside the requests, and whoever waits for something to happen."""
+        self.stopped = True
+        self.webhooks.stop()
+
+    def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
+        """A new tenant; ValueError names what cannot be had."""
+        return tenants.create(
+            wanted,
+            store=self.store,
+            contract=self.contract,
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+        )
+
+    def remove_tenant(self, tenant: Tenant) -> None:
+        """Forget a tenant and all that it owns."""
+        self.webhooks.forget(tenant)
+        self.store.remove(tenant)
+        self.journal.forget(tenant.id)
+
+    def reset_tenant(self, tenant: Tenant) -> None:
+        """Back to the world that the tenant began with; its clock stays, because time runs forward only.
+
+        ValueError, and nothing is changed, when another tenant has taken over one of its keys.
+        """
+        self._reset([tenant])
+
+    def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
+        """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
+        its keys is another tenant's.
+        """
+        self._replace({tenant: world}, clock=clock)
+
+    def check_tokens(self, world: Snapshot, owners: Collection[Tenant]) -> None:
+        """ValueError when a key of `world` belongs to another tenant than one of `owners`."""
+        for key in world.keys:
+            owner = self.store.by_token(key.token)
+            if owner is not None and owner[0] not in owners:
+                raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
+
+    def _reset(self, chosen: list[Tenant]) -> None:
+        self._replace({tenant: snapshot.read(tenant.initial) for tenant in chosen}, clock=False)
+        for tenant in chosen:
+            self.journal.forget(tenant.id)
+
+    def _replace(self, worlds: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
+        for world in worlds.values():
+            self.check_tokens(world, worlds.keys())
+        for tenant in worlds:  # all of them first: they may have exchanged their keys
+            self.webhooks.forget(tenant)
+            for key in tenant.keys.values():
+                self.store.unindex(key)
+        for tenant, world in worlds.items():
+            snapshot.load(tenant, world, clock=clock)
+            for key in tenant.keys.values():
+                self.store.index(tenant, key)
+            self.webhooks.requeue(tenant)
+
+    def reset(self, *, everything: bool = False) -> None:
+        """The demo world back to its start. `everything`: other tenants go as well. ValueError as in `reset_tenant`.
+
+        Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
+        """
+        own = demo.tenants(self.store)
+        if everything:
+            for tenant in list(self.store.tenants()):
+                if tenant not in own:
+                    self.remove_tenant(tenant)
+        self._reset(own)
+        if len(own) == sum(1 for _ in self.store.tenants()):
+            self.journal.clear()
+            self.api.reset()
+            self.ids = Ids(self.seed, "mock")

@@ -1,0 +1,134 @@
+"""Making tenants, and taking them back to where they began."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vorel_mock.contract.contract import Contract
+from vorel_mock.mock import snapshot
+from vorel_mock.mock.settings import Settings
+from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.model.clock import Clock
+from vorel_mock.model.crm import VENDORS, ErrorName
+from vorel_mock.model.ids import Ids, undrawn
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.tenant import CrmConnection, Tenant
+
+#: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
+OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
+
+#: What a tenant has when nobody says otherwise.
+DEFAULTS: Mapping[str, Any] = {
+    "notified_channel": "email",
+    "crm": {"vendor": "hubspot"},
+    "keys": {"full": 2, "burst": 1},
+    "leads": 3,
+    "webhook_timeout": 10.0,
+}
+
+
+def every_scope(contract: Contract) -> frozenset[str]:
+    """All the scopes there are."""
+    return OTHER_SCOPES | contract.scopes
+
+
+def key_roles(contract: Contract, full: int, burst: int) -> list[tuple[str, frozenset[str], bool]]:
+    """The keys that a tenant is given: role, scopes, whether revoked. The roles are those of the target profile."""
+    every = every_scope(contract)
+    return [
+        *((f"full_{n}", every, False) for n in range(1, full + 1)),
+        *((f"burst_{n}", every, False) for n in range(1, burst + 1)),
+        ("read_only", frozenset({"read"}), False),
+        ("leads_only", contract.scopes_of("handoffLead"), False),
+        ("crm_only", contract.scopes_of("createCrmRecord"), False),
+        ("revoked", every, True),
+    ]
+
+
+def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
+    """The CRM connection that a request describes; ValueError names what is not known."""
+    if wanted is None:
+        return None
+    vendor = wanted["vendor"]
+    if vendor not in VENDORS:
+        raise ValueError(f"crm.vendor: {vendor!r} is none of {', '.join(VENDORS)}")
+    failure = wanted.get("failure")
+    if failure is not None and failure not in list(ErrorName):  # before 3.12, `in` takes members only
+        raise ValueError(f"crm.failure: {failure!r} is none of {', '.join(ErrorName)}")
+    objects = VENDORS[vendor].objects
+    for name in wanted.get("mappings", {}):
+        if name not in objects:
+            raise ValueError(f"crm.mappings.{name}: {vendor} takes {', '.join(objects)}, and nothing else")
+    return CrmConnection(
+        vendor,
+        wanted.get("account", VENDORS[vendor].account),
+        {name: dict(mapping) for name, mapping in wanted.get("mappings", {}).items()},
+        None if failure is None else ErrorName(failure),
+    )
+
+
+def create(
+    wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, settings: Settings, clock: Clock, ids: Ids
+) -> Tenant:
+    """A new tenant with keys and leads of its own, added to `store`. ValueError names what cannot be had.
+
+    Its ids come from a stream of their own, so that they depend on nothing but the seed and the tenant's id, or on the
+    seed that is asked for.
+    """
+    crm = connection(wanted.get("crm", DEFAULTS["crm"]))
+    tenant_id = undrawn(ids.uuid, store.tenant)
+    own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
+    tenant = Tenant(
+        id=tenant_id,
+        name=wanted.get("name", f"tenant-{tenant_id[:8]}"),
+        clock=Clock(clock),
+        ids=own,
+        notified_channel=wanted.get("notified_channel", DEFAULTS["notified_channel"]),
+        crm=crm,
+        rate_limit=wanted.get("rate_limit", settings.rate_limit),
+        tenant_rate_limit=wanted.get("tenant_rate_limit", settings.tenant_rate_limit),
+        webhook_timeout=wanted.get("webhook_timeout", DEFAULTS["webhook_timeout"]),
+    )
+    counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
+    for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
+        # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
+        mint(tenant, role, scopes, Ids(ids.seed, f"{tenant_id}/{role}"), store, revoked=revoked)
+    for n in range(1, wanted.get("leads", DEFAULTS["leads"]) + 1):
+        add_lead(tenant, f"Lead {n}")
+    store.add(tenant)
+    tenant.initial = snapshot.dump(tenant)
+    return tenant
+
+
+def mint(
+    tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, store: MemoryStore, *, revoked: bool = False
+) -> ApiKey:
+    """A new key of `tenant`, whose token is nobody's in `store` yet. It is the caller's to index."""
+    token = undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
+    key = ApiKey(key_id, token, scopes, revoked)
+    tenant.keys[key.id] = key
+    return key
+
+
+def add_lead(tenant: Tenant, name: str, lead_id: str | None = None, status: str = "active") -> Lead:
+    """A new lead of `tenant`, in a conversation of its own."""
+    conversation = Conversation(undrawn(tenant.ids.uuid, tenant.conversations.get), status)
+    tenant.conversations[conversation.id] = conversation
+    lead = Lead(lead_id or undrawn(tenant.ids.uuid, tenant.leads.get), conversation.id, name)
+    tenant.leads[lead.id] = lead
+    return lead
+
+
+def profile(tenant: Tenant, foreign: list[str], base_url: str) -> dict[str, Any]:
+    """The target profile of one tenant. What it does not have is left out."""
+    token = {key.id: key.token for key in tenant.keys.values()}
+
+    def pool(role: str) -> list[str]:
+        return [value for name, value in token.items() if name.startswith(f"{role}_")]
+
+    single = {role: token[role] for role in ("read_only", "leads_only", "crm_only", "revoked") if role in token}
+    return {
+        "base_url": base_url,
+        "keys": {"full": pool("full"), "burst": pool("burst"), **single},
+        "leads": {"own": list(tenant.leads), "foreign": foreign},
+    }

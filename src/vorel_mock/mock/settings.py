@@ -1,0 +1,150 @@
+"""What can be set, and to what when nothing is said."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from vorel_mock.model.clock import Clock, parse_iso
+from vorel_mock.model.types import MAX_LIMIT
+from vorel_mock.webhooks.target_policy import Targets
+
+#: Where `--clock frozen` stands still: one moment for every run, so that two runs show the same.
+FROZEN_AT = "2026-01-01T00:00:00Z"
+
+
+#: RFC 6750, 2.1: what can stand behind `Bearer` in a header.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+#: As a browser sends it: in lower case, no path.
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
+_USUAL = ("http:", "80"), ("https:", "443")
+
+
+class SettingError(ValueError):
+    """A setting that cannot be; its text begins with the name of it, which is `setting`, and says what it must be."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a mock. Limits are requests a minute; 0 switches a limit off.
+
+    SettingError (a ValueError) or TypeError names the one that cannot be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    seed: int | None = None
+    clock: str = "real"
+    contract: Path | None = None
+    rate_limit: int = 200
+    tenant_rate_limit: int = 5000
+    rate_limit_headers: Literal["429", "always"] = "429"
+    json_logs: bool = False
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts (`host` or `host:port`) that webhooks may go to, beyond loopback."""
+    control_token: str | None = None
+    """What /_mock asks for; None asks for nothing on loopback, and makes one beyond it."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins from which a page may call the API; `*` is any."""
+
+    def __post_init__(self) -> None:
+        """Check every setting, whoever gave it: what is wrong shall not show as something else, an hour later."""
+        _of_type("host", self.host, str, "a text")
+        _whole("port", self.port, 0, 65535)
+        if self.seed is not None:
+            _whole("seed", self.seed, -(2**63), 2**63 - 1)  # what a snapshot takes
+        _of_type("clock", self.clock, str, "a text")
+        _check("clock", make_clock, self.clock)
+        if isinstance(self.contract, str):
+            object.__setattr__(self, "contract", Path(self.contract))
+        elif self.contract is not None:
+            _of_type("contract", self.contract, Path, "a path")
+        _whole("rate_limit", self.rate_limit, 0, MAX_LIMIT)
+        _whole("tenant_rate_limit", self.tenant_rate_limit, 0, MAX_LIMIT)
+        if self.rate_limit_headers not in ("429", "always"):
+            raise SettingError(
+                "rate_limit_headers", f"must be 429 or always, as a text, not {self.rate_limit_headers!r}"
+            )
+        _of_type("json_logs", self.json_logs, bool, "True or False")
+        for name in ("webhook_hosts", "cors_origins"):
+            object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        _check("webhook_hosts", Targets, self.webhook_hosts)
+        for origin in self.cors_origins:
+            _check("cors_origins", _check_origin, origin)
+        if self.control_token is not None:
+            _of_type("control_token", self.control_token, str, "a text")
+            _check("control_token", check_token, self.control_token)
+
+
+def check_token(token: str) -> None:
+    """ValueError when `token` is none that a client could send."""
+    if not _TOKEN.fullmatch(token):  # which is not shown: it may be the secret with a typing error
+        problem = "has characters that no token may have" if token.strip() else "is empty, and would keep nobody out"
+        raise ValueError(f"{problem}; use letters, digits and -._~+/ (RFC 6750)")
+
+
+def _check_origin(origin: str) -> None:
+    parts = _ORIGIN.fullmatch(origin)
+    if parts is None:
+        raise ValueError(f"{origin!r} is not an origin; write scheme://host or scheme://host:port in lower case, or *")
+    port = parts[1]
+    if port is not None and not 1 <= int(port) <= 65535:
+        raise ValueError(f"{origin!r} has a port that does not exist; use one from 1 to 65535")
+    if any(origin.startswith(scheme) and port == usual for scheme, usual in _USUAL):
+        raise ValueError(f"{origin!r} is sent by browsers without its port; write {origin.removesuffix(f':{port}')}")
+
+
+def _check(name: str, function: Callable[[Any], object], value: Any) -> None:
+    """SettingError when `function` does not take `value`."""
+    try:
+        function(value)
+    except ValueError as error:
+        raise SettingError(name, str(error)) from None
+
+
+def _of_type(name: str, value: object, wanted: type, words: str) -> None:
+    if not isinstance(value, wanted):
+        raise TypeError(f"{name}: must be {words}, not {_shown(name, value)}")
+
+
+def _whole(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):  # Python takes True for a number
+        raise TypeError(f"{name}: must be a whole number, not {_shown(name, value)}")
+    if not least <= value <= most:
+        raise SettingError(name, f"must be from {least} to {most}, not {value}")
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """A list of texts as a tuple. One text alone would be taken for its letters."""
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+        return tuple(sorted(value) if isinstance(value, (set, frozenset)) else value)
+    hint = f"; write [{value!r}]" if isinstance(value, str) else ""
+    raise TypeError(f"{name}: must be a list of texts, not {_shown(name, value)}{hint}")
+
+
+def _shown(name: str, value: object) -> str:
+    return type(value).__name__ if name == "control_token" else f"{type(value).__name__} {value!r}"
+
+
+def make_clock(setting: str) -> Clock:
+    """A clock as `--clock` says: `real`, `frozen`, or standing at an RFC 3339 moment. ValueError when it is none."""
+    if setting == "real":
+        return Clock()
+    return Clock(at=parse_iso(FROZEN_AT if setting == "frozen" else setting))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host.lower().removesuffix(".") == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,233 @@
+"""A tenant's world as JSON, and back: import of what was exported gives the same answers."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.contract.contract import Contract
+from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.clock import LATEST, Clock
+from vorel_mock.model.crm import VENDORS
+from vorel_mock.model.crm_records import CrmRecord, size
+from vorel_mock.model.handoffs import AuditRow, Event, Handoff
+from vorel_mock.model.history import History
+from vorel_mock.model.ids import Ids
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.rate_window import Window
+from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.model.types import Count, Limit, Moment, Seconds
+from vorel_mock.model.webhooks import EVENTS, Delivery, Webhook
+
+Row = TypeVar("Row")
+
+#: What stands in the path of a request that revokes the key.
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(slots=True)
+class ClockState:
+    """What a clock shows, in seconds since the epoch, and whether it stands still."""
+
+    now: Moment
+    frozen: bool
+
+
+@dataclass(slots=True)
+class IdsState:
+    """How far a stream of ids has been drawn."""
+
+    seed: int
+    stream: str
+    drawn: Count
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All that a tenant is."""
+
+    name: str
+    notified_channel: str
+    crm: CrmConnection | None
+    rate_limit: Limit
+    tenant_rate_limit: Limit
+    clock: ClockState
+    ids: IdsState
+    keys: list[ApiKey]
+    leads: list[Lead]
+    conversations: list[Conversation]
+    handoffs: list[Handoff] = field(default_factory=list)
+    audit_log: list[AuditRow] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    crm_records: list[CrmRecord] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    webhook_timeout: Seconds = 10.0
+    faults: list[ArmedFault] = field(default_factory=list)
+    window: Window = field(default_factory=Window)
+
+
+class SnapshotError(ValueError):
+    """What was given is not a snapshot; the message says where it is not."""
+
+
+def dump(tenant: Tenant) -> bytes:
+    """The tenant's world as JSON."""
+    return msgspec.json.encode(_state(tenant, history=True), order="deterministic")
+
+
+def _state(tenant: Tenant, *, history: bool) -> Snapshot:
+    state = Snapshot(
+        name=tenant.name,
+        notified_channel=tenant.notified_channel,
+        crm=tenant.crm,
+        rate_limit=tenant.rate_limit,
+        tenant_rate_limit=tenant.tenant_rate_limit,
+        clock=ClockState(tenant.clock.now(), tenant.clock.frozen),
+        ids=IdsState(tenant.ids.seed, tenant.ids.stream, tenant.ids.drawn),
+        keys=list(tenant.keys.values()),
+        leads=list(tenant.leads.values()),
+        conversations=list(tenant.conversations.values()),
+        webhooks=list(tenant.webhooks.values()),
+        webhook_timeout=tenant.webhook_timeout,
+        faults=tenant.faults,
+        window=tenant.window,
+    )
+    if history:
+        state.deliveries = list(tenant.deliveries)
+        state.handoffs = list(tenant.handoffs)
+        state.audit_log = list(tenant.audit_log)
+        state.events = list(tenant.events)
+        state.crm_records = list(tenant.crm_records)
+    return state
+
+
+def read(content: bytes | Any) -> Snapshot:
+    """What `dump` made, as bytes or as parsed JSON; SnapshotError names the member that does not fit."""
+    try:
+        if isinstance(content, bytes):
+            return msgspec.json.decode(content, type=Snapshot)
+        world = msgspec.convert(content, Snapshot)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$")
+        raise SnapshotError(f"snapshot{where.rstrip('`')}: {what}") from None
+    for place in _unknown(content, msgspec.to_builtins(world), "snapshot"):
+        raise SnapshotError(f"{place}: is not known here")
+    return world
+
+
+def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
+    """The members of `given` that were not `taken` over: whoever misspelt one would look for its effect in vain."""
+    if isinstance(given, dict) and isinstance(taken, dict):
+        for name, member in given.items():
+            if name in taken:
+                yield from _unknown(member, taken[name], f"{place}.{name}")
+            else:
+                yield f"{place}.{name}"
+    elif isinstance(given, list) and isinstance(taken, list):
+        for number, (one, other) in enumerate(zip(given, taken, strict=False)):
+            yield from _unknown(one, other, f"{place}[{number}]")
+
+
+def check(world: Snapshot, contract: Contract) -> None:
+    """SnapshotError when `world`, which came from elsewhere, is not one that `dump` can have made."""
+    for problem in _problems(world, contract):
+        raise SnapshotError(f"snapshot.{problem}")
+
+
+def _problems(world: Snapshot, contract: Contract) -> Iterator[str]:
+    channels = contract.notified_channels  # none, where the document leaves them open
+    if channels and world.notified_channel not in channels:
+        yield f"notified_channel: must be one of {', '.join(channels)}"
+    if world.crm is not None and world.crm.vendor not in VENDORS:
+        yield f"crm.vendor: must be one of {', '.join(VENDORS)}"
+    if world.clock.now >= LATEST:
+        yield "clock.now: lies beyond the year 9998"
+    yield from _repeated("keys", "id", [key.id for key in world.keys])
+    yield from _repeated("keys", "token", [key.token for key in world.keys])
+    yield from _repeated("leads", "id", [lead.id for lead in world.leads])
+    yield from _repeated("conversations", "id", [conversation.id for conversation in world.conversations])
+    yield from _repeated("crm_records", "idempotency_key", [record.idempotency_key for record in world.crm_records])
+    yield from _repeated("webhooks", "id", [webhook.id for webhook in world.webhooks])
+    yield from _repeated("deliveries", "id", [delivery.id for delivery in world.deliveries])
+    for number, key in enumerate(world.keys):
+        if not _KEY_ID.fullmatch(key.id):
+            yield f"keys[{number}].id: must be 1 to 64 letters, digits, _ and -"
+        if not contract.token_pattern.fullmatch(key.token):
+            yield f"keys[{number}].token: has not the shape of a key"
+    conversations = {conversation.id for conversation in world.conversations}
+    for number, lead in enumerate(world.leads):
+        if lead.conversation_id not in conversations:
+            yield f"leads[{number}].conversation_id: there is no such conversation in the snapshot"
+    for number, webhook in enumerate(world.webhooks):
+        if not webhook.events.issubset(EVENTS):
+            yield f"webhooks[{number}].events: must be of {', '.join(EVENTS)}"
+    for number, delivery in enumerate(world.deliveries):
+        if not _is_object(delivery.body):
+            yield f"deliveries[{number}].body: must be a JSON object in base64"
+    operations = {operation.id for operation in contract.operations}
+    for number, armed in enumerate(world.faults):
+        if armed.fault not in CATALOGUE:
+            yield f"faults[{number}].fault: no such fault; GET /_mock/faults lists them"
+        if armed.operation is not None and armed.operation not in operations:
+            yield f"faults[{number}].operation: must be one of {', '.join(sorted(operations))}"
+
+
+def _repeated(name: str, member: str, values: Collection[str]) -> Iterator[str]:
+    if len(set(values)) < len(values):
+        yield f"{name}: two have the same {member}"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
+    """Make `tenant` what `world` says; its own id stays. `clock`: whether its clock is set as well, even backwards."""
+    if clock:
+        tenant.clock.restore(world.clock.now, frozen=world.clock.frozen)
+    tenant.name = world.name
+    tenant.notified_channel = world.notified_channel
+    tenant.crm = world.crm
+    tenant.rate_limit = world.rate_limit
+    tenant.tenant_rate_limit = world.tenant_rate_limit
+    tenant.ids = Ids(world.ids.seed, world.ids.stream, world.ids.drawn)
+    tenant.keys = {key.id: key for key in world.keys}
+    tenant.leads = {lead.id: lead for lead in world.leads}
+    tenant.conversations = {conversation.id: conversation for conversation in world.conversations}
+    _refill(tenant.handoffs, world.handoffs)
+    _refill(tenant.audit_log, world.audit_log)
+    _refill(tenant.events, world.events)
+    _refill(tenant.crm_records, world.crm_records, size)
+    _refill(tenant.deliveries, world.deliveries, lambda delivery: len(delivery.body))
+    tenant.webhooks = {webhook.id: webhook for webhook in world.webhooks}
+    tenant.webhook_timeout = world.webhook_timeout
+    tenant.idempotency = {record.idempotency_key: record for record in tenant.crm_records}
+    tenant.faults = world.faults
+    tenant.window = world.window
+
+
+def rehearsal(tenant: Tenant) -> Tenant:
+    """A copy of `tenant` on which a request can be tried without an effect.
+
+    Of its histories it has what an answer may depend on: handoffs and the records of idempotency keys.
+    """
+    world = read(msgspec.json.encode(_state(tenant, history=False)))
+    copy = Tenant(tenant.id, tenant.name, Clock(at=tenant.clock.now()), tenant.ids.copy(), tenant.notified_channel)
+    load(copy, world, clock=False)
+    copy.idempotency = dict(tenant.idempotency)
+    _refill(copy.handoffs, tenant.handoffs)
+    return copy
+
+
+def _refill(history: History[Row], rows: Iterable[Row], size: Callable[[Row], int] = lambda row: 0) -> None:
+    history.clear()
+    for row in rows:
+        history.append(row, size(row))

@@ -1,0 +1,61 @@
+"""Armed faults: which requests of a tenant shall meet one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vorel_mock.model.types import Chance, Count, Moment, Ordinal, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Consumption:
+    """A fault that was met. `at` is seconds since the epoch."""
+
+    request_id: str
+    at: Moment
+
+
+@dataclass(slots=True)
+class ArmedFault:
+    """A fault of the catalogue, waiting for the requests that it is for.
+
+    Of the requests that match, the first `after` pass; of the rest every `every`-th, or each with probability `chance`,
+    meets it; and at most `next` do (None: no end).
+    """
+
+    id: str
+    fault: str
+    operation: str | None = None
+    next: Ordinal | None = None
+    every: Ordinal = 1
+    after: Count = 0
+    chance: Chance | None = None
+    delay: Seconds | None = None
+    """Seconds, for the faults that take time; None is the fault's own."""
+    seen: Count = 0
+    met: Count = 0
+    consumed: list[Consumption] = field(default_factory=list)
+
+    def meets(self, operation: str, draw: Callable[[int], float]) -> bool:
+        """Count a request to `operation`; whether it meets the fault. `draw(n)` is the n-th of numbers in [0, 1)."""
+        if self.spent or self.operation not in (None, operation):
+            return False
+        self.seen += 1
+        number = self.seen - self.after
+        if number <= 0 or number % self.every:
+            return False
+        if self.chance is not None and draw(self.seen) >= self.chance:
+            return False
+        self.met += 1
+        return True
+
+    @property
+    def spent(self) -> bool:
+        """Whether no further request will meet it."""
+        return self.next is not None and self.met >= self.next
+
+    def note(self, request_id: str, at: float) -> None:
+        """Remember which request met it; the latest hundred are kept."""
+        self.consumed.append(Consumption(request_id, at))
+        del self.consumed[:-100]

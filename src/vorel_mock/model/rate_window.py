@@ -1,0 +1,30 @@
+"""Fixed windows, aligned to the epoch: `floor(now / 60)` is the bucket."""
+
+from dataclasses import dataclass
+
+from vorel_mock.model.types import Count
+
+#: Seconds. The contract says "200 req/min" in prose; that windows are fixed and aligned is in docs/assumptions.md.
+WINDOW = 60
+
+
+@dataclass(slots=True)
+class Window:
+    """How many requests one bucket has seen in its current window."""
+
+    number: int = -1
+    count: Count = 0
+
+    def add(self, now: float) -> int:
+        """Count a request at `now` (seconds since the epoch); the count of its window, this one included."""
+        number = int(now // WINDOW)
+        if number != self.number:
+            self.number = number
+            self.count = 0
+        self.count += 1
+        return self.count
+
+
+def reset_at(now: float) -> int:
+    """When the window of `now` ends, in seconds since the epoch."""
+    return (int(now // WINDOW) + 1) * WINDOW

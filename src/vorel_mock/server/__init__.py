@@ -1,0 +1,1 @@
+"""The shells around the core: a port, ASGI, and how a response is sent."""
