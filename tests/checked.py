@@ -13,7 +13,7 @@ from vorel_mock.contract import contract
 from vorel_mock.control import document as document_module
 from vorel_mock.control.app import PREFIX
 from vorel_mock.mock.mock import Mock
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 _URI = "urn:control"

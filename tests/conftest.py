@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import islice
-from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,13 +13,13 @@ from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from tests import checked
+from tests.serving import serving
 
 from vorel_mock.contract.contract import is_json
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 
@@ -97,21 +96,7 @@ def api(http: httpx.Client, key: str) -> httpx.Client:
 def serve() -> Iterator[Callable[[App], str]]:
     """Serves an application on a port of its own until the test ends; gives the base URL."""
     with ExitStack() as stack:
-        yield lambda app: stack.enter_context(_serving(app))
-
-
-@contextmanager
-def _serving(app: App) -> Iterator[str]:
-    sock, ready = server.listen("127.0.0.1", 0), Event()
-    running = server.make(app, ready.set)
-    thread = Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    try:
-        assert ready.wait(30)
-        yield server.base_url(sock)
-    finally:
-        running.should_exit = True
-        thread.join(30)
+        yield lambda app: stack.enter_context(serving(app))[0]
 
 
 #: What is wrong with an answer, by the document that the mock serves; nothing if it is right.

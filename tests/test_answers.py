@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 Judge = Callable[[Mock, httpx.Response], list[str]]

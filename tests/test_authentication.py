@@ -6,7 +6,7 @@ import pytest
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 PATH = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"

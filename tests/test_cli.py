@@ -25,7 +25,7 @@ from vorel_mock.cli import main as cli
 from vorel_mock.contract.contract import default_path
 from vorel_mock.mock import demo
 from vorel_mock.model.types import MAX_LIMIT
-from vorel_mock.server import wire as server
+from vorel_mock.server import listener
 
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"
 KEY = demo.token(1, 1, 2)
@@ -536,7 +536,7 @@ def test_another_document_in_yaml_is_served(start: type[Started]) -> None:
 
 
 def test_a_taken_port_is_one_line() -> None:
-    with server.listen("127.0.0.1", 0) as taken:
+    with listener.listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         result = invoke("--port", str(port))
     assert result.exit_code == 1
@@ -561,7 +561,7 @@ def test_a_port_that_is_not_allowed_is_one_line(monkeypatch: pytest.MonkeyPatch)
     def refuse(host: str, port: int) -> socket.socket:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(server, "listen", refuse)
+    monkeypatch.setattr(listener, "listen", refuse)
     result = invoke("--port", "80")
     assert result.exit_code == 1
     assert result.output == "Error: port 80 may not be used by this user. Say --port with one above 1023.\n"
@@ -679,7 +679,7 @@ def test_an_output_that_cannot_say_everything(start: type[Started]) -> None:
 
 
 def _free_port() -> int:
-    with server.listen("127.0.0.1", 0) as sock:
+    with listener.listen("127.0.0.1", 0) as sock:
         return int(sock.getsockname()[1])
 
 

@@ -19,7 +19,7 @@ from vorel_mock.contract.contract import ContractError
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 VENDORED = json.loads(contract.default_path().read_text("utf-8"))
@@ -455,7 +455,7 @@ def test_the_shape_of_a_key_is_the_document_s(tmp_path: Path, shape: str) -> Non
         answer = _handoff(client, headers={"Authorization": "Bearer vapk_test_" + "0" * 48})
         told = client.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()
     assert answer.status_code == 401
-    assert told["explanation"]["rule"] == "the key has not the shape of a key"
+    assert told["explanation"]["rule"] == "the key does not have the format of a key"
 
 
 @pytest.mark.parametrize(
@@ -612,7 +612,7 @@ BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     "no answer to a handoff": (lambda d: d["paths"][HANDOFF]["post"]["responses"].pop("200"), "handoffLead"),
     "any answer to a handoff": (
         lambda d: d["components"]["schemas"]["LeadHandoffResponse"]["properties"].update(conversation_status=True),
-        "handoffLead: its 200 answer has no enum for conversation_status",
+        "handoffLead: its 200 response has no enum for conversation_status",
     ),
     "any record": (
         lambda d: d["components"]["schemas"].update(CrmCreateRecordBody=True),
@@ -620,7 +620,7 @@ BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     ),
     "no status of the conversation": (
         lambda d: d["components"]["schemas"]["LeadHandoffResponse"]["properties"].pop("conversation_status"),
-        "handoffLead: its 200 answer has no enum for conversation_status",
+        "handoffLead: its 200 response has no enum for conversation_status",
     ),
 }
 

@@ -12,7 +12,7 @@ from vorel_mock.control import handlers
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.crm import RESERVED_VALUES
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 BASE = "http://127.0.0.1:3000"

@@ -12,11 +12,11 @@ import pytest
 import schemathesis
 from schemathesis.core.result import Ok
 from tests import checked
+from tests.serving import serving
 
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 
 EXAMPLES = int(os.environ.get("VOREL_TEST_EXAMPLES", "8"))
 #: Seconds for which the threads hammer.
@@ -30,15 +30,8 @@ operations: list[Any] = [result.ok() for result in schema.get_all_operations() i
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
     mock = Mock(Settings(seed=1, rate_limit=0, tenant_rate_limit=0))
-    sock = server.listen("127.0.0.1", 0)
-    serving = server.make(App(mock))
-    thread = threading.Thread(target=serving.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    while not serving.started:
-        time.sleep(0.01)
-    yield server.base_url(sock)
-    serving.should_exit = True
-    thread.join(timeout=20)
+    with serving(App(mock)) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="module")

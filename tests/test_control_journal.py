@@ -245,7 +245,7 @@ class Rehearsals:
     def state(self) -> tuple[Any, ...]:
         assert self.tenant is not None
         log = self.mock.journal.exchanges()
-        return snapshot.dump(self.tenant), [exchange.id for exchange in log], self.mock.ids.drawn, self.mock.api._number
+        return snapshot.dump(self.tenant), [exchange.id for exchange in log], self.mock.ids.drawn, self.mock._number
 
     def check(self, path: str, headers: Json, content: str) -> None:
         before = self.state()

@@ -8,7 +8,7 @@ import httpx
 from vorel_mock.mock import demo, snapshot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 
 #: Status, headers as they came, body.
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]

@@ -12,7 +12,7 @@ from vorel_mock.cli.main import _greet
 from vorel_mock.mock.journal.access_log import RequestLog
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 BASE = "http://127.0.0.1:3000"
@@ -87,7 +87,7 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(plain: httpx.Client,
 def test_a_header_that_decides_stands_once(plain: httpx.Client, name: str) -> None:
     same = {"Host": "127.0.0.1:3000", "Origin": BASE, "Content-Type": "application/json"}.get(name, "none")
     answer = plain.post("/_mock/reset", headers=[(name, same), (name, same)])
-    refused(answer, 400, f"{name}: stands 2 times; send it once")
+    refused(answer, 400, f"{name}: is there 2 times; send it once")
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://127.0.0.1:3001", "http://127.0.0.1", "http://[", "", "x"])

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
+from vorel_mock.server.listener import Server
 
 
 @pytest.fixture
@@ -50,5 +50,5 @@ def test_those_who_wait_do_not_close_the_control_plane_to_others(app: App, http:
 
 def test_a_server_that_is_made_leaves_the_loop_its_words(app: App, asyncio_logger: logging.Logger) -> None:
     asyncio_logger.setLevel(logging.WARNING)
-    server.make(app)
+    Server(app)
     assert asyncio_logger.level == logging.WARNING

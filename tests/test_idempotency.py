@@ -17,7 +17,7 @@ from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.tenant import Tenant
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 CREATE = "/api/v1/crm/create-record"

@@ -9,7 +9,7 @@ from vorel_mock.contract.contract import load
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
 FULL, READ_ONLY, LEADS_ONLY, CRM_ONLY, REVOKED = (demo.token(1, role, 1) for role in (1, 3, 4, 5, 6))

@@ -12,7 +12,7 @@ from vorel_mock.mock.journal.access_log import json_line, text_line
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.redaction import redact
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 
 #: A key of another tenant than the client's, so that it is nowhere expected.
 KEY = demo.token(2, 1, 1)

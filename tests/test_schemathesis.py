@@ -10,7 +10,7 @@ from pathlib import Path
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 
 
 def test_schemathesis_finds_nothing(tmp_path: Path, serve: Callable[[App], str]) -> None:
@@ -32,9 +32,9 @@ def test_schemathesis_finds_nothing(tmp_path: Path, serve: Callable[[App], str])
     assert "No issues found" in run.stdout
     # Green on evidence: each operation was served and refused, and the key was not the reason.
     seen = Counter(
-        (exchange.operation.id, exchange.answer.status)
+        (exchange.operation.id, exchange.response.status)
         for exchange in mock.journal._by_id.values()
-        if exchange.operation is not None and exchange.answer is not None
+        if exchange.operation is not None and exchange.response is not None
     )
     for operation in ("handoffLead", "createCrmRecord"):
         assert seen[operation, 200] >= 10

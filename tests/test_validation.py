@@ -12,7 +12,7 @@ from vorel_mock.contract.contract import Contract, load
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 
 CREATE = "/api/v1/crm/create-record"
 HANDOFF = f"/api/v1/leads/{demo.lead_id(1, 1)}/handoff"

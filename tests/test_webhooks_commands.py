@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner
+from tests.serving import serving
 
 from vorel_mock.cli.webhook_commands import CAUSES, trigger, webhooks
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.receiver import Listener, serve
 from vorel_mock.webhooks.signature import HEADER, sign
@@ -34,16 +34,8 @@ BODY = b'{"id": "e1", "event": "lead.created", "data": {"name": "\\u001b[31mred"
 @pytest.fixture
 def running_mock(mock: Mock) -> Iterator[str]:
     """The base URL of a mock that serves on a port."""
-    ready = threading.Event()
-    running = server.make(App(mock), ready.set)
-    sock = server.listen("127.0.0.1", 0)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    assert ready.wait(SOON)
-    yield server.base_url(sock)
-    running.should_exit = True
-    thread.join(SOON)
-    sock.close()
+    with serving(App(mock)) as (url, _):
+        yield url
 
 
 # The receiver

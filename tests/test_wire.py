@@ -19,14 +19,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.serving import serving
 
+from vorel_mock.api.messages import MAX_BODY
 from vorel_mock.contract import contract
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server import request_body as body
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server import http_connection
+from vorel_mock.server.app import App
+from vorel_mock.server.http_connection import HttpConnection
+from vorel_mock.server.listener import Server
 
 LEAD = demo.lead_id(1, 1)
 HANDOFF = f"/api/v1/leads/{LEAD}/handoff"
@@ -48,7 +51,7 @@ class Running:
 
     port: int
     pid: int = 0
-    uvicorn: server.Server | None = None
+    server: Server | None = None
 
     def connect(self) -> "Client":
         return Client(self.port)
@@ -207,7 +210,7 @@ def mock_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Runni
 
         def start(**constants: float) -> Running:
             for name, value in constants.items():
-                monkeypatch.setattr(server, name, value)
+                monkeypatch.setattr(http_connection, name, value)
             return stack.enter_context(_in_thread())
 
         yield start
@@ -215,18 +218,9 @@ def mock_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Runni
 
 @contextlib.contextmanager
 def _in_thread() -> Iterator[Running]:
-    ready = threading.Event()
-    sock = server.listen("127.0.0.1", 0)
-    port = sock.getsockname()[1]
-    uvicorn_server = server.make(App(Mock(Settings(seed=1, clock="frozen", rate_limit_headers="always"))), ready.set)
-    thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield Running(port, uvicorn=uvicorn_server)
-    finally:
-        uvicorn_server.should_exit = True
-        thread.join(20)
+    app = App(Mock(Settings(seed=1, clock="frozen", rate_limit_headers="always")))
+    with serving(app) as (url, server):
+        yield Running(int(url.rpartition(":")[2]), server=server)
 
 
 def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -349,7 +343,7 @@ def test_pipelined_requests_to_the_api_and_the_control_plane_keep_their_order(mo
 
 def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Callable[..., Running]) -> None:
     mock = mock_server()
-    assert mock.uvicorn is not None
+    assert mock.server is not None
     many = request(b"{}") * 1000
     longest = sent = 0
     with socket.socket() as client:
@@ -359,10 +353,9 @@ def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Cal
         with contextlib.suppress(TimeoutError):
             while sent < 200_000_000:
                 sent += client.send(many)
-                for connection in list(mock.uvicorn.server_state.connections):
-                    longest = max(longest, len(connection.pipeline))  # type: ignore[union-attr]  # of server.Protocol
-    one_read = 256 * 1024 // len(request(b"{}"))
-    assert 0 < longest <= one_read + 1
+                for connection in list(mock.server.connections):
+                    longest = max(longest, len(connection.waiting))
+    assert 0 < longest <= http_connection.SLICE // len(request(b"{}")) + 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -635,9 +628,9 @@ def test_a_broken_body_waits_for_the_answers_before_it(mock_process: Running) ->
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (body.MAX_BYTES, "body: is not of type"),
-        (body.MAX_BYTES + 1, "body: is longer than 1 MiB"),
-        (20 * body.MAX_BYTES, "body: is longer than 1 MiB"),
+        (MAX_BODY, "body: is not of type"),
+        (MAX_BODY + 1, "body: is longer than 1 MiB"),
+        (20 * MAX_BODY, "body: is longer than 1 MiB"),
     ],
 )
 @pytest.mark.parametrize("framing", ["length", "chunks"])
@@ -670,7 +663,7 @@ def test_a_body_that_never_ends_is_refused_while_it_comes(mock_process: Running)
 
 
 def test_a_long_body_with_a_key_that_is_none_is_a_401(mock_process: Running) -> None:
-    (answer,) = mock_process.ask(request(b"a" * (2 * body.MAX_BYTES), key="x"))
+    (answer,) = mock_process.ask(request(b"a" * (2 * MAX_BODY), key="x"))
     assert answer.status == 401
 
 
@@ -768,12 +761,16 @@ def test_clients_that_go_away_leave_nothing_behind(mock_process: Running) -> Non
 
 def test_no_task_and_no_connection_is_left(mock_server: Callable[..., Running]) -> None:
     mock = mock_server(LINGER=0.1)
-    assert mock.uvicorn is not None
-    config = mock.uvicorn.config
+    assert mock.server is not None
+    server = mock.server
 
     def left() -> list[object]:
         # Of this server alone: the plugin's may live in this process too, and keep a client's connection open.
-        return [each for each in gc.get_objects() if type(each) is server.Protocol and each.config is config]
+        return [
+            each
+            for each in gc.get_objects()
+            if type(each) is HttpConnection and each._connections is server.connections
+        ]
 
     gc.collect()
     gc.disable()  # nothing may be left for it: where the mock is a program, it hardly ever looks at what has grown old
@@ -792,8 +789,7 @@ def test_no_task_and_no_connection_is_left(mock_server: Callable[..., Running]) 
                 client = mock.connect()
                 client.send(content)
                 hang_up(client)
-        state = mock.uvicorn.server_state
-        _until(lambda: not state.connections and not state.tasks)
+        _until(lambda: not server.connections)
         _until(lambda: not left())
     finally:
         gc.enable()
@@ -801,12 +797,12 @@ def test_no_task_and_no_connection_is_left(mock_server: Callable[..., Running]) 
 
 def test_a_refused_client_that_stays_is_let_go(mock_server: Callable[..., Running]) -> None:
     mock = mock_server(LINGER=0.1)
-    assert mock.uvicorn is not None
-    state = mock.uvicorn.server_state
+    assert mock.server is not None
+    server = mock.server
     with mock.connect() as client:
         client.send(b"garbage\r\n")
         client.answer()
-        _until(lambda: not state.connections)
+        _until(lambda: not server.connections)
 
 
 def test_a_fault_resets_the_connection(mock_process: Running) -> None:
@@ -862,7 +858,7 @@ CONTROL = {
     "not JSON": b"{" * 500,
     "deep": b"[" * 100_000,
     "NUL": b"\0",
-    "too long": b'"' + b"a" * (2 * body.MAX_BYTES) + b'"',
+    "too long": b'"' + b"a" * (2 * MAX_BODY) + b'"',
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api.messages import Answer, Headers
+from vorel_mock.api.messages import Headers, Response
 from vorel_mock.contract import sampler as instance
 from vorel_mock.contract.contract import Contract, Operation, is_json
 from vorel_mock.contract.document_file import escape
@@ -22,7 +22,7 @@ _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "te
 class Example:
     """The answer of an operation, and what is wrong with it, if something is."""
 
-    answer: Answer
+    response: Response
     problem: str | None = None
 
 
@@ -38,7 +38,7 @@ class _Content:
 
 
 @lru_cache(maxsize=4)
-def answers(contract: Contract, handled: frozenset[str]) -> Mapping[str, Example]:
+def examples(contract: Contract, handled: frozenset[str]) -> Mapping[str, Example]:
     """The answer of each operation of the document that is not `handled`. Made once: a start is the time for it."""
     operations = [operation for operation in contract.operations if operation.id not in handled]
     contents = {o.id: content for o in operations if (content := _content(contract, o)) is not None}
@@ -67,10 +67,10 @@ def _example(contract: Contract, operation: Operation, content: _Content | None,
     """The whole answer. `again`: its content is not valid as it comes."""
     status = _status(operation)
     if status is None:
-        return Example(Answer(200, b""), "the document declares no response of it. Its answer is 200, and empty")
+        return Example(Response(200, b""), "the document declares no response of it. Its answer is 200, and empty")
     headers = _headers(contract, operation.responses[status])
     if content is None:
-        return Example(Answer(_number(status), b"", headers))
+        return Example(Response(_number(status), b"", headers))
     value, problem = content.value, None
     if again and content.schema is not None:
         validator = contract.validator(content.schema)
@@ -81,7 +81,7 @@ def _example(contract: Contract, operation: Operation, content: _Content | None,
     body = msgspec.json.encode(value)
     if not is_json(content.media_type):
         body = value.encode() if isinstance(value, str) else b"" if value is None else body
-    return Example(Answer(_number(status), body, [(b"content-type", content.media_type.encode()), *headers]), problem)
+    return Example(Response(_number(status), body, [(b"content-type", content.media_type.encode()), *headers]), problem)
 
 
 def _number(status: str) -> int:

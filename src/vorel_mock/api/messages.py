@@ -1,53 +1,88 @@
-"""One exchange: the request as it came, what each step learned of it, and the answer."""
+"""What goes into the core and what comes out of it: Request, Response, and the Exchange that joins them.
 
-from dataclasses import dataclass, field
+Plain data. The shells in `vorel_mock.server` make a Request and carry out a Response; the journal keeps the Exchange.
+"""
+
+from enum import StrEnum
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from vorel_mock.contract.contract import Operation
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.tenant import Tenant
 
+#: Bytes of a request body. Ours (docs/assumptions.md): the contract names no limit.
+MAX_BODY = 1024 * 1024
+
+#: Names in lower case.
 Headers = list[tuple[bytes, bytes]]
 
 
-class Quota(NamedTuple):
-    """What the limiter saw: requests of the window so far, this one included, and the limits (0 = off)."""
+class Step(StrEnum):
+    """The steps of a request, in their order. The explanation of a request lists them by these names."""
 
-    key_count: int
-    key_limit: int
-    tenant_count: int
-    tenant_limit: int
-    reset_at: int
+    ROUTING = "routing"
+    AUTHENTICATION = "authentication"
+    FAULTS = "faults"
+    RATE_LIMIT = "rate_limit"
+    SCOPE = "scope"
+    VALIDATION = "validation"
+    OPERATION = "operation"
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How an answer leaves when a fault spoils more than its content."""
+# msgspec.Struct and not a frozen dataclass: each request makes one of each class below, and a Struct is made in C.
+class Request(msgspec.Struct, frozen=True):
+    """A request as it arrived, read completely."""
+
+    method: str
+    """Empty if what arrived cannot be parsed as HTTP."""
+    target: bytes
+    """As in the request line."""
+    path: str
+    """Percent-decoded, except for an encoded slash (`decode_path`)."""
+    query: bytes
+    headers: Headers
+    body: bytes = b""
+    unreadable: str | None = None
+    """Why the body could not be read completely, if so: too long, badly framed, too slow."""
+    malformed: str | None = None
+    """Why the request cannot be parsed as HTTP, if so."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first header of that (lower-case) name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Transmission(msgspec.Struct, frozen=True):
+    """How a response is sent when a fault changes more than its content. The shell carries it out."""
 
     delay: float = 0.0
     """Seconds before anything is sent."""
     drip: float = 0.0
     """Seconds over which the body is spread."""
     end: Literal["whole", "reset", "truncated"] = "whole"
-    """`reset`: the connection is reset and nothing is sent. `truncated`: it is, half-way through the body."""
+    """`reset`: the connection is reset and nothing is sent. `truncated`: it is reset half-way through the body."""
 
 
-@dataclass(slots=True, eq=False)
-class Answer:
-    """What the client gets."""
+class Response(msgspec.Struct):
+    """The response to a request."""
 
     status: int
     body: bytes
-    headers: Headers = field(default_factory=list)
-    manner: Manner | None = None
+    headers: Headers = []
+    transmission: Transmission | None = None
 
 
-class Refusal(Exception):
-    """A step refuses the request: everything that becomes an ErrorEnvelope.
+class ApiError(Exception):
+    """A step rejects the request; the client receives an ErrorEnvelope.
 
-    `message` is what the client reads, and names nothing secret. `reason` is what the journal tells of why, when that
-    is more than a client may know. `pointer` is the place in the document on which the refusal stands; None is the
+    `message` is what the client reads, and contains no secret. `reason` is what the journal records when it is more
+    than a client may know. `pointer` is the place in the document that the error is based on; None stands for the
     error response of that status.
     """
 
@@ -68,52 +103,58 @@ class Refusal(Exception):
         self.headers = headers or []
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A request on its way. The journal keeps it as it is, and explains it when asked."""
+class Quota(NamedTuple):
+    """The state of both rate limit windows, this request included. A limit of 0 is switched off."""
+
+    key_count: int
+    key_limit: int
+    tenant_count: int
+    tenant_limit: int
+    reset_at: int
+
+
+class Exchange(msgspec.Struct, eq=False):
+    """A request, what each step found out about it, and the response."""
 
     id: str
     at: float
-    """Seconds since the epoch, on the clock of its tenant; on the mock's as long as that is not known."""
-    method: str
-    path: str
-    query: bytes
-    headers: Headers
-    body: bytes = b""
-    unreadable: str | None = None
-    """Why the body could not be had whole, if so."""
+    """When the request was handled, in seconds since the epoch: on its tenant's clock, or on the mock's without one."""
+    request: Request
     operation: Operation | None = None
-    path_values: dict[str, str] = field(default_factory=dict)
+    path_values: dict[str, str] = {}
     tenant: Tenant | None = None
     key: ApiKey | None = None
     quota: Quota | None = None
     asked: ArmedFault | None = None
-    """The fault that the request asked for by itself."""
+    """The fault that the request asked for by its Prefer header."""
     fault: str | None = None
     """The id of the fault that this request consumed."""
     preference: str | None = None
-    """What the request asked for by its Prefer header."""
-    decided_by: str = "routing"
-    """The step that the request got to, and that decided the answer."""
+    """The preference of the Prefer header, as Preference-Applied repeats it."""
+    decided_by: Step = Step.ROUTING
+    """The step that determined the response."""
     reason: str = ""
     pointer: str = ""
-    answer: Answer | None = None
+    response: Response | None = None
     duration: float = 0.0
-    """Seconds, from the request's head to its answer."""
+    """Seconds from the complete request to the end of its response, delays of a fault included."""
     size: int = 0
-    """Bytes that it takes in the journal, about."""
+    """Approximate bytes that it takes in the journal."""
 
     @property
     def status(self) -> int | None:
-        """The status of the answer; None when none was sent, because a fault reset the connection instead."""
-        answer = self.answer
-        if answer is None or (answer.manner is not None and answer.manner.end == "reset"):
+        """The status of the response; None if a fault reset the connection before one was sent."""
+        response = self.response
+        if response is None or (response.transmission is not None and response.transmission.end == "reset"):
             return None
-        return answer.status
+        return response.status
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first header of that (lower-case) name."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+
+def cut(body: bytes, limit: int = MAX_BODY) -> tuple[bytes, str | None]:
+    """Return `body` and `unreadable` of a Request: nothing, and the reason, if it is longer than `limit` bytes."""
+    return (b"", too_long(limit)) if len(body) > limit else (body, None)
+
+
+def too_long(limit: int = MAX_BODY) -> str:
+    """Return the reason for rejecting a body of more than `limit` bytes."""
+    return f"is longer than {limit >> 20} MiB"

@@ -1,40 +1,43 @@
-"""Step: the operations themselves, plain functions over a tenant. Every other operation answers by example."""
+"""Step: the operations themselves, plain functions over a tenant. Other operations return an example response."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from vorel_mock.api.messages import Refusal
+from vorel_mock.api.messages import ApiError
 from vorel_mock.api.steps.validation import Arguments
 from vorel_mock.contract.contract import Contract, ContractError, Operation, is_json
 from vorel_mock.model.crm_records import create_record
 from vorel_mock.model.handoffs import Event, request_handoff
 from vorel_mock.model.tenant import Tenant
 
-#: Takes an event that the operation published.
+#: Receives an event that the operation publishes.
 Publish = Callable[[Event], object]
-#: What answers an operation: the value of its 200 answer, from the tenant, the id of the key, and the arguments.
-Handler = Callable[[Tenant, str, Arguments, Publish], dict[str, Any]]
+#: Returns the value of the 200 response, given the tenant, the id of the key, the arguments, and the current time.
+Handler = Callable[[Tenant, str, Arguments, float, Publish], dict[str, Any]]
 
 
-def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Publish, *, status: str) -> dict[str, Any]:
+def handoff_lead(
+    tenant: Tenant, key_id: str, arguments: Arguments, now: float, publish: Publish, *, status: str
+) -> dict[str, Any]:
     """Escalate a lead to a human (#/paths/~1api~1v1~1leads~1{id}~1handoff/post).
 
-    A lead of another tenant is not looked at: it answers exactly as one that does not exist.
+    Only the tenant's own leads are searched, so that another tenant's lead gives the same 404 as an unknown one.
     """
     lead = tenant.leads.get(arguments.path["id"].lower())
     if lead is None:
-        raise Refusal(404, "No lead with this id is visible to your tenant.")
+        raise ApiError(404, "No lead with this id is visible to your tenant.")
     body = arguments.body if isinstance(arguments.body, dict) else {}
     reason, summary = body.get("reason"), body.get("summary")
     handoff, event = request_handoff(
         tenant,
         lead,
-        # Where a document does not say that they are text, what is none is an unknown member like any other.
+        # A document may leave their types open; a value of another type is then ignored like an unknown member.
         reason=reason if isinstance(reason, str) else None,
         summary=summary if isinstance(summary, str) else None,
         status=status,
         key_id=key_id,
+        now=now,
     )
     publish(event)
     return {
@@ -46,21 +49,23 @@ def handoff_lead(tenant: Tenant, key_id: str, arguments: Arguments, publish: Pub
     }
 
 
-def create_crm_record(tenant: Tenant, key_id: str, arguments: Arguments, publish: Publish) -> dict[str, Any]:
+def create_crm_record(
+    tenant: Tenant, key_id: str, arguments: Arguments, now: float, publish: Publish
+) -> dict[str, Any]:
     """Push a record into the tenant's CRM (#/paths/~1api~1v1~1crm~1create-record/post).
 
-    CrmError is the soft failure: the pipeline makes `{"ok": false, ..}` of it, under status 200.
+    Raises CrmError for a soft failure: the pipeline turns it into `{"ok": false, ..}` with status 200.
     """
     body = arguments.body
     record = create_record(
-        tenant, object=body["object"], fields=body["fields"], idempotency_key=body["idempotency_key"]
+        tenant, object=body["object"], fields=body["fields"], idempotency_key=body["idempotency_key"], now=now
     )
-    answer = {"ok": True, "external_id": record.external_id}
-    return answer if record.record_url is None else {**answer, "record_url": record.record_url}
+    value = {"ok": True, "external_id": record.external_id}
+    return value if record.record_url is None else {**value, "record_url": record.record_url}
 
 
 def handlers(contract: Contract) -> dict[str, Handler]:
-    """The handlers by operationId. ContractError when the document asks for what a handler does not do."""
+    """Return the handlers by operationId. Raises ContractError if a handler cannot do what the document asks."""
     made: dict[str, Handler] = {}
     for operation in contract.operations:
         if operation.id == "handoffLead":
@@ -75,7 +80,10 @@ def handlers(contract: Contract) -> dict[str, Handler]:
 def _fits(
     contract: Contract, operation: Operation, parameter: str = "", members: Mapping[str, str] | None = None
 ) -> None:
-    """Check that what a handler takes for granted is what the document demands: `members` of a type, that is."""
+    """Check that the document demands what a handler relies on: a path parameter, body `members` of a type.
+
+    Raises ContractError if it does not.
+    """
     if not operation.security:
         raise ContractError(f"{operation.id}: the mock needs a key to know the tenant, and its security asks for none")
     if parameter and f"{{{parameter}}}" not in operation.path:
@@ -94,10 +102,10 @@ def _fits(
 
 
 def _conversation_status(contract: Contract, operation: Operation) -> str:
-    """The status that a handoff leads to: the only one that the document allows in the answer."""
+    """Return the status that a handoff leads to: the only one that the document allows in the response."""
     try:
         content = operation.responses["200"]["content"]["application/json"]
         schema = contract.keywords(content["schema"])
         return str(contract.keywords(schema["properties"]["conversation_status"])["enum"][0])
     except (KeyError, IndexError):
-        raise ContractError(f"{operation.id}: its 200 answer has no enum for conversation_status") from None
+        raise ContractError(f"{operation.id}: its 200 response has no enum for conversation_status") from None

@@ -1,164 +1,63 @@
-"""Step: which operation is this? Connexion routes, from the document; its middleware stack is the road's frame.
+"""Step: find the endpoint of a request, by its method and path. 404 and 405 if there is none."""
 
-Connexion 3.3 refuses `openapi: 3.1.0` and knows nothing of the 2020-12 vocabulary. It is given what routing needs and
-nothing else: paths, methods, operationIds, all parameters as strings. Everything else is read from the original.
-"""
+from dataclasses import dataclass
 
-import re
-from itertools import count
-from typing import Any
-from urllib.parse import unquote
-
-from starlette.exceptions import HTTPException
-from starlette.routing import Mount, compile_path
-from starlette.types import Receive, Scope, Send
-
-from vorel_mock.api.messages import Exchange, Refusal
-from vorel_mock.api.pipeline import Pipeline
-from vorel_mock.contract.connexion_import import (
-    AbstractOperation,
-    ConnexionMiddleware,
-    Resolver,
-    RoutedAPI,
-    RoutedMiddleware,
-    RoutingMiddleware,
-)
+from vorel_mock.api import example_response, operations
+from vorel_mock.api.example_response import Example
+from vorel_mock.api.messages import ApiError, Exchange
+from vorel_mock.api.operations import Handler
 from vorel_mock.contract.contract import Contract, Operation
+from vorel_mock.contract.routes import NoRoute, Routes
 
-#: Where an exchange travels in the ASGI scope.
-EXCHANGE = "vorel_mock.exchange"
-
-_ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"\{([^}]+)\}")
+#: Operations that are named in warnings.
+_WARNINGS = 5
 
 
-def decode_path(path: str) -> str:
-    """Percent-decoded, but for an encoded slash: that is a part of its segment, not its end."""
-    return "%2F".join(map(unquote, _ENCODED_SLASH.split(path)))
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What serves an operation: its handler, or the example response of an operation without one."""
+
+    operation: Operation
+    handler: Handler | None
+    example: Example | None
 
 
 class Router:
-    """Finds the operation of an exchange and has the pipeline answer it."""
+    """The endpoints of a contract. Immutable, so that a dry run can use the one of its mock."""
 
-    def __init__(self, contract: Contract, pipeline: Pipeline) -> None:
-        # Starlette takes the first path that matches; OpenAPI has the concrete one go before the templated one.
-        declared = sorted(contract.operations, key=lambda operation: _generality(operation.path))
-        self._paths = [(_whole(compile_path(_template(operation))[0]), operation) for operation in declared]
-        operations = {f"op{i}": operation for i, operation in enumerate(declared)}
+    def __init__(self, contract: Contract) -> None:
+        handlers = operations.handlers(contract)
+        examples = example_response.examples(contract, frozenset(handlers))
+        self._endpoints = {
+            operation.id: Endpoint(operation, handlers.get(operation.id), examples.get(operation.id))
+            for operation in contract.operations
+        }
+        self._routes = Routes(contract.operations, self._endpoints.__getitem__)
 
-        class Operate:
-            """What stands behind one operation in Connexion's stack."""
-
-            def __init__(self, operation_id: str) -> None:
-                self._operation = operations[operation_id]
-                self._names = [(f"p{i}", name) for i, name in enumerate(_PLACEHOLDER.findall(self._operation.path))]
-
-            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-                exchange: Exchange = scope[EXCHANGE]
-                values = scope["path_params"]
-                exchange.path_values = {name: values[placeholder] for placeholder, name in self._names}
-                exchange.answer = pipeline.answer(exchange, self._operation)
-
-        class OperationAPI(RoutedAPI[Operate]):
-            def __init__(self, *args: Any, **kwargs: Any) -> None:
-                super().__init__(*args, **kwargs)
-                self.add_paths()
-
-            def make_operation(self, operation: AbstractOperation) -> Operate:
-                return Operate(operation.operation_id)
-
-        class OperationMiddleware(RoutedMiddleware[OperationAPI]):
-            api_cls = OperationAPI
-
-        self._stack = ConnexionMiddleware(
-            _not_found, middlewares=[_Routing, OperationMiddleware], resolver=_NoFunctions()
-        )
-        self._stack.add_api(_skeleton(operations), base_path="")
-
-    async def start(self) -> None:
-        """Build Connexion's stack now; it would otherwise be built by the first request."""
-        await self._stack({"type": "lifespan"}, _nothing, _nothing)
-
-    async def route(self, scope: Scope, exchange: Exchange) -> None:
-        """Have `exchange` answered. Refusal with 404 or 405 when no operation is declared there."""
-        scope[EXCHANGE] = exchange
+    def find(self, exchange: Exchange) -> Endpoint:
+        """Return the endpoint of a request, and note its operation and path values. Raises ApiError 404 or 405."""
+        request = exchange.request
         try:
-            await self._stack(scope, _nothing, _nothing)
-        except HTTPException as error:
-            if error.status_code != 405:
-                raise
-            allow = ", ".join(sorted(self._allowed(exchange.path)))
-            raise Refusal(
+            endpoint, exchange.path_values = self._routes.find(request.method, request.path)
+        except NoRoute as error:
+            if not error.allowed:
+                raise ApiError(404, "The API has no operation at this path.", pointer="#/paths") from None
+            allow = ", ".join(error.allowed)
+            raise ApiError(
                 405,
                 f"This path allows the method {allow} only.",
                 pointer="#/paths",
                 headers=[(b"allow", allow.encode())],
             ) from None
+        exchange.operation = endpoint.operation
+        return endpoint
 
-    def _allowed(self, path: str) -> set[str]:
-        methods = {operation.method.upper() for regex, operation in self._paths if regex.match(path)}
-        return methods | {"HEAD"} if "GET" in methods else methods  # Starlette answers HEAD wherever it answers GET
-
-
-class _Routing(RoutingMiddleware):
-    """Connexion's own, without Starlette's redirect from `/path/` to `/path`: that is another path, so a 404.
-
-    And a line break in a path is a character like any other, which Starlette's expressions do not know.
-    """
-
-    def add_api(self, *args: Any, **kwargs: Any) -> None:
-        super().add_api(*args, **kwargs)
-        routers = [self.router, *(route.app for route in self.router.routes if isinstance(route, Mount))]
-        for router in routers:
-            router.redirect_slashes = False
-            for route in router.routes:
-                route.path_regex = _whole(route.path_regex)
-
-
-class _NoFunctions(Resolver):
-    """Connexion looks a function up for each operation; the pipeline holds ours."""
-
-    def resolve_function_from_operation_id(self, operation_id: str) -> Any:
-        return _not_found
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        raise Refusal(404, "The API has no operation at this path.", pointer="#/paths")
-
-
-async def _nothing(*message: Any) -> Any:
-    raise AssertionError("an operation answers through its exchange")
-
-
-def _skeleton(operations: dict[str, Operation]) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    for operation_id, operation in operations.items():
-        template = _template(operation)
-        parameters = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in _PLACEHOLDER.findall(template)
+    def warnings(self) -> list[str]:
+        """Return what a user should know about the responses of operations without a handler."""
+        found = [
+            f"{name}: {endpoint.example.problem}"
+            for name, endpoint in self._endpoints.items()
+            if endpoint.example is not None and endpoint.example.problem is not None
         ]
-        paths.setdefault(template, {})[operation.method] = {
-            "operationId": operation_id,
-            "parameters": parameters,
-            "responses": {"default": {"description": "see the contract"}},
-        }
-    return {"openapi": "3.0.3", "info": {"title": "routes", "version": "0"}, "paths": paths}
-
-
-def _whole(expression: re.Pattern[str]) -> re.Pattern[str]:
-    """The same expression, to the very end of a path, and with `.` for every character."""
-    return re.compile(expression.pattern.removesuffix("$") + r"\Z", re.DOTALL)
-
-
-def _generality(path: str) -> list[tuple[int, int]]:
-    """Sorts what is concrete before what is templated, segment by segment; of mixed ones the longest text first."""
-    segments = [(segment, _PLACEHOLDER.sub("", segment)) for segment in path.split("/")]
-    return [(0, 0) if text == segment else (1, -len(text)) if text else (2, 0) for segment, text in segments]
-
-
-def _template(operation: Operation) -> str:
-    """The path with `{p0}`, `{p1}` for its parameters: a name may hold what Starlette does not take, a hyphen say."""
-    numbers = count()
-    return _PLACEHOLDER.sub(lambda _: f"{{p{next(numbers)}}}", operation.path)
+        more = [f"{len(found) - _WARNINGS} more operations like that"] if len(found) > _WARNINGS else []
+        return [*found[:_WARNINGS], *more]

@@ -1,4 +1,4 @@
-"""A request that the mock answers with success, whatever document it serves: the curl line that it prints at start."""
+"""A request that succeeds, whatever document the mock serves: the curl line that it prints at start."""
 
 import shlex
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from vorel_mock.api import example_response as example
-from vorel_mock.api.messages import Exchange, Headers, Refusal
-from vorel_mock.api.router import decode_path
+from vorel_mock.api.example_response import media_value
+from vorel_mock.api.messages import ApiError, Exchange, Request
 from vorel_mock.api.steps.validation import validate
 from vorel_mock.contract.contract import Operation, Parameter, is_json
+from vorel_mock.contract.routes import decode_path
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 
-#: Requests that are tried on a copy of the world; each has the whole document routed anew.
-_TRIED = 3
-#: What the two operations that have a handler are asked first.
+#: Requests that are tried in a dry run before giving up.
+_TRIED = 20
+#: The bodies that are tried first for the two operations with a handler.
 _BODIES = {
     "handoffLead": b'{"reason": "no-response-7d"}',
     "createCrmRecord": b'{"object": "contact", "fields": {"last_name": "Lee"}, "idempotency_key": "first"}',
@@ -27,8 +27,8 @@ _BODIES = {
 
 
 @dataclass(slots=True)
-class _Request:
-    """A request on its way to be put into words."""
+class _Sample:
+    """A request, in the parts that a curl line is made of."""
 
     method: str
     path: str
@@ -37,24 +37,25 @@ class _Request:
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
 
-    def wire_headers(self) -> Headers:
-        """The headers as a server has them."""
-        return [(name.lower().encode(), value.encode()) for name, value in self.headers]
+    def request(self) -> Request:
+        """Return the request as it would arrive."""
+        query = urlencode(self.query)
+        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers]
+        target = f"{self.path}?{query}" if query else self.path
+        return Request(self.method, target.encode(), decode_path(self.path), query.encode(), headers, self.body)
 
 
 def curl(mock: Mock, url: str) -> str | None:
-    """A curl line that works when it is pasted; None where none of those that were tried does."""
-    for request in islice(_valid(mock), _TRIED):
-        query = urlencode(request.query)
-        found = mock.api.rehearse(
-            request.method, decode_path(request.path), query.encode(), request.wire_headers(), request.body
-        )
-        if found.answer is not None and 200 <= found.answer.status < 300:
-            return _line(request, url + request.path + (f"?{query}" if query else ""))
+    """Return a curl line that works when it is pasted; None if none of those that were tried does."""
+    for sample in islice(_valid(mock), _TRIED):
+        request = sample.request()
+        response = mock.dry_run(request).response
+        if response is not None and 200 <= response.status < 300:
+            return _line(sample, url + request.target.decode())
     return None
 
 
-def _line(request: _Request, url: str) -> str:
+def _line(request: _Sample, url: str) -> str:
     words = ["curl", "-sS"]
     if request.method != ("POST" if request.body else "GET"):  # else it is what curl does by itself
         words += ["-X", request.method] if request.method != "HEAD" else ["-I"]
@@ -66,36 +67,26 @@ def _line(request: _Request, url: str) -> str:
     return " ".join(words)
 
 
-def _valid(mock: Mock) -> Iterator[_Request]:
+def _valid(mock: Mock) -> Iterator[_Sample]:
     """Requests that are valid by the document, those of the operations with a handler first."""
     names = list(_BODIES)
     operations = sorted(
         mock.contract.operations, key=lambda o: names.index(o.id) if o.id in names else len(names) + (o.method != "get")
     )
     for operation in operations:
-        for request, values in _of(mock, operation):
-            exchange = Exchange(
-                "sample",
-                0,
-                request.method,
-                decode_path(request.path),
-                urlencode(request.query).encode(),
-                request.wire_headers(),
-                request.body,
-                path_values=values,
-            )
+        for sample, values in _of(mock, operation):
             try:
-                validate(exchange, operation)
-            except Refusal:
+                validate(Exchange("sample", 0, sample.request(), path_values=values), operation)
+            except ApiError:
                 continue
-            yield request
+            yield sample
 
 
-def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, str]]]:
+def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Sample, dict[str, str]]]:
     """The requests that could be sent to `operation`, with the values of their path: one for each body there is."""
     tenant = demo.tenants(mock.store)[0]
     path, values = _quoted(operation.path), dict[str, str]()
-    request = _Request(operation.method.upper(), "")
+    request = _Sample(operation.method.upper(), "")
     if operation.security:
         request.headers.append(("Authorization", f"Bearer {next(iter(tenant.keys.values())).token}"))
     for parameter in operation.parameters:
@@ -117,7 +108,7 @@ def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Request, dict[str, 
     request.path = path
     for body, media_type in _bodies(mock, operation):
         more = [("Content-Type", media_type)] if body else []
-        yield _Request(request.method, request.path, request.query, [*request.headers, *more], body), values
+        yield _Sample(request.method, request.path, request.query, [*request.headers, *more], body), values
 
 
 def _quoted(template: str) -> str:
@@ -131,13 +122,13 @@ def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:
         if operation.id in _BODIES:
             yield _BODIES[operation.id], media_type
         if media_type in content:
-            yield msgspec.json.encode(example.media_value(mock.contract, content[media_type])), media_type
+            yield msgspec.json.encode(media_value(mock.contract, content[media_type])), media_type
     yield b"", ""
 
 
 def _texts(mock: Mock, parameter: Parameter) -> list[str]:
     """A value of a parameter as it is written; several for a list or an object that is."""
-    value = example.media_value(mock.contract, parameter.declared)
+    value = media_value(mock.contract, parameter.declared)
     if parameter.kind == "json":
         return [msgspec.json.encode(value).decode()]
     if isinstance(value, dict) and parameter.separator is not None and parameter.pairs:

@@ -246,8 +246,8 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     from vorel_mock.mock.journal.access_log import RequestLog
     from vorel_mock.mock.mock import Mock
     from vorel_mock.mock.settings import SettingError, Settings
-    from vorel_mock.server import wire as server
-    from vorel_mock.server.asgi import App
+    from vorel_mock.server import listener
+    from vorel_mock.server.app import App
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     parameters = {parameter.name: parameter for parameter in ctx.command.params}
@@ -262,14 +262,14 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         raise click.BadParameter(f"{settings.contract}: {error}", ctx, parameters["contract"]) from None
     app = App(mock)
     try:
-        sock = server.listen(settings.host, settings.port)
+        sock = listener.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         sys.exit(1)
-    url = server.base_url(sock)
+    url = listener.base_url(sock)
     log.start()
     try:
-        server.run(app, sock, lambda: _greet(log, mock, url))
+        listener.run(app, sock, lambda: _greet(log, mock, url))
     finally:
         log.say("Stopped.", event="stopped")
         log.stop()
@@ -288,16 +288,16 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
 
 def _greet(log: Any, mock: Any, url: str) -> None:
     # Imported here, as is all that serves.
-    from vorel_mock.cli import example_request as sample
+    from vorel_mock.cli import example_request
 
-    curl = sample.curl(mock, url)
+    curl = example_request.curl(mock, url)
     log.say(f"vorel-mock {vorel_mock.__version__} at {url}", event="listening", base_url=url, seed=mock.seed)
     if curl is not None:
         log.say(f"\n  {curl}\n", event="try", curl=curl)
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
-    for warning in mock.pipeline.warnings():
+    for warning in mock.router.warnings():
         log.say(f"Warning: {warning}.", event="warning", warning=warning)
     if mock.control_token is not None:
         log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)

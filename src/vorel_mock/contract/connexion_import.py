@@ -30,23 +30,18 @@ else:
 
 from connexion import FlaskApp  # noqa: E402 - only after the placeholder has done its work
 from connexion.exceptions import ProblemException  # noqa: E402
-from connexion.middleware import ConnexionMiddleware, MiddlewarePosition  # noqa: E402
-from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware  # noqa: E402
-from connexion.middleware.routing import RoutingMiddleware  # noqa: E402
+from connexion.middleware.abstract import AbstractRoutingAPI  # noqa: E402
 from connexion.operations import AbstractOperation  # noqa: E402
 from connexion.resolver import Resolver  # noqa: E402
-from connexion.spec import OpenAPISpecification  # noqa: E402
+from connexion.spec import OpenAPISpecification, Specification  # noqa: E402
 
 __all__ = [
     "AbstractOperation",
-    "ConnexionMiddleware",
+    "AbstractRoutingAPI",
     "FlaskApp",
-    "MiddlewarePosition",
     "ProblemException",
     "Resolver",
-    "RoutedAPI",
-    "RoutedMiddleware",
-    "RoutingMiddleware",
+    "Specification",
     "connexion",
     "unchecked",
 ]

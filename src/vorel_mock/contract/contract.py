@@ -131,6 +131,8 @@ class Operation:
     """Alternatives; empty when the operation asks for no key."""
     responses: Mapping[str, Mapping[str, Any]]
     """Status (or `default`) to the response object, references resolved."""
+    success_pointer: str
+    """The pointer of its 200 response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +279,7 @@ class Contract:
             body=self._body(node, pointer),
             security=self._security(node, pointer),
             responses={str(status): self.resolve(r) for status, r in (node.get("responses") or {}).items()},
+            success_pointer=f"{pointer}/responses/200",
         )
 
     def _parameter(self, pointer: str) -> Parameter:

@@ -1,10 +1,10 @@
-"""The control plane as an application: its own document, Flask handlers behind stock Connexion, Swagger UI."""
+"""The control plane: its own document, checks in front, Flask handlers behind stock Connexion, Swagger UI."""
 
-import json
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, cast
 
 import msgspec
@@ -14,24 +14,111 @@ from connexion.options import SwaggerUIOptions
 from flask.json.provider import DefaultJSONProvider
 from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vorel_mock.api.core import http_date
+from vorel_mock.api.errors import JSON, error_body
+from vorel_mock.api.messages import Headers, Request
 from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.control import document, handlers
-from vorel_mock.control.guard import parse
+from vorel_mock.control.guard import WRITES, Guard, parse
 from vorel_mock.control.request_validation import Body, Parameters
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.redaction import redact
 
 logger = logging.getLogger("vorel_mock")
 
 PREFIX = "/_mock"
 #: Requests that may be under way at once: those that wait (MAX_WAITS), and room for the others, which they wait for.
 WORKERS = 256
+#: Bytes of a body that is not parsed on the event loop.
+_LARGE = 64 * 1024
+#: The body that the handlers see if there is none.
+_NOTHING = b"{}"
 
 
-def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
-    """The ASGI application that answers below /_mock, and what ends its threads."""
+class ControlPlane:
+    """Answers requests below /_mock."""
+
+    def __init__(self, mock: Mock) -> None:
+        self._mock = mock
+        self._guard = Guard(mock.contract, mock.control_token)
+        self._workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
+        self._app = _application(mock, self._workers)
+
+    def permits(self, path: str, headers: Headers) -> bool:
+        """Whether a request with these headers would be answered, as far as they tell."""
+        return self._guard.check(Request("POST", b"", path, b"", headers)) is None
+
+    async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
+        """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application."""
+        send = self._dated(send)
+        rejected = self._guard.check(request)
+        if rejected is None and request.method in WRITES:
+            if len(request.body) > _LARGE:
+                rejected = await asyncio.to_thread(self._guard.check_body, request)
+            else:
+                rejected = self._guard.check_body(request)
+        if rejected is None:
+            await self._app(_scope(request, root_path), _receive(request), send)
+        else:
+            await send({"type": "http.response.start", "status": rejected.status, "headers": rejected.headers})
+            await send({"type": "http.response.body", "body": rejected.body})
+
+    def stop(self) -> None:
+        """End its threads."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _dated(self, send: Send) -> Send:
+        """Return a `send` that adds a Date by the mock's clock, and takes the media type off an empty response."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                empty = message["status"] == 204
+                headers = [h for h in message.get("headers", ()) if not (empty and h[0] == b"content-type")]
+                now = int(self._mock.clock.now())
+                message = {**message, "headers": [*headers, (b"date", http_date(now))]}
+            await send(message)
+
+        return dated
+
+
+def _scope(request: Request, root_path: str) -> Scope:
+    """Return the ASGI scope of a request, whose body is complete and JSON, or `{}` instead of none."""
+    headers = request.headers
+    if request.method in WRITES:
+        replaced = (b"content-length", b"transfer-encoding", b"content-type")
+        length = (b"content-length", b"%d" % len(request.body or _NOTHING))
+        headers = [*(header for header in headers if header[0] not in replaced), JSON, length]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": root_path + request.path,
+        "raw_path": request.target.partition(b"?")[0],
+        "query_string": request.query,
+        "root_path": root_path,
+        "headers": headers,
+    }
+
+
+def _receive(request: Request) -> Receive:
+    """Return the ASGI callable that delivers the body, once."""
+    # Connexion takes a chunked body, and an absent optional one, for an error.
+    messages: list[Message] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": request.body or _NOTHING, "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        return messages.pop() if len(messages) > 1 else messages[0]
+
+    return receive
+
+
+def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
+    """Return the Connexion application."""
     contents = document.load(mock.contract)
     app = FlaskApp(
         "vorel_mock.control",
@@ -51,7 +138,6 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
     def allowed(request: Any) -> str:
         return document.allowed(contents, request.scope["path"].removeprefix(PREFIX))
 
-    workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
     app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
     app.add_error_handler(
         ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)
@@ -72,7 +158,7 @@ def build(mock: Mock) -> tuple[ASGIApp, Callable[[], None]]:
             },
         )
     )
-    return cast(ASGIApp, app), partial(workers.shutdown, wait=False, cancel_futures=True)
+    return cast(ASGIApp, app)
 
 
 class _Jsonifier(Jsonifier):
@@ -130,8 +216,7 @@ def _failed(mock: Mock, error: Exception) -> ConnexionResponse:
 
 
 def _error(mock: Mock, status: int, message: str, headers: Mapping[str, str] | None = None) -> ConnexionResponse:
-    code = mock.contract.error_codes.get(status, "bad_request" if status < 500 else "internal_error")
-    body = {"error": {"code": code, "message": redact(message)}}
+    body = error_body(mock.contract, status, message)
     return ConnexionResponse(
-        status_code=status, content_type="application/json", body=json.dumps(body), headers=dict(headers or {})
+        status_code=status, content_type="application/json", body=body, headers=dict(headers or {})
     )

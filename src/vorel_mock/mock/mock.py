@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 from threading import BoundedSemaphore, RLock
 from typing import Any
 
-from vorel_mock.api.core import Envelope
-from vorel_mock.api.pipeline import Pipeline
+from vorel_mock.api.core import Core
+from vorel_mock.api.messages import Exchange, Request, Response
+from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
 from vorel_mock.contract import contract as contract_module
 from vorel_mock.mock import demo, snapshot
@@ -16,7 +17,9 @@ from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.mock.snapshot import Snapshot
 from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.model.clock import stopwatch
 from vorel_mock.model.ids import Ids, fresh_seed, fresh_token
+from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.target_policy import Targets
@@ -43,18 +46,47 @@ class Mock:
         self.log = log or RequestLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
+        self._number = 0
+        """Requests answered since the start, or the last reset: each has its number as its id."""
         self.waits = BoundedSemaphore(MAX_WAITS)
         """What a request to the control plane takes while it waits."""
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
-        self.pipeline = Pipeline(self.contract, self.store, self.webhooks.publish)
-        for warning in self.pipeline.warnings():
+        self.router = Router(self.contract)
+        for warning in self.router.warnings():
             logger.warning("%s", warning)
-        router = Router(self.contract, self.pipeline)
-        self.api = Envelope(self.contract, settings, self.clock, self.store, router, self.journal, self.log, self.lock)
+        self._core = self._make_core(self.store, self.webhooks.publish)
         demo.build(self.store, self.clock, self.seed, self.contract, settings)
+
+    def _make_core(self, store: Store, publish: Publish) -> Core:
+        always = self.settings.rate_limit_headers == "always"
+        return Core(self.contract, self.router, Pipeline(self.contract, store, publish), self.clock, always=always)
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls. Never waits."""
+        started = stopwatch()
+        with self.lock:
+            self._number = number = self._number + 1
+            exchange = self._core.answer(request, f"req_{number:08d}")
+            response = exchange.response
+            assert response is not None
+            exchange.duration = stopwatch() - started
+            if response.transmission is not None:
+                exchange.duration += response.transmission.delay + response.transmission.drip
+            self.journal.add(exchange)
+            self.log.write(exchange)
+        return response
+
+    def dry_run(self, request: Request) -> Exchange:
+        """Answer a request on a copy of the tenant whose key it has: without an effect, and without a record."""
+        with self.lock:
+            store = MemoryStore()
+            for tenant in self.store.tenants():
+                if any(key.token.encode() in value for key in tenant.keys.values() for _, value in request.headers):
+                    store.add(snapshot.rehearsal(tenant))
+            return self._make_core(store, _discard).answer(request, "dry-run")
 
     def settle(self, moved: list[Tenant] | None) -> bool:
         """Have every webhook attempt made that is due now that clocks were moved; None is all tenants.
@@ -136,5 +168,9 @@ class Mock:
         self._reset(own)
         if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
-            self.api.reset()
+            self._number = 0
             self.ids = Ids(self.seed, "mock")
+
+
+def _discard(*_: Any, **__: Any) -> None:
+    """Discard the event: a dry run publishes no webhooks."""

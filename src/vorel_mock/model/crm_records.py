@@ -34,7 +34,9 @@ class CrmRecord:
     record_url: str | None
 
 
-def create_record(tenant: Tenant, *, object: str, fields: dict[str, Any], idempotency_key: str) -> CrmRecord:
+def create_record(
+    tenant: Tenant, *, object: str, fields: dict[str, Any], idempotency_key: str, now: float
+) -> CrmRecord:
     """The record made for `idempotency_key`: a new one, or the one made before. CrmError is the soft failure.
 
     A failure is not remembered: the same key may be tried again.
@@ -58,7 +60,7 @@ def create_record(tenant: Tenant, *, object: str, fields: dict[str, Any], idempo
     )
     record = CrmRecord(
         id=tenant.ids.uuid(),
-        at=tenant.clock.now(),
+        at=now,
         object=object,
         fields=fields,
         idempotency_key=idempotency_key,

@@ -59,7 +59,7 @@ class Event:
 
 
 def request_handoff(
-    tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str
+    tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str, now: float
 ) -> tuple[Handoff, Event]:
     """Set the lead's conversation to `status`, write a fresh audit row and handoff; the event is to be published.
 
@@ -67,7 +67,6 @@ def request_handoff(
     """
     conversation = tenant.conversations[lead.conversation_id]
     conversation.status = status
-    now = tenant.clock.now()
     handoff = Handoff(
         id=tenant.ids.uuid(),
         lead_id=lead.id,

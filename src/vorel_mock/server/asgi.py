@@ -1,91 +1,84 @@
-"""The ASGI application: the API, and beside it the control plane."""
+"""The mock as an ASGI application, for whoever runs it under another server or mounts it in an application."""
 
-from starlette.datastructures import Headers
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import asyncio
 
-from vorel_mock.api.core import http_date
-from vorel_mock.control.app import PREFIX
-from vorel_mock.control.app import build as build_control
-from vorel_mock.control.guard import Guard
-from vorel_mock.mock.mock import Mock
+from starlette.types import Receive, Scope, Send
+
+from vorel_mock.api.messages import Request, Response
+from vorel_mock.contract.routes import decode_path
+from vorel_mock.server.app import App, is_control
+from vorel_mock.server.request_body import ClientGone, read
+from vorel_mock.server.transmission import Reset, Wait, actions
 
 
-class App:
-    """Everything that a mock answers over HTTP. Paths below /_mock are the control plane's, all others the API's."""
+class AsgiApp:
+    """Serves an App. It can be mounted below a path."""
 
-    def __init__(self, mock: Mock) -> None:
-        self.mock = mock
-        self._api: ASGIApp = mock.api
-        if mock.settings.cors_origins:
-            self._api = _Cors(mock, mock.settings.cors_origins)
-        control, self._end_control = build_control(mock)
-        self._control = Guard(control, mock.contract, mock.control_token)
-
-    async def start(self) -> None:
-        """Do what would otherwise make the first request wait."""
-        await self.mock.api.start()
-
-    def stop(self) -> None:
-        """End what runs beside the requests: the control plane's threads, and the webhooks'."""
-        self._end_control()
-        self.mock.stop()
+    def __init__(self, app: App) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one connection: HTTP, or the start and end of the server."""
         if scope["type"] == "http":
-            path = scope["path"]
-            if path.startswith(PREFIX) and (path == PREFIX or path[len(PREFIX)] == "/"):
-                await self._control(scope, receive, self._dated(send))
-            else:
-                await self._api(scope, receive, send)
+            await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        else:
+            raise ValueError(f"vorel-mock serves HTTP, not {scope['type']}")
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _path(scope)
+        headers = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
+        try:
+            body, unreadable = await read(receive, self.app.body_limit(path, headers))
+        except ClientGone:
+            return  # half a request has no effect
+        query: bytes = scope["query_string"]
+        target = scope.get("raw_path") or path.encode("utf-8", "surrogatepass")
+        request = Request(
+            scope["method"],
+            target + (b"?" + query if query else b""),
+            path,
+            query,
+            headers,
+            body,
+            unreadable,
+        )
+        if is_control(path):
+            await self.app.control.answer(request, send, scope.get("root_path", ""))
+        else:
+            await _transmit(self.app.answer(request), send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
-                self.stop()
+                self.app.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _dated(self, send: Send) -> Send:
-        """The server adds no Date of its own, because the mock has a clock of its own."""
 
-        async def dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                empty = message["status"] == 204  # Flask gives even nothing a media type
-                headers = [h for h in message.get("headers", ()) if not (empty and h[0] == b"content-type")]
-                message = {**message, "headers": [*headers, (b"date", http_date(int(self.mock.clock.now())))]}
-            await send(message)
+async def _transmit(response: Response, send: Send) -> None:
+    """Send a response, the way a fault may ask for."""
+    started = False
+    for action in actions(response):
+        if isinstance(action, Wait):
+            await asyncio.sleep(action.seconds)
+        elif isinstance(action, Reset):
+            # ASGI has no message for it; a server closes or resets the connection of an application that raises.
+            raise ConnectionResetError("the connection was reset, as a fault asked")
+        else:
+            if not started:
+                await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+                started = True
+            await send({"type": "http.response.body", "body": action.body, "more_body": action.more})
 
-        return dated
 
-
-class _Cors(CORSMiddleware):
-    """Lets pages of `origins` call the API; a browser then shows them every header of an answer."""
-
-    def __init__(self, mock: Mock, origins: tuple[str, ...]) -> None:
-        every = ["*"]
-        super().__init__(
-            mock.api, allow_origins=origins, allow_methods=every, allow_headers=every, expose_headers=every, max_age=600
-        )
-        self._mock = mock
-
-    def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to a browser that asks before it calls; a refusal comes in the envelope, as any other."""
-        response = super().preflight_response(request_headers)
-        if response.status_code >= 400:
-            origin = request_headers["origin"]
-            message = f"Origin: pages of {origin} may not call this mock; --cors-origin names those that may"
-            if self.is_allowed_origin(origin):
-                message = "Access-Control-Request-Method: no page may use this method, or reach a private network"
-            error = {"code": self._mock.contract.error_codes[400], "message": message}
-            response = JSONResponse({"error": error}, response.status_code, {"Vary": response.headers["Vary"]})
-        response.headers["Date"] = http_date(int(self._mock.clock.now())).decode()
-        return response
+def _path(scope: Scope) -> str:
+    """Return the path below the mount point. ASGI decodes a path completely; the mock keeps an encoded slash."""
+    root: str = scope.get("root_path", "")
+    raw: bytes | None = scope.get("raw_path")
+    path: str = decode_path(raw.partition(b"?")[0].decode("latin-1")) if raw else scope["path"]
+    return path.removeprefix(root) if root else path

@@ -1,40 +1,71 @@
-"""Sending an answer badly, as a fault asks: late, in drips, cut off, or not at all."""
+"""How a response is sent: its head as bytes, and the actions that each shell carries out in its own way.
 
-import asyncio
+Almost every response is one action. A fault may have it sent late, in small pieces, cut off, or not at all.
+"""
 
-from starlette.types import Scope, Send
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import NamedTuple
 
-from vorel_mock.api.messages import Answer, Manner
+from vorel_mock.api.messages import Headers, Response
 
-#: In the ASGI scope's extensions: a function that resets the connection. In process there is none.
-ABORT = "vorel_mock.abort"
-_DRIPS = 10
+#: Pieces of a body that is spread over time.
+_PIECES = 10
+#: Seconds between half a body and the reset behind it, so that the reset does not overtake the body.
+_BEFORE_RESET = 0.05
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 
 
-async def send_badly(scope: Scope, send: Send, answer: Answer, manner: Manner) -> None:
-    """Send `answer` the way `manner` says."""
-    if manner.delay:
-        await asyncio.sleep(manner.delay)
-    if manner.end == "reset":
-        _abort(scope)
+class Wait(NamedTuple):
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+class Send(NamedTuple):
+    """Send a piece of the body; the first one follows the head. `more`: another piece comes."""
+
+    body: bytes
+    more: bool = False
+
+
+class Reset(NamedTuple):
+    """Reset the connection. Always the last action."""
+
+
+Action = Wait | Send | Reset
+
+
+def actions(response: Response) -> Iterator[Action]:
+    """Yield what a shell has to do, in this order, to send `response`."""
+    how, body = response.transmission, response.body
+    if how is None:
+        yield Send(body)
         return
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    body = answer.body
-    if manner.end == "truncated":
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        await asyncio.sleep(0.05)  # let it reach the client before the reset overtakes it
-        _abort(scope)
+    if how.delay:
+        yield Wait(how.delay)
+    if how.end == "reset":
+        yield Reset()
         return
-    step = max(1, len(body) // _DRIPS)
-    parts = [body[i : i + step] for i in range(0, len(body), step)] if manner.drip else [body]
-    for part in parts:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-        await asyncio.sleep(manner.drip / len(parts))
-    await send({"type": "http.response.body", "body": b""})
+    if how.end == "truncated":
+        yield Send(body[: len(body) // 2], more=True)
+        yield Wait(_BEFORE_RESET)
+        yield Reset()
+        return
+    step = max(1, len(body) // _PIECES) if how.drip else max(1, len(body))
+    pieces = [body[start : start + step] for start in range(0, len(body), step)]
+    for piece in pieces:
+        yield Send(piece, more=True)
+        if how.drip:
+            yield Wait(how.drip / len(pieces))
+    yield Send(b"")
 
 
-def _abort(scope: Scope) -> None:
-    abort = scope.get("extensions", {}).get(ABORT)
-    if abort is None:
-        raise ConnectionResetError("the connection was reset, as a fault asked")
-    abort()
+def head(status: int, headers: Headers, *, keep_alive: bool) -> bytes:
+    """Return status line and headers of a response in HTTP/1.1, the empty line included."""
+    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]
+    lines += [b"%b: %b" % header for header in headers]
+    if not keep_alive and not any(name == b"connection" for name, _ in headers):
+        lines.append(b"connection: close")
+    return b"\r\n".join([*lines, b"", b""])

@@ -6,7 +6,7 @@ import httpx
 
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
 from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport

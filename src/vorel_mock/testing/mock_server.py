@@ -1,12 +1,13 @@
 """The mock on a port of its own, in a thread, for any test framework."""
 
+import socket
 import threading
 from typing import Any
 
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.server import wire as server
-from vorel_mock.server.asgi import App
+from vorel_mock.server.app import App
+from vorel_mock.server.listener import Server, base_url, listen
 from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 
@@ -20,42 +21,31 @@ class MockServer:
 
     def __init__(self, **settings: Any) -> None:
         self._settings = Settings(**{"port": 0, **settings})
-        self._running: tuple[server.Server, threading.Thread, Control] | None = None
+        self._running: tuple[Server, threading.Thread, Control] | None = None
 
     def start(self) -> "MockServer":
         """Serve; it answers when this returns. RuntimeError when it serves already."""
         if self._running is not None:
             raise RuntimeError(f"this MockServer serves already, at {self.base_url}")
-        mock = Mock(self._settings)
-        app = App(mock)
-        ended_or_ready = threading.Event()
-        running = server.make(app, ended_or_ready.set)
-        sock = server.listen(self._settings.host, self._settings.port)
-
-        def serve() -> None:
-            try:
-                running.run(sockets=[sock])
-            finally:
-                sock.close()
-                ended_or_ready.set()
-
-        thread = threading.Thread(target=serve, name="vorel-mock-server", daemon=True)
-        base_url = server.base_url(sock)
+        app = App(Mock(self._settings))
+        sock = listen(self._settings.host, self._settings.port)
+        ready = threading.Event()
+        server = Server(app, ready.set)
+        thread = threading.Thread(target=_serve, args=[server, sock, ready], name="vorel-mock-server", daemon=True)
+        url = base_url(sock)
         thread.start()
-        ended_or_ready.wait()
-        if not running.started:
-            raise RuntimeError("the mock did not start")
-        self._running = running, thread, Control(base_url, mock.control_token)
+        ready.wait()
+        self._running = server, thread, Control(url, app.mock.control_token)
         return self
 
     def stop(self) -> None:
         """Stop serving, and forget every tenant. Doing it twice is no error."""
         if self._running is None:
             return
-        running, thread, control = self._running
+        server, thread, control = self._running
         self._running = None
         control.close()
-        running.should_exit = True
+        server.stop()
         thread.join()
 
     def __enter__(self) -> "MockServer":
@@ -82,3 +72,10 @@ class MockServer:
     def new_tenant(self, **settings: Any) -> Tenant:
         """A new world, see `Control.new_tenant`."""
         return self.control.new_tenant(**settings)
+
+
+def _serve(server: Server, sock: socket.socket, ready: threading.Event) -> None:
+    try:
+        server.run(sock)
+    finally:
+        ready.set()  # nobody waits for a server that could not start

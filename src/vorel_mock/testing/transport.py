@@ -1,48 +1,132 @@
-"""The mock behind an httpx client, without a socket."""
+"""The mock behind an httpx client, without a socket: two shells over the core.
+
+Clients meet the same as on a socket: a connection that a fault resets is a ReadError, a response that takes longer than
+the client's read time-out a ReadTimeout.
+"""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 
 import httpx
+from starlette.types import Message
 
-from vorel_mock.server.asgi import App
-from vorel_mock.testing.loop_thread import LoopThread
+from vorel_mock.api.messages import Headers, Request, Response, cut
+from vorel_mock.contract.routes import decode_path
+from vorel_mock.server.app import App, is_control
+from vorel_mock.server.transmission import Reset, Wait, actions
+from vorel_mock.testing.loop_thread import LoopThread, Stopped
 
 
 class AsyncMockTransport(httpx.AsyncBaseTransport):
-    """`httpx.AsyncClient(transport=AsyncMockTransport(app))`.
-
-    What httpx's own ASGITransport does, and two things that clients must meet here as on a socket: a connection that a
-    fault resets is a ReadError, an answer that takes longer than the client's read time-out a ReadTimeout.
-    """
+    """`httpx.AsyncClient(transport=AsyncMockTransport(app))`."""
 
     def __init__(self, app: App) -> None:
-        self._asgi = httpx.ASGITransport(app)
+        self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request into the mock."""
-        try:
-            async with asyncio.timeout(request.extensions.get("timeout", {}).get("read")):
-                response = await self._asgi.handle_async_request(request)
-                content = await response.aread()
-        except TimeoutError:
-            raise httpx.ReadTimeout("the mock did not answer in time", request=request) from None
-        except ConnectionError as error:
-            raise httpx.ReadError(str(error), request=request) from None
-        return httpx.Response(response.status_code, headers=response.headers, content=content)
+        await request.aread()
+        arrived = _arrived(self._app, request)
+        if is_control(arrived.path):
+            return await _controlled(self._app, request, arrived)
+        exchange = _Exchange(request, self._app.answer(arrived))
+        for seconds in exchange.waits():
+            await asyncio.sleep(seconds)
+        return exchange.received()
 
 
 class MockTransport(httpx.BaseTransport):
-    """`httpx.Client(transport=MockTransport(app))`: the same for code that is not asynchronous."""
+    """`httpx.Client(transport=MockTransport(app))`."""
 
     def __init__(self, app: App) -> None:
-        self._transport = AsyncMockTransport(app)
+        self._app = app
         self._loop = LoopThread("vorel-mock-transport")
+        self._closed = threading.Event()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request into the mock."""
-        request.read()  # whatever stream it was, it is bytes from now on
-        return self._loop.run(self._transport.handle_async_request(request))
+        """Send one request into the mock. Raises ReadError if the transport is closed before the response is there."""
+        request.read()
+        arrived = _arrived(self._app, request)
+        if is_control(arrived.path):
+            try:
+                return self._loop.run(_controlled(self._app, request, arrived))
+            except Stopped:
+                raise _closed(request) from None
+        exchange = _Exchange(request, self._app.answer(arrived))
+        for seconds in exchange.waits():
+            if self._closed.wait(seconds):
+                raise _closed(request)
+        return exchange.received()
 
     def close(self) -> None:
-        """End the thread behind it."""
+        """End every request that still waits for its response, and the thread behind this."""
+        self._closed.set()
         self._loop.stop()
+
+
+class _Exchange:
+    """A response on its way to a client that waits for it."""
+
+    def __init__(self, request: httpx.Request, response: Response) -> None:
+        self._request = request
+        self._response = response
+        self._body = b""
+
+    def waits(self) -> Iterator[float]:
+        """Yield the seconds that the client has to wait, one after the other. Raises what the client meets instead."""
+        patience = _read_timeout(self._request)
+        for action in actions(self._response):
+            if isinstance(action, Wait):
+                if patience is not None and action.seconds > patience:
+                    yield patience
+                    raise httpx.ReadTimeout("the mock did not answer in time", request=self._request)
+                yield action.seconds
+            elif isinstance(action, Reset):
+                raise httpx.ReadError("the connection was reset, as a fault asked", request=self._request)
+            else:
+                self._body += action.body
+
+    def received(self) -> httpx.Response:
+        """Return the complete response."""
+        return _response(self._request, self._response.status, self._response.headers, self._body)
+
+
+def _arrived(app: App, request: httpx.Request) -> Request:
+    """Return the request as it arrives at the core. Its body has been read."""
+    target = request.url.raw_path
+    path, _, query = target.partition(b"?")
+    decoded = decode_path(path.decode("ascii"))
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    body, unreadable = cut(request.content, app.body_limit(decoded, headers))
+    return Request(request.method, target, decoded, query, headers, body, unreadable)
+
+
+async def _controlled(app: App, request: httpx.Request, arrived: Request) -> httpx.Response:
+    """Have the control plane answer a request."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    try:
+        async with asyncio.timeout(_read_timeout(request)):
+            await app.control.answer(arrived, send)
+    except TimeoutError:
+        raise httpx.ReadTimeout("the mock did not answer in time", request=request) from None
+    start, *pieces = messages
+    body = b"".join(piece.get("body", b"") for piece in pieces)
+    return _response(request, start["status"], start["headers"], body)
+
+
+def _response(request: httpx.Request, status: int, headers: Headers, body: bytes) -> httpx.Response:
+    return httpx.Response(status, headers=headers, content=b"" if request.method == "HEAD" else body, request=request)
+
+
+def _read_timeout(request: httpx.Request) -> float | None:
+    seconds: float | None = request.extensions.get("timeout", {}).get("read")
+    return seconds
+
+
+def _closed(request: httpx.Request) -> httpx.ReadError:
+    return httpx.ReadError("the client was closed before the response was there", request=request)

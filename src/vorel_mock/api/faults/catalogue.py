@@ -1,8 +1,8 @@
 """The catalogue of named deviations: what can be made to go wrong, one thing each.
 
-A fault's stage says when it happens: `before` instead of the answer, without any effect; `after` the effect is
-committed, so that only the answer is wrong or lost; `crm` between the mock and the tenant's CRM; `webhook` on the way
-to a receiver.
+The stage of a fault says when it happens: `before` instead of the response, without any effect; `after` the effect is
+committed, so that only the response is wrong or lost; `crm` between the mock and the tenant's CRM; `webhook` on the
+way to a receiver.
 `clause` is the clause of the conformance kit that a server with this fault breaks, if it breaks one.
 """
 
@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from vorel_mock.api.messages import Answer, Exchange, Headers, Manner, Refusal
+from vorel_mock.api.errors import JSON, error_body
+from vorel_mock.api.messages import ApiError, Exchange, Headers, Response, Transmission
 from vorel_mock.api.steps import rate_limit
 from vorel_mock.contract.contract import Contract, RateLimitHeaders
 from vorel_mock.model.armed_faults import ArmedFault
@@ -21,41 +22,42 @@ from vorel_mock.model.rate_window import reset_at
 
 Stage = Literal["before", "after", "crm", "webhook"]
 
-#: Seconds that an answer is held back by a fault that says nothing of its own.
-_A_WHILE = 1.0
-#: Seconds after which a client that was never answered is cut off.
-_NEVER = 60.0
-_JSON = (b"content-type", b"application/json")
+#: Seconds that a response is delayed by a fault, unless the fault was armed with `delay`.
+_DELAY = 1.0
+#: Seconds after which a client that gets no response is disconnected, unless the fault was armed with `delay`.
+_NO_RESPONSE = 60.0
+#: Seconds on the tenant's clock that an event is delivered late, unless the fault was armed with `delay`.
+_LATE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """What a fault may look at. `answer` is the true answer, for a fault of the stage `after`."""
+class FaultContext:
+    """What a fault is told. `response` is the true response, for a fault of the stage `after`."""
 
     contract: Contract
     exchange: Exchange
     armed: ArmedFault
-    answer: Answer | None = None
-
-    def delay(self, otherwise: float) -> float:
-        """Seconds, as armed or as the fault would have it."""
-        return otherwise if self.armed.delay is None else self.armed.delay
+    response: Response | None = None
 
     @property
-    def true(self) -> Answer:
-        """The true answer."""
-        assert self.answer is not None
-        return self.answer
+    def true(self) -> Response:
+        """The true response."""
+        assert self.response is not None
+        return self.response
 
-    def changed(self, **members: Any) -> Answer:
-        """The true answer with other members in its body; None takes a member away."""
+    def changed(self, **members: Any) -> Response:
+        """Return the true response with other members in its body; None removes a member."""
         value = {**msgspec.json.decode(self.true.body), **members}
         body = msgspec.json.encode({name: member for name, member in value.items() if member is not None})
-        return Answer(self.true.status, body, self.true.headers)
+        return Response(self.true.status, body, self.true.headers)
 
 
-def _always(_: Situation) -> bool:
+def _always(_: FaultContext) -> bool:
     return True
+
+
+def _no_response(_: FaultContext) -> None:
+    """A webhook fault leaves the response alone: the delivery meets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,57 +67,54 @@ class Fault:
     id: str
     sentence: str
     stage: Stage
-    spoil: Callable[[Situation], Answer | None]
-    """Makes the answer instead, or raises Refusal or CrmError; None lets the request go on."""
+    apply: Callable[[FaultContext], Response | None] = _no_response
+    """Returns the response to send instead, or None to go on. May raise ApiError or CrmError."""
     clause: str | None = None
     operation: str | None = None
     """The only operation that can meet it; None for any."""
-    applies: Callable[[Situation], bool] = _always
-    """Whether an answer is one that it can spoil; others pass and are not counted."""
+    applies: Callable[[FaultContext], bool] = _always
+    """Whether it can change this response; other responses pass and are not counted."""
     takes_time: bool = False
-    """Whether `delay` says anything to it."""
+    """Whether it has a `delay`."""
+    delivery: Callable[[ArmedFault], dict[str, Any] | None] | None = None
+    """For the stage `webhook`: the keywords of `Dispatcher.publish`; returns None if the event is not published."""
 
 
-def _envelope(contract: Contract, status: int, message: str, code: str | None = None) -> bytes:
-    code = code or contract.error_codes.get(status, "internal_error")
-    return msgspec.json.encode({"error": {"code": code, "message": message}})
+def declared(status: int) -> Callable[[FaultContext], Response]:
+    """Reject with an error that the contract declares, in the document's own words; 429 with its headers."""
 
-
-def declared(status: int) -> Callable[[Situation], Answer]:
-    """An error that the contract declares, now, in the document's own words; 429 with its headers."""
-
-    def spoil(situation: Situation) -> Answer:
-        reason = f"asked for: {situation.exchange.preference or situation.armed.fault}"
+    def apply(context: FaultContext) -> Response:
+        reason = f"asked for: {context.exchange.preference or context.armed.fault}"
         if status == 429:
-            raise _limited(situation, reason)
-        # A document of another make may declare a status without a description, or not declare it at all.
-        _, description = situation.contract.error_responses.get(status, ("", "A fault was asked for."))
-        raise Refusal(status, description, reason=reason)
+            raise _limited(context, reason)
+        # Another document may declare a status without a description, or not declare it at all.
+        _, description = context.contract.error_responses.get(status, ("", "A fault was asked for."))
+        raise ApiError(status, description, reason=reason)
 
-    return spoil
+    return apply
 
 
-def _limited(situation: Situation, reason: str = "") -> Refusal:
-    tenant = situation.exchange.tenant
+def _limited(context: FaultContext, reason: str = "") -> ApiError:
+    tenant = context.exchange.tenant
     assert tenant is not None
-    now = tenant.clock.now()
-    limit = tenant.rate_limit or 1  # it may be switched off; the answer is that of one that is on
-    return rate_limit.refusal(_limit_headers(situation), limit, "API key", reset_at(now), now, reason)
+    now = context.exchange.at
+    limit = tenant.rate_limit or 1  # if the limit is off, the error is that of a limit of one
+    return rate_limit.limited(_limit_headers(context), limit, "API key", reset_at(now), now, reason)
 
 
-def _limit_headers(situation: Situation) -> RateLimitHeaders:
-    return situation.contract.rate_limit_headers(situation.exchange.operation)
+def _limit_headers(context: FaultContext) -> RateLimitHeaders:
+    return context.contract.rate_limit_headers(context.exchange.operation)
 
 
-def _limited_with(change: Callable[[Headers, bytes], Headers]) -> Callable[[Situation], Answer]:
-    """A 429 whose headers are changed; `change` is told the name of its Retry-After."""
+def _limited_with(change: Callable[[Headers, bytes], Headers]) -> Callable[[FaultContext], Response]:
+    """Return a 429 with changed headers; `change` receives the headers and the name of Retry-After."""
 
-    def spoil(situation: Situation) -> Answer:
-        refusal = _limited(situation)
-        headers = change(refusal.headers, (_limit_headers(situation).retry_after or "").encode())
-        return Answer(429, _envelope(situation.contract, 429, refusal.message), [_JSON, *headers])
+    def apply(context: FaultContext) -> Response:
+        error = _limited(context)
+        headers = change(error.headers, (_limit_headers(context).retry_after or "").encode())
+        return Response(429, error_body(context.contract, 429, error.message), [JSON, *headers])
 
-    return spoil
+    return apply
 
 
 def _without_retry_after(headers: Headers, name: bytes) -> Headers:
@@ -126,90 +125,95 @@ def _retry_after_in_milliseconds(headers: Headers, name: bytes) -> Headers:
     return [(key, b"%d" % (int(value) * 1000)) if key == name else (key, value) for key, value in headers]
 
 
-def _answer(
+def _fixed(
     status: int, body: bytes | None, content_type: bytes = b"application/json", code: str | None = None
-) -> Callable[[Situation], Answer]:
-    """A fixed answer; without a body, the envelope of `status`."""
+) -> Callable[[FaultContext], Response]:
+    """Return a fixed response; without a body, the envelope of `status`."""
 
-    def spoil(situation: Situation) -> Answer:
-        content = _envelope(situation.contract, status, "A fault was asked for.", code) if body is None else body
-        return Answer(status, content, [(b"content-type", content_type)])
+    def apply(context: FaultContext) -> Response:
+        content = error_body(context.contract, status, "A fault was asked for.", code) if body is None else body
+        return Response(status, content, [(b"content-type", content_type)])
 
-    return spoil
-
-
-def _manner(manner: Callable[[Situation], Manner]) -> Callable[[Situation], Answer]:
-    """The true answer, sent badly."""
-
-    def spoil(situation: Situation) -> Answer:
-        true = situation.true
-        return Answer(true.status, true.body, true.headers, manner(situation))
-
-    return spoil
+    return apply
 
 
-def _reset(situation: Situation) -> Answer:
-    return Answer(503, b"", [], Manner(end="reset"))
+def _sent(transmission: Callable[[ArmedFault], Transmission]) -> Callable[[FaultContext], Response]:
+    """Return the true response, sent in another way."""
+
+    def apply(context: FaultContext) -> Response:
+        true = context.true
+        return Response(true.status, true.body, true.headers, transmission(context.armed))
+
+    return apply
 
 
-def _silence(situation: Situation) -> Answer:
-    return Answer(503, b"", [], Manner(delay=situation.delay(_NEVER), end="reset"))
+def _delay(armed: ArmedFault, default: float) -> float:
+    """Return the seconds that the fault was armed with, or `default`."""
+    return default if armed.delay is None else armed.delay
 
 
-def _body(change: Callable[[bytes], bytes]) -> Callable[[Situation], Answer]:
-    def spoil(situation: Situation) -> Answer:
-        return Answer(situation.true.status, change(situation.true.body), situation.true.headers)
-
-    return spoil
+def _reset(context: FaultContext) -> Response:
+    return Response(503, b"", [], Transmission(end="reset"))
 
 
-def _handoff_ids(situation: Situation) -> list[str]:
-    """Every handoff of this lead that the tenant keeps, oldest first."""
-    tenant = situation.exchange.tenant
+def _never(context: FaultContext) -> Response:
+    return Response(503, b"", [], Transmission(delay=_delay(context.armed, _NO_RESPONSE), end="reset"))
+
+
+def _body(change: Callable[[bytes], bytes]) -> Callable[[FaultContext], Response]:
+    def apply(context: FaultContext) -> Response:
+        return Response(context.true.status, change(context.true.body), context.true.headers)
+
+    return apply
+
+
+def _handoff_ids(context: FaultContext) -> list[str]:
+    """Return the ids of all handoffs of this lead that the tenant keeps, oldest first."""
+    tenant = context.exchange.tenant
     assert tenant is not None
-    lead_id = msgspec.json.decode(situation.true.body)["lead_id"]
+    lead_id = msgspec.json.decode(context.true.body)["lead_id"]
     return [handoff.id for handoff in tenant.handoffs if handoff.lead_id == lead_id]
 
 
-def _reposted(situation: Situation) -> bool:
-    return len(_handoff_ids(situation)) > 1
+def _reposted(context: FaultContext) -> bool:
+    return len(_handoff_ids(context)) > 1
 
 
-def _stale_handoff_id(situation: Situation) -> Answer:
-    return situation.changed(handoff_id=_handoff_ids(situation)[0])
+def _stale_handoff_id(context: FaultContext) -> Response:
+    return context.changed(handoff_id=_handoff_ids(context)[0])
 
 
-def _succeeded(situation: Situation) -> bool:
+def _succeeded(context: FaultContext) -> bool:
     """Whether the record was written: a soft failure has neither `ok: true` nor a URL."""
-    return msgspec.json.decode(situation.true.body)["ok"] is True
+    return msgspec.json.decode(context.true.body)["ok"] is True
 
 
-def _plain_text(situation: Situation) -> Answer:
-    return Answer(situation.true.status, situation.true.body, [(b"content-type", b"text/plain")])
+def _plain_text(context: FaultContext) -> Response:
+    return Response(context.true.status, context.true.body, [(b"content-type", b"text/plain")])
 
 
-def _crm(error: str) -> Callable[[Situation], Answer | None]:
+def _crm(error: str) -> Callable[[FaultContext], Response | None]:
     details = {str(name): detail for name, detail in DETAILS.items()}
 
-    def spoil(situation: Situation) -> Answer | None:
+    def apply(context: FaultContext) -> Response | None:
         raise CrmError(error, details.get(error, "A fault was asked for."))
 
-    return spoil
+    return apply
 
 
-def _on_the_way(situation: Situation) -> None:
-    """A webhook fault does nothing to the answer: the delivery meets it."""
-
-
-def _mishap(name: str, sentence: str, *, takes_time: bool = False) -> Fault:
-    """A fault of the one event that this contract's operations publish."""
-    return Fault(f"webhook_{name}", sentence, "webhook", _on_the_way, None, "handoffLead", takes_time=takes_time)
+def _webhook(
+    name: str, sentence: str, delivery: Callable[[ArmedFault], dict[str, Any] | None], *, takes_time: bool = False
+) -> Fault:
+    """Return a fault of the one event that this contract's operations publish."""
+    return Fault(
+        f"webhook_{name}", sentence, "webhook", operation="handoffLead", takes_time=takes_time, delivery=delivery
+    )
 
 
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 _ENTRIES = (
-    # -- instead of the answer ------------------------------------------------------------------------------------
+    # -- instead of the response ------------------------------------------------------------------------------------
     Fault("rate_limited", "The key is over its limit, now.", "before", declared(429)),
     Fault(
         "unauthorized",
@@ -222,28 +226,28 @@ _ENTRIES = (
         "internal_error",
         "500 with the envelope; nothing was done.",
         "before",
-        _answer(500, None),
+        _fixed(500, None),
         "fuzz.no-server-error",
     ),
     Fault(
         "bad_gateway",
         "502 with a proxy's HTML page; nothing was done.",
         "before",
-        _answer(502, _HTML, b"text/html"),
+        _fixed(502, _HTML, b"text/html"),
         "fuzz.no-server-error",
     ),
     Fault(
         "unavailable",
         "503 with the envelope; nothing was done.",
         "before",
-        _answer(503, None),
+        _fixed(503, None),
         "fuzz.no-server-error",
     ),
     Fault(
         "undeclared_status",
         "422, which no operation declares.",
         "before",
-        _answer(422, None, code="bad_request"),
+        _fixed(422, None, code="bad_request"),
         "envelope.declared-status",
     ),
     Fault(
@@ -264,61 +268,61 @@ _ENTRIES = (
         "wrong_error_code",
         "403 whose code is `unauthorized`.",
         "before",
-        _answer(403, None, code="unauthorized"),
+        _fixed(403, None, code="unauthorized"),
         "envelope.code-matches-status",
     ),
     Fault(
         "unknown_error_code",
         "403 with a code that the document does not list.",
         "before",
-        _answer(403, None, code="teapot"),
+        _fixed(403, None, code="teapot"),
         "envelope.code",
     ),
     Fault(
         "bare_error",
         "403 with an error that is a string, not an object.",
         "before",
-        _answer(403, b'{"error":"forbidden"}'),
+        _fixed(403, b'{"error":"forbidden"}'),
         "envelope.shape",
     ),
     Fault("connection_reset", "The connection is reset; nothing was done.", "before", _reset),
     Fault(
-        "no_answer", "The answer never comes (`delay`, 60 s); nothing was done.", "before", _silence, takes_time=True
+        "no_answer", "The response never comes (`delay`, 60 s); nothing was done.", "before", _never, takes_time=True
     ),
-    # -- the effect is committed, the answer is wrong or lost -----------------------------------------------------
+    # -- the effect is committed, the response is wrong or lost -----------------------------------------------------
     Fault(
         "latency",
-        "The answer takes a while (`delay`, 1 s).",
+        "The response is late (`delay`, 1 s).",
         "after",
-        _manner(lambda s: Manner(delay=s.delay(_A_WHILE))),
+        _sent(lambda armed: Transmission(delay=_delay(armed, _DELAY))),
         takes_time=True,
     ),
     Fault(
         "slow_body",
         "The body drips, a few bytes at a time (`delay`, 1 s in all).",
         "after",
-        _manner(lambda s: Manner(drip=s.delay(_A_WHILE))),
+        _sent(lambda armed: Transmission(drip=_delay(armed, _DELAY))),
         takes_time=True,
     ),
     Fault(
         "truncated_body",
         "The connection is reset half-way through the body.",
         "after",
-        _manner(lambda s: Manner(end="truncated")),
+        _sent(lambda armed: Transmission(end="truncated")),
     ),
     Fault("connection_reset_after_commit", "The work is done, then the connection is reset.", "after", _reset),
     Fault(
         "internal_error_after_commit",
         "The work is done, then 500.",
         "after",
-        _answer(500, None),
+        _fixed(500, None),
         "fuzz.no-server-error",
     ),
     Fault(
         "no_answer_after_commit",
-        "The work is done, the answer never comes (`delay`, 60 s).",
+        "The work is done, the response never comes (`delay`, 60 s).",
         "after",
-        _silence,
+        _never,
         takes_time=True,
     ),
     Fault(
@@ -329,7 +333,7 @@ _ENTRIES = (
         "envelope.strict-json",
     ),
     Fault("empty_body", "200 without a body.", "after", _body(lambda body: b""), "envelope.strict-json"),
-    Fault("wrong_media_type", "The answer says text/plain.", "after", _plain_text, "envelope.json-media-type"),
+    Fault("wrong_media_type", "The response says text/plain.", "after", _plain_text, "envelope.json-media-type"),
     Fault(
         "wrong_conversation_status",
         "conversation_status is `queued`, which is not in its enum.",
@@ -364,7 +368,7 @@ _ENTRIES = (
     ),
     Fault(
         "stale_handoff_id",
-        "A re-post answers with the handoff_id of the first.",
+        "The response to a re-post has the handoff_id of the first handoff.",
         "after",
         _stale_handoff_id,
         "handoff.fresh-id",
@@ -397,11 +401,18 @@ _ENTRIES = (
         for error in (*ErrorName, "upstream_unavailable")
     ),
     # -- on the way to a webhook receiver -------------------------------------------------------------------------
-    _mishap("duplicate", "The event is delivered twice."),
-    _mishap("tampered", "The event is delivered with a signature that does not match."),
-    _mishap("late", "The event is delivered late (`delay`, 60 s on the tenant's clock).", takes_time=True),
-    _mishap("reordered", "The event is delivered after the one that follows it."),
-    _mishap("lost", "The event is not delivered."),
+    _webhook("duplicate", "The event is delivered twice.", lambda armed: {"duplicate": True}),
+    _webhook(
+        "tampered", "The event is delivered with a signature that does not match.", lambda armed: {"tampered": True}
+    ),
+    _webhook(
+        "late",
+        "The event is delivered late (`delay`, 60 s on the tenant's clock).",
+        lambda armed: {"late": _delay(armed, _LATE)},
+        takes_time=True,
+    ),
+    _webhook("reordered", "The event is delivered after the one that follows it.", lambda armed: {"after_next": True}),
+    _webhook("lost", "The event is not delivered.", lambda armed: None),
 )
 
 #: Every fault by its id.

@@ -1,11 +1,11 @@
-"""Step: may the key do this? 403 when it lacks a scope that the operation's own `security` asks for."""
+"""Step: check the scopes of the key. 403 if it lacks one that the operation's own `security` requires."""
 
-from vorel_mock.api.messages import Exchange, Refusal
+from vorel_mock.api.messages import ApiError, Exchange
 from vorel_mock.contract.contract import Operation
 
 
-def require(exchange: Exchange, operation: Operation) -> None:
-    """Refuse a key that satisfies none of the operation's alternatives (#/components/responses/Forbidden)."""
+def authorize(exchange: Exchange, operation: Operation) -> None:
+    """Raises ApiError 403 if the key meets no alternative of `security` (#/components/responses/Forbidden)."""
     key = exchange.key
     assert key is not None
     for requirement in operation.security:
@@ -14,9 +14,9 @@ def require(exchange: Exchange, operation: Operation) -> None:
     requirement = operation.security[0]
     missing = ", ".join(sorted(requirement.scopes - key.scopes))
     has = ", ".join(sorted(key.scopes)) or "none"
-    raise Refusal(
+    raise ApiError(
         403,
         f"The API key is valid but lacks the required scope: {missing}.",
-        reason=f"{operation.id} asks for {missing}; the key {key.id} has the scopes: {has}",
+        reason=f"{operation.id} requires {missing}; the key {key.id} has the scopes: {has}",
         pointer=requirement.pointer,
     )

@@ -1,35 +1,23 @@
-"""Step: has the key, or the tenant, had its share of this minute?
+"""Step: count the request, and reject it with 429 if its key or its tenant is over the limit.
 
-Every authenticated request counts in both buckets, whatever its answer. Windows are fixed and aligned to the epoch.
+Every authenticated request counts in both windows, whatever its response. Windows are fixed and aligned to the epoch.
 """
 
 from math import ceil
 
-from vorel_mock.api.messages import Exchange, Headers, Quota, Refusal
+from vorel_mock.api.messages import ApiError, Exchange, Headers, Quota
 from vorel_mock.contract.contract import Contract, RateLimitHeaders
 from vorel_mock.model.rate_window import reset_at
 
 
-def count(exchange: Exchange) -> None:
-    """Count the request in the buckets of its key and its tenant."""
-    tenant, key = exchange.tenant, exchange.key
+def check(exchange: Exchange, contract: Contract) -> None:
+    """Count the request. Raises ApiError 429 over a limit, the key's first (#/components/responses/RateLimited)."""
+    tenant, key, now = exchange.tenant, exchange.key, exchange.at
     assert tenant is not None
     assert key is not None
-    now = tenant.clock.now()
-    exchange.quota = Quota(
-        key.window.add(now),
-        tenant.rate_limit,
-        tenant.window.add(now),
-        tenant.tenant_rate_limit,
-        reset_at(now),
+    quota = exchange.quota = Quota(
+        key.window.add(now), tenant.rate_limit, tenant.window.add(now), tenant.tenant_rate_limit, reset_at(now)
     )
-
-
-def check(exchange: Exchange, contract: Contract) -> None:
-    """Refuse a request over the limit of its key, then of its tenant (#/components/responses/RateLimited)."""
-    quota, tenant = exchange.quota, exchange.tenant
-    assert quota is not None
-    assert tenant is not None
     for count, limit, owner in (
         (quota.key_count, quota.key_limit, "API key"),
         (quota.tenant_count, quota.tenant_limit, "tenant"),
@@ -37,27 +25,27 @@ def check(exchange: Exchange, contract: Contract) -> None:
         if limit and count > limit:
             reason = f"request {count} of a window in which the {owner} has {limit}"
             names = contract.rate_limit_headers(exchange.operation)
-            raise refusal(names, limit, owner, quota.reset_at, tenant.clock.now(), reason)
+            raise limited(names, limit, owner, quota.reset_at, now, reason)
 
 
-def refusal(names: RateLimitHeaders, limit: int, owner: str, reset: int, now: float, reason: str) -> Refusal:
-    """The 429 of a bucket with `limit` that opens again at `reset`."""
-    # Whole seconds, at least one: a client that waits as long as told finds the next window open.
+def limited(names: RateLimitHeaders, limit: int, owner: str, reset: int, now: float, reason: str) -> ApiError:
+    """Return the 429 of a window with `limit` that ends at `reset` (seconds since the epoch)."""
+    # Whole seconds, at least one: a client that waits exactly that long finds the next window open.
     wait = max(1, ceil(reset - now))
     message = f"{limit} requests a minute per {owner} exceeded. Try again in {wait} s."
-    return Refusal(429, message, reason=reason, headers=_headers(names, limit, 0, reset, wait))
+    return ApiError(429, message, reason=reason, headers=_headers(names, limit, 0, reset, wait))
 
 
 def headers(quota: Quota, names: RateLimitHeaders) -> Headers:
-    """The headers that tell of the bucket that is nearest to its limit; none where no limit is on."""
-    buckets = [
+    """Return the headers about the window that is closest to its limit; none if no limit is on."""
+    windows = [
         (max(0, limit - count), limit)
         for count, limit in ((quota.key_count, quota.key_limit), (quota.tenant_count, quota.tenant_limit))
         if limit
     ]
-    if not buckets:
+    if not windows:
         return []
-    remaining, limit = min(buckets)
+    remaining, limit = min(windows)
     return _headers(names, limit, remaining, quota.reset_at, None)
 
 

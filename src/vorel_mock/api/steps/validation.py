@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from vorel_mock.api.messages import Exchange, Refusal
+from vorel_mock.api.messages import ApiError, Exchange
 from vorel_mock.contract.contract import Body, Operation, Parameter, Validator, is_json, media_type
 
 #: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
@@ -33,7 +33,7 @@ class Arguments:
 
 
 def validate(exchange: Exchange, operation: Operation) -> Arguments:
-    """The request's parameters and body, checked against the document; Refusal with 400 names what is wrong."""
+    """The request's parameters and body, checked against the document; ApiError with 400 names what is wrong."""
     given: dict[str, Any] = {}
     for parameter in operation.parameters:
         if parameter.location == "path":
@@ -43,7 +43,7 @@ def validate(exchange: Exchange, operation: Operation) -> Arguments:
             if values:
                 given[parameter.name] = _check_parameter(parameter, *values)
             elif parameter.required:
-                raise Refusal(400, f"{parameter.name}: is required")
+                raise ApiError(400, f"{parameter.name}: is required")
     body = _body(exchange, operation.body) if operation.body is not None else None
     return Arguments(exchange.path_values, given, body)
 
@@ -59,7 +59,7 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
 def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
     """The texts given for a query, header or cookie parameter: names and values by turns where it is several."""
     if parameter.location == "query":
-        pairs = parse_qsl(exchange.query.decode("latin-1"), keep_blank_values=True)
+        pairs = parse_qsl(exchange.request.query.decode("latin-1"), keep_blank_values=True)
         if parameter.kind == "deep":
             before = f"{parameter.name}["
             members = [(name[len(before) : -1], v) for name, v in pairs if name.startswith(before) and name[-1] == "]"]
@@ -68,10 +68,10 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
             return [text for pair in pairs if pair[0] in parameter.member_types for text in pair]
         return [value for name, value in pairs if name == parameter.name]
     if parameter.location == "cookie":
-        cookies = (exchange.header(b"cookie") or b"").decode("latin-1").split(";")
+        cookies = (exchange.request.header(b"cookie") or b"").decode("latin-1").split(";")
         pairs = [(name.strip(), value) for name, _, value in (cookie.partition("=") for cookie in cookies)]
         return [value for name, value in pairs if name == parameter.name]
-    header = exchange.header(parameter.name.lower().encode())
+    header = exchange.request.header(parameter.name.lower().encode())
     return [] if header is None else [header.decode("latin-1")]
 
 
@@ -83,7 +83,7 @@ def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
         try:
             return parse(texts[-1].encode("utf-8", "surrogatepass"))
         except ValueError as error:
-            raise Refusal(400, f"{parameter.name}: {error}") from None
+            raise ApiError(400, f"{parameter.name}: {error}") from None
     parts = texts if parameter.separator is None else tuple(texts[-1].split(parameter.separator))
     if parameter.kind == "list":
         return [_scalar(part, parameter.item_types) for part in parts]
@@ -111,25 +111,25 @@ def _scalar(text: str, types: frozenset[str]) -> Any:
 
 
 def _body(exchange: Exchange, body: Body) -> Any:
-    if exchange.unreadable is not None:
-        raise Refusal(400, f"body: {exchange.unreadable}", pointer=body.pointer)
-    if not exchange.body:
+    if exchange.request.unreadable is not None:
+        raise ApiError(400, f"body: {exchange.request.unreadable}", pointer=body.pointer)
+    if not exchange.request.body:
         if body.required:
-            raise Refusal(400, "body: is required", pointer=body.pointer)
+            raise ApiError(400, "body: is required", pointer=body.pointer)
         return None
-    content_type = exchange.header(b"content-type")
+    content_type = exchange.request.header(b"content-type")
     if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
         given = media_type((content_type or b"").decode("latin-1"))
         if "/" in given and any(fnmatchcase(given, declared) for declared in body.media_types):
             return None  # declared by a document that knows more than JSON: taken, not looked into
         wanted = " or ".join(body.media_types or ["application/json"])
-        raise Refusal(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
+        raise ApiError(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
     try:
-        value = parse(exchange.body)
+        value = parse(exchange.request.body)
     except ValueError as error:
-        encoded = exchange.header(b"content-encoding") is not None
+        encoded = exchange.request.header(b"content-encoding") is not None
         why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
-        raise Refusal(400, f"body: {why}", pointer=body.pointer) from None
+        raise ApiError(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator
     if validator is not None and not validator.is_valid(value):
         raise _refusal(validator, value, "body")
@@ -180,11 +180,11 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> Refusal:
+def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> ApiError:
     """A 400 that names every field at fault, the first one first; `name` is the value's own."""
     violations = list(validator.violations(value))
     shown = [
         f"{within + violation.field if violation.field else name}: {violation.message}" for violation in violations[:5]
     ]
     pointer = violations[0].pointer if violations else None
-    return Refusal(400, "; ".join(dict.fromkeys(shown)), pointer=pointer)
+    return ApiError(400, "; ".join(dict.fromkeys(shown)), pointer=pointer)

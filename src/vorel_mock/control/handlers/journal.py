@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api.messages import Exchange
-from vorel_mock.api.router import decode_path
+from vorel_mock.api.messages import Exchange, Request, cut
+from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, wait
 from vorel_mock.mock.journal.har import har
 from vorel_mock.mock.journal.journal import explain
@@ -82,15 +82,17 @@ def explain_request(mock: Mock, body: Json) -> Json:
         refuse(400, "path: must begin with /")
     if not (path.isascii() and query.isascii()):
         refuse(400, "path: must be ASCII; write other characters percent-encoded")
-    path = decode_path(path)
     content = body.get("body")
     raw = b"" if "body" not in body else content.encode() if isinstance(content, str) else msgspec.json.encode(content)
     headers = [
         (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
         for name, value in body.get("headers", {}).items()
     ]
+    request = Request(
+        body.get("method", "POST").upper(), body["path"].encode(), decode_path(path), query.encode(), headers, *cut(raw)
+    )
     with mock.lock:
-        return explain(mock.api.rehearse(body.get("method", "POST").upper(), path, query.encode(), headers, raw))
+        return explain(mock.dry_run(request))
 
 
 def _listed(mock: Mock, tenant_id: str | None, filters: Json) -> Json:
@@ -121,7 +123,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
             and filters.get("status") in (None, exchange.status)
             and filters.get("key_id") in (None, key_id)
             and moments.get("since", exchange.at) <= exchange.at <= moments.get("until", exchange.at)
-            and contains in exchange.body
+            and contains in exchange.request.body
         )
 
     return matches

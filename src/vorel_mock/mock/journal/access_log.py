@@ -119,7 +119,9 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
         colours = "red" if sent is None or sent >= 500 else "yellow" if sent >= 400 else "green"
         status = click.style(status, fg=colours)
     request = (
-        f"{exchange.method} {_printable(_redacted(exchange, exchange.path))}" if exchange.method else "(unreadable)"
+        f"{exchange.request.method} {_printable(_redacted(exchange, exchange.request.path))}"
+        if exchange.request.method
+        else "(unreadable)"
     )
     line = f"{time} {request} {status} {exchange.duration * 1000:.1f} ms"
     if sent is None:
@@ -143,8 +145,8 @@ def json_line(exchange: Exchange) -> str:
     members = {
         "time": iso(exchange.at),
         "id": exchange.id,
-        "method": exchange.method,
-        "path": _redacted(exchange, exchange.path),
+        "method": exchange.request.method,
+        "path": _redacted(exchange, exchange.request.path),
         "status": sent,
         "duration_ms": round(exchange.duration * 1000, 3),
         "operation": exchange.operation.id if exchange.operation is not None else None,
@@ -162,9 +164,9 @@ def json_line(exchange: Exchange) -> str:
 
 def _code(exchange: Exchange) -> str:
     """The error code of the answer; a fault may have left no such thing in it."""
-    assert exchange.answer is not None
+    assert exchange.response is not None
     with contextlib.suppress(msgspec.MsgspecError):
-        return msgspec.json.decode(exchange.answer.body, type=_Envelope).error.code
+        return msgspec.json.decode(exchange.response.body, type=_Envelope).error.code
     return "no envelope"
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 from threading import Condition, RLock
 from typing import Any
 
-from vorel_mock.api.messages import Exchange
+from vorel_mock.api.messages import Exchange, Step
 from vorel_mock.model.clock import iso
 from vorel_mock.model.history import History
 from vorel_mock.model.redaction import MARK, redact_deep
@@ -16,9 +16,6 @@ MAX_BYTES = 16 * 1024 * 1024
 #: What is kept in all, however many tenants there are.
 MAX_IN_ALL = 100_000
 MAX_BYTES_IN_ALL = 256 * 1024 * 1024
-
-#: The steps of a request, in their order.
-STEPS = ("routing", "authentication", "faults", "rate_limit", "scope", "validation", "operation")
 
 
 class Journal:
@@ -75,14 +72,14 @@ class Journal:
 
 def _size(exchange: Exchange) -> int:
     """About how many bytes a request takes."""
-    head = sum(map(len, chain.from_iterable(exchange.headers)))
-    return len(exchange.path) + len(exchange.query) + head + len(exchange.body)
+    head = sum(map(len, chain.from_iterable(exchange.request.headers)))
+    return len(exchange.request.path) + len(exchange.request.query) + head + len(exchange.request.body)
 
 
 def explain(exchange: Exchange) -> dict[str, Any]:
     """The exchange as JSON, redacted: request, answer, and the steps that led from one to the other."""
-    answer, operation = exchange.answer, exchange.operation
-    assert answer is not None
+    response, operation = exchange.response, exchange.operation
+    assert response is not None
     told = {
         "id": exchange.id,
         "at": iso(exchange.at),
@@ -92,16 +89,16 @@ def explain(exchange: Exchange) -> dict[str, Any]:
         "key_id": exchange.key.id if exchange.key is not None else None,
         "fault": exchange.fault,
         "request": {
-            "method": exchange.method,
-            "path": exchange.path,
-            "query": exchange.query.decode("latin-1"),
-            "headers": _headers(exchange.headers),
-            "body": exchange.body.decode("utf-8", "replace"),
+            "method": exchange.request.method,
+            "path": exchange.request.path,
+            "query": exchange.request.query.decode("latin-1"),
+            "headers": _headers(exchange.request.headers),
+            "body": exchange.request.body.decode("utf-8", "replace"),
         },
         "response": {
             "status": exchange.status,
-            "headers": [] if exchange.status is None else _headers(answer.headers),
-            "body": answer.body.decode("utf-8", "replace"),
+            "headers": [] if exchange.status is None else _headers(response.headers),
+            "body": response.body.decode("utf-8", "replace"),
         },
         "explanation": {
             "decided_by": exchange.decided_by,
@@ -120,7 +117,7 @@ def explain(exchange: Exchange) -> dict[str, Any]:
 
 def secrets(exchange: Exchange) -> list[str]:
     """The values of this exchange that nobody may see again: what its Authorization headers carried."""
-    values = [value.decode("latin-1") for name, value in exchange.headers if name == b"authorization"]
+    values = [value.decode("latin-1") for name, value in exchange.request.headers if name == b"authorization"]
     # A word of three letters is no secret, and replacing it everywhere would leave nothing to read.
     return [word for value in values for word in value.split() if len(word) >= 8]
 
@@ -131,8 +128,9 @@ def _headers(headers: list[tuple[bytes, bytes]]) -> list[list[str]]:
 
 def _steps(exchange: Exchange) -> Any:
     """Each step with what it found; those behind the deciding one were not reached."""
-    decided = STEPS.index(exchange.decided_by)
-    for number, step in enumerate(STEPS):
+    steps = list(Step)
+    decided = steps.index(exchange.decided_by)
+    for number, step in enumerate(steps):
         if number > decided:
             yield {"step": step, "outcome": "not reached"}
         else:

@@ -1,0 +1,353 @@
+"""One client's connection: have its requests answered in their order, and write the responses.
+
+A request to the API is answered in the same call that received its last byte, and its response leaves in one write.
+Requests behind one that takes time (the control plane, a fault that delays, a client that does not read) wait for their
+turn. Nothing more is read until they had it, so that what a client can make the mock keep is bounded.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Coroutine
+from enum import Enum, auto
+from math import inf
+from typing import Any, cast
+
+from starlette.types import Message
+
+from vorel_mock.api.messages import Request, Response
+from vorel_mock.server.app import App, is_control
+from vorel_mock.server.control_response import ControlResponse
+from vorel_mock.server.request_parser import Phase, RequestParser
+from vorel_mock.server.transmission import Reset, Wait, actions, head
+
+#: Bytes that are parsed at once. What arrives behind a request that takes time is kept unparsed.
+SLICE = 16 * 1024
+#: Seconds that a head, and then a body, may take to arrive.
+HEAD_TIMEOUT = 30.0
+BODY_TIMEOUT = 30.0
+#: Seconds in which something of a response must have been written.
+WRITE_TIMEOUT = 30.0
+#: Seconds that a connection may be idle between two requests: as long as most servers, so that pools do not race it.
+KEEP_ALIVE = 75.0
+#: Seconds for which a rejected client may go on sending, so that it gets to read why it was rejected.
+LINGER = 2.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Lateness(Enum):
+    """What is too late when the deadline of a connection has passed."""
+
+    NOTHING = auto()
+    REQUEST = auto()
+    HEAD = auto()
+    BODY = auto()
+    WRITE = auto()
+    CLOSE = auto()
+
+
+_EXPECTED = {
+    Phase.FIRST: Lateness.REQUEST,
+    Phase.IDLE: Lateness.REQUEST,
+    Phase.HEAD: Lateness.HEAD,
+    Phase.BODY: Lateness.BODY,
+    Phase.ENDED: Lateness.NOTHING,
+}
+
+
+class HttpConnection(asyncio.Protocol):
+    """The server's side of one connection. `connections` is the set of those that are open."""
+
+    def __init__(self, app: App, connections: "set[HttpConnection]", loop: asyncio.AbstractEventLoop) -> None:
+        self._app = app
+        self._connections = connections
+        self._loop = loop
+        self._parser = RequestParser(self._submit, app.body_limit)
+        self._transport: asyncio.Transport | None = None
+        self._unparsed = b""
+        self.waiting: deque[tuple[Request, bool]] = deque()
+        """Requests that wait for their turn, each with whether the connection goes on after it."""
+        self.task: asyncio.Task[None] | None = None
+        """Sends the response to a request that takes time."""
+        self._cancellable = False
+        """Whether `task` may be cancelled: what the control plane has begun is finished, as it is on any server."""
+        self._writable: asyncio.Future[None] | None = None
+        """Pending while the client does not read what was written."""
+        self._reading = True
+        self._eof = False
+        """The client sends nothing more."""
+        self._unread = False
+        """The client may still send something that is not looked at."""
+        self._shutting_down = False
+        self._lateness = Lateness.NOTHING
+        self._deadline = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._unwritten = 0
+
+    # Called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the client has a while to send something."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self._parser.phase is Phase.ENDED:
+            self._unread = True
+        elif self._unparsed:
+            self._unparsed += data
+        else:
+            self._parse(data)
+
+    def eof_received(self) -> bool:
+        """Return whether to keep the connection for writing: a complete request may still wait for its response."""
+        self._eof = True
+        waits = bool(self.waiting) or self.task is not None
+        if self._parser.phase is Phase.BODY or not waits:
+            return False
+        self._parser.end()
+        return True
+
+    def pause_writing(self) -> None:
+        """Answer nothing more until the client reads."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Go on with what waits."""
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+        self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End. Nothing that is left refers to itself: the garbage collector comes too seldom to wait for it."""
+        self._connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        if self.task is not None and self._cancellable:
+            self.task.cancel()
+        self._parser.close()
+        self.waiting.clear()
+        self._unparsed = b""
+        self._transport = self._timer = self._writable = None
+
+    def shut_down(self) -> None:
+        """The server ends: finish the response that is under way, and close."""
+        self.waiting.clear()
+        self._unparsed = b""
+        self._parser.end()
+        self._shutting_down = True
+        if self.task is None:
+            self._close()
+
+    def abort(self) -> None:
+        """Close without finishing anything."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Reading.
+
+    def _parse(self, data: bytes) -> None:
+        """Parse `data`, as far as it can be answered now."""
+        parser = self._parser
+        if len(data) <= SLICE:
+            parser.feed(data)
+        else:
+            for start in range(0, len(data), SLICE):
+                if self.waiting or self.task is not None:
+                    self._unparsed = data[start:]
+                    break
+                if parser.phase is Phase.ENDED:
+                    self._unread = True
+                    break
+                parser.feed(data[start : start + SLICE])
+        if parser.expects_continue and self.task is None and not self.waiting:
+            parser.expects_continue = False
+            self._write(_CONTINUE)
+        self._pace()
+        self._watch()
+
+    def _pace(self) -> None:
+        """Read only while nothing waits, so that one read at most is kept."""
+        reading = not (self.waiting or self._unparsed)
+        transport = self._transport
+        if reading is not self._reading and transport is not None and not transport.is_closing():
+            self._reading = reading
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    # Answering.
+
+    def _submit(self, request: Request, keep_alive: bool) -> None:
+        """Answer a request now, or when it is its turn."""
+        if self.task is None and self._writable is None and not self.waiting:
+            self._answer(request, keep_alive)
+        else:
+            self.waiting.append((request, keep_alive))
+
+    def _answer(self, request: Request, keep_alive: bool) -> None:
+        if request.unreadable is not None or request.malformed is not None:
+            self._unread = True
+        if is_control(request.path) and request.malformed is None:
+            self._start(self._run_control(request, keep_alive), cancellable=False)
+            return
+        made = self._app.answer(request)
+        if made.transmission is not None:
+            self._start(self._transmit(request, made, keep_alive), cancellable=True)
+            return
+        self._write(
+            head(made.status, made.headers, keep_alive=keep_alive) + (made.body if request.method != "HEAD" else b"")
+        )
+        self._lateness = Lateness.NOTHING  # the wait for the next request begins
+        if not keep_alive:
+            self._close()
+
+    def _start(self, sending: Coroutine[Any, Any, None], *, cancellable: bool) -> None:
+        self._cancellable = cancellable
+        self.task = self._loop.create_task(sending)
+
+    async def _transmit(self, request: Request, response: Response, keep_alive: bool) -> None:
+        """Send a response the way a fault asks for."""
+        unsent = head(response.status, response.headers, keep_alive=keep_alive)
+        try:
+            for action in actions(response):
+                if isinstance(action, Wait):
+                    await asyncio.sleep(action.seconds)
+                elif isinstance(action, Reset):
+                    self._reset()
+                else:
+                    self._write(unsent + (action.body if request.method != "HEAD" else b""))
+                    unsent = b""
+        finally:
+            self._done(keep_alive)
+
+    async def _run_control(self, request: Request, keep_alive: bool) -> None:
+        """Have the control plane answer a request."""
+        response = ControlResponse(request.method, keep_alive=keep_alive)
+
+        async def send(message: Message) -> None:
+            data = response.bytes(message)
+            if data:
+                self._write(data)
+            if self._writable is not None:
+                self._watch()
+                await self._writable
+
+        try:
+            await self._app.control.answer(request, send)
+        finally:
+            self._done(keep_alive and response.complete)
+
+    def _done(self, keep_alive: bool) -> None:
+        """A response that took time is sent: go on with the next request."""
+        self.task = None
+        self._lateness = Lateness.NOTHING
+        if keep_alive and not self._shutting_down:
+            self._go_on()
+        else:
+            self._close()
+
+    def _go_on(self) -> None:
+        """Answer what waits, and read on."""
+        while self.waiting and self.task is None and self._writable is None:
+            self._answer(*self.waiting.popleft())
+        if not self.waiting and self.task is None and self._transport is not None:
+            if self._unparsed and self._parser.phase is not Phase.ENDED:
+                data, self._unparsed = self._unparsed, b""
+                self._parse(data)
+            elif self._eof:
+                self._close()
+        self._pace()
+        self._watch()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        """Close; if the client may still be sending, only after it could read the response."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self._parser.end()
+        if self._unread and not self._eof:
+            transport.write_eof()
+            transport.resume_reading()
+            self._expect(Lateness.CLOSE, LINGER)
+        else:
+            transport.close()
+            self._expect(Lateness.CLOSE, WRITE_TIMEOUT)
+
+    def _reset(self) -> None:
+        """Reset the connection, as a fault asks."""
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+
+    # Time. One timer serves all deadlines; it is moved only when one comes closer.
+
+    def _watch(self) -> None:
+        """Set the deadline of what is expected next."""
+        if self._lateness is Lateness.CLOSE:
+            return
+        if self._writable is not None:
+            if self._lateness is not Lateness.WRITE:
+                self._unwritten = self._buffered()
+                self._expect(Lateness.WRITE, WRITE_TIMEOUT)
+        elif self.task is not None or self.waiting:
+            self._expect(Lateness.NOTHING, inf)
+        else:
+            phase = self._parser.phase
+            expected = _EXPECTED[phase]
+            if expected is not self._lateness:
+                self._expect(expected, _patience(phase))
+
+    def _expect(self, what: Lateness, seconds: float) -> None:
+        self._lateness = what
+        self._deadline = self._loop.time() + seconds
+        if seconds < inf and (self._timer is None or self._timer.when() > self._deadline):
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        """Act if the deadline has passed. Mostly it was moved since the timer was set."""
+        self._timer = None
+        if self._deadline > self._loop.time() or self._transport is None:
+            if self._deadline < inf and self._transport is not None:
+                self._set_timer()
+            return
+        match self._lateness:
+            case Lateness.HEAD | Lateness.BODY:
+                late = f"The request's headers did not arrive within {HEAD_TIMEOUT:g} seconds."
+                self._parser.fail(late, f"did not arrive within {BODY_TIMEOUT:g} seconds")
+            case Lateness.REQUEST:
+                self._close()
+            case Lateness.WRITE if self._buffered() < self._unwritten:
+                self._lateness = Lateness.NOTHING
+                self._watch()
+            case Lateness.WRITE | Lateness.CLOSE:
+                self._transport.abort()
+
+    def _buffered(self) -> int:
+        """Return the bytes that are written and not sent."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+
+def _patience(phase: Phase) -> float:
+    """Return the seconds that a client has in a phase."""
+    if phase is Phase.BODY:
+        return BODY_TIMEOUT
+    return KEEP_ALIVE if phase is Phase.IDLE else HEAD_TIMEOUT

@@ -1,0 +1,116 @@
+"""The mock on a port: listen, serve each connection, end on a signal."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Callable
+
+from vorel_mock.server.app import App
+from vorel_mock.server.http_connection import HttpConnection
+
+try:
+    import uvloop
+except ImportError:  # Windows
+    _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_event_loop = uvloop.new_event_loop
+
+#: Seconds that a response under way is given when the mock is told to end.
+GRACE = 1.0
+_BACKLOG = 2048
+
+
+class Server:
+    """Serves an App on a socket. `on_ready` is called once it does."""
+
+    def __init__(self, app: App, on_ready: Callable[[], None] = lambda: None) -> None:
+        self.connections: set[HttpConnection] = set()
+        self._app = app
+        self._on_ready = on_ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._stop_asked = False
+
+    def run(self, sock: socket.socket) -> None:
+        """Serve until `stop` is called, then close `sock`. It has the calling thread to itself."""
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(self.serve(sock))
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Serve on the running loop until `stop` is called, then close `sock`."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        if self._stop_asked:
+            self._ended.set()
+        listening = await loop.create_server(
+            lambda: HttpConnection(self._app, self.connections, loop), sock=sock, backlog=_BACKLOG
+        )
+        try:
+            self._on_ready()
+            await self._ended.wait()
+        finally:
+            listening.close()
+            await self._close_connections()
+            self._app.stop()
+
+    def stop(self) -> None:
+        """End `run` or `serve`. From any thread."""
+        self._stop_asked = True
+        if self._loop is not None and self._ended is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
+                self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def _close_connections(self) -> None:
+        for connection in list(self.connections):
+            connection.shut_down()
+        for _ in range(round(GRACE / 0.01)):
+            if self.connections:
+                await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on `host` and `port` (0 picks one). Raises OSError if that is not possible."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def base_url(sock: socket.socket) -> str:
+    """Return the URL of a listening socket; a wildcard address is shown as loopback."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: App, sock: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve `app` on `sock` as a program: until Ctrl-C or SIGTERM. It changes settings of the whole process."""
+    # The mock says what there is to say; the words of the libraries underneath would only repeat it.
+    for library in ("asyncio", "connexion"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+
+    def ready() -> None:
+        # What exists now stays, so that the collector need not walk it. And it runs seldom, because histories are
+        # long: full collections were the slowest hundredth of all responses.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        on_ready()
+
+    server = Server(app, ready)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    server.run(sock)
