@@ -341,21 +341,55 @@ def test_pipelined_requests_to_the_api_and_the_control_plane_keep_their_order(mo
     assert kinds == [b'status": "ok', b"conversation_status"] * 3 + [b"conversation_status"]
 
 
+def _flood(mock: Running, client: socket.socket) -> int:
+    """Send requests and read nothing, until the mock reads no more; how many bytes were sent."""
+    many, sent = request(b"{}") * 1000, 0
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full
+    client.settimeout(1)
+    client.connect(("127.0.0.1", mock.port))
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while sent < 200_000_000:
+            sent += client.send(many)
+    return sent
+
+
 def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Callable[..., Running]) -> None:
     mock = mock_server()
     assert mock.server is not None
-    many = request(b"{}") * 1000
-    longest = sent = 0
     with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full
-        client.settimeout(1)
+        assert _flood(mock, client) < 200_000_000
+        (connection,) = mock.server.connections
+        assert len(connection.waiting) <= http_connection.SLICE // len(request(b"{}")) + 1
+        assert len(connection._unparsed) <= 256 * 1024  # one read
+        assert connection._buffered() <= 256 * 1024
+
+
+def test_a_client_that_never_reads_is_let_go(mock_server: Callable[..., Running]) -> None:
+    mock = mock_server(WRITE_TIMEOUT=0.3)
+    assert mock.server is not None
+    server = mock.server
+    with socket.socket() as client:
+        _flood(mock, client)
+        _until(lambda: not server.connections)
+
+
+def test_a_client_that_reads_slowly_gets_every_answer(mock_server: Callable[..., Running]) -> None:
+    mock = mock_server(WRITE_TIMEOUT=0.5)
+    count, received = 8000, b""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", mock.port))
-        with contextlib.suppress(TimeoutError):
-            while sent < 200_000_000:
-                sent += client.send(many)
-                for connection in list(mock.server.connections):
-                    longest = max(longest, len(connection.waiting))
-    assert 0 < longest <= http_connection.SLICE // len(request(b"{}")) + 1
+        sender = threading.Thread(target=client.sendall, args=[request(target="/x") * count + request(key="x")[:-4]])
+        sender.start()
+        client.settimeout(20)
+        while received.count(b"HTTP/1.1 404") < count:
+            piece = client.recv(100_000)
+            assert piece
+            received += piece
+            time.sleep(0.002)
+        sender.join()
+    numbers = [int(number) for number in re.findall(rb"req_(\d{8})", received)]
+    assert numbers == list(range(1, count + 1))
 
 
 @settings(max_examples=40, deadline=None)
@@ -434,6 +468,64 @@ def test_expect_continue(mock_process: Running) -> None:
         client.send(whole)  # a client that does not wait need not be told
         answer = client.answer()
         assert (client.answer() if answer.status == 100 else answer).status == 400
+
+
+@pytest.mark.parametrize("target", [CREATE, "/nothing"])
+def test_a_body_that_will_be_too_long_is_not_asked_for(mock_process: Running, target: str) -> None:
+    head = request(b"", "Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}", framing=False, target=target)
+    with mock_process.connect() as client:
+        client.send(head)
+        answer = client.answer()
+        assert answer.status == (400 if target == CREATE else 404)
+        assert answer.headers["connection"] == "close"
+        assert client.closed()
+
+
+def test_the_go_ahead_waits_for_the_answers_before_it(mock_process: Running) -> None:
+    content = b'{"reason": 5}'
+    whole = request(content, "Expect: 100-continue")
+    with mock_process.connect() as client:
+        client.send(request(b"{}", "Prefer: fault=slow_body") + whole[: -len(content)])
+        assert client.answer().status == 200
+        assert client.answer().status == 100
+        client.send(content)
+        assert client.answer().status == 400
+
+
+HOSTS = {
+    "missing": ([], "Host: is required"),
+    "twice": (["Host: localhost", "Host: localhost"], "Host: is there 2 times"),
+    "with a space": (["Host: a b"], "Host: must be"),
+    "with a path": (["Host: localhost/x"], "Host: must be"),
+    "with a user": (["Host: me@localhost"], "Host: must be"),
+    "half an address": (["Host: [::1"], "Host: must be"),
+    "a port of no number": (["Host: localhost:x"], "Host: must be"),
+    "a list": (["Host: a, b c"], "Host: must be"),
+}
+
+
+@pytest.mark.parametrize(("hosts", "message"), HOSTS.values(), ids=HOSTS)
+@pytest.mark.parametrize("target", [HANDOFF, "/_mock/health", "http://localhost/x"])
+def test_a_request_without_one_valid_host_is_rejected(
+    mock_process: Running, hosts: list[str], message: str, target: str
+) -> None:
+    """RFC 9112, 3.2."""
+    lines = [f"POST {target} HTTP/1.1", *hosts, f"Authorization: Bearer {KEYS[0]}", "Content-Length: 2", "", "{}"]
+    (answer,) = mock_process.ask("\r\n".join(lines).encode())
+    assert answer.status == 400
+    assert answer.message.startswith(message)
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "LOCALHOST:80", "127.0.0.1:", "[::1]:3000", "a_b.example", "%41"])
+def test_valid_hosts(mock_process: Running, host: str) -> None:
+    whole = request(b"{}").replace(b"Host: 127.0.0.1", b"Host: " + host.encode())
+    assert [answer.status for answer in mock_process.ask(whole)] == [200]
+
+
+def test_http_1_0_needs_no_host(mock_process: Running) -> None:
+    whole = request(b"{}", version="1.0").replace(b"Host: 127.0.0.1\r\n", b"")
+    assert [answer.status for answer in mock_process.ask(whole)] == [200]
 
 
 def test_a_client_that_says_it_is_done_is_still_answered(mock_process: Running) -> None:

@@ -168,8 +168,12 @@ class HttpConnection(asyncio.Protocol):
                     self._unread = True
                     break
                 parser.feed(data[start : start + SLICE])
-        if parser.expects_continue and self.task is None and not self.waiting:
-            parser.expects_continue = False
+        self._settle()
+
+    def _settle(self) -> None:
+        """Do what depends on the state that was reached: ask for a body, read on or not, set the deadline."""
+        if self._parser.expects_continue and self.task is None and not self.waiting:
+            self._parser.expects_continue = False
             self._write(_CONTINUE)
         self._pace()
         self._watch()
@@ -266,8 +270,7 @@ class HttpConnection(asyncio.Protocol):
                 self._parse(data)
             elif self._eof:
                 self._close()
-        self._pace()
-        self._watch()
+        self._settle()
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
