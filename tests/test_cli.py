@@ -642,12 +642,12 @@ def test_a_reader_that_does_not_read_stops_nothing(start: type[Started], number:
 def test_what_waits_for_a_reader_is_bounded_in_bytes(start: type[Started]) -> None:
     mock = start("--rate-limit", "0").ready()
     with httpx.Client(trust_env=False) as client:
-        for _ in range(60):
-            client.post(mock.url + "/" + "x" * 2000, content=b"x" * 500_000)  # 30 MB; the lines fill the pipe
+        for _ in range(250):
+            client.post(mock.url + "/" + "x" * 50_000)  # 12 MB of lines
     _, out, _ = mock.end()
     left_out = re.search(r"\(([0-9]+) lines left out", out)
     assert left_out
-    assert 60 - 8 * 2 - 35 < int(left_out[1]) < 60  # 8 MiB may wait, and about 33 lines fit into a pipe
+    assert 250 - 8 * 2**20 // 50_000 - 10 < int(left_out[1]) < 250 - 8 * 2**20 // 50_000 + 10  # 8 MiB may wait
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")

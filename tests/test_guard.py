@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from vorel_mock.cli.main import _greet
-from vorel_mock.mock.journal.access_log import RequestLog
+from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
@@ -219,7 +219,7 @@ def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytes
     token = mock.control_token
     assert token is not None
     said = io.StringIO()
-    log = RequestLog(quiet=True)
+    log = AccessLog(quiet=True)
     monkeypatch.setattr(log, "say", lambda text, **members: print(text, file=said))
     _greet(log, mock, BASE)
     assert said.getvalue().count(token) == 1

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from vorel_mock.api.errors import error_response
 from vorel_mock.api.faults import injection
-from vorel_mock.api.messages import ApiError, Exchange, Request, Response
+from vorel_mock.api.messages import ApiError, Exchange, Request, Response, new_exchange
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import rate_limit
@@ -36,7 +36,7 @@ class Core:
 
     def answer(self, request: Request, request_id: str) -> Exchange:
         """Answer a request. `Exchange.response` is set, whatever the request was."""
-        exchange = Exchange(request_id, self._clock.now(), request)
+        exchange = new_exchange(request_id, request)
         try:
             if request.malformed is not None:
                 raise ApiError(400, request.malformed, pointer="#/paths")
@@ -62,6 +62,8 @@ class Core:
 
     def _complete(self, exchange: Exchange, response: Response) -> None:
         """Add the headers that every response carries."""
+        if exchange.tenant is None:
+            exchange.at = self._clock.now()
         headers = response.headers
         if self._always and exchange.quota is not None and response.status != 429:
             headers += rate_limit.headers(exchange.quota, self._contract.rate_limit_headers(exchange.operation))
@@ -69,8 +71,7 @@ class Core:
             headers.append((b"preference-applied", exchange.preference.encode()))
         if response.status != 204:  # RFC 9110, 8.6
             headers.append((b"content-length", b"%d" % len(response.body)))
-        headers.append((b"date", http_date(int(exchange.at))))
-        headers.append((REQUEST_ID, exchange.id.encode()))
+        headers += ((b"date", http_date(int(exchange.at))), (REQUEST_ID, exchange.id.encode()))
         if exchange.request.unreadable is not None or exchange.request.malformed is not None:
             headers.append((b"connection", b"close"))
         exchange.response = response

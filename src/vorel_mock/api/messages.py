@@ -3,8 +3,7 @@
 Plain data. The shells in `vorel_mock.server` make a Request and carry out a Response; the journal keeps the Exchange.
 """
 
-from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal, get_args
 
 import msgspec
 
@@ -20,16 +19,9 @@ MAX_BODY = 1024 * 1024
 Headers = list[tuple[bytes, bytes]]
 
 
-class Step(StrEnum):
-    """The steps of a request, in their order. The explanation of a request lists them by these names."""
-
-    ROUTING = "routing"
-    AUTHENTICATION = "authentication"
-    FAULTS = "faults"
-    RATE_LIMIT = "rate_limit"
-    SCOPE = "scope"
-    VALIDATION = "validation"
-    OPERATION = "operation"
+#: The steps of a request, in their order. The explanation of a request lists them by these names.
+Step = Literal["routing", "authentication", "faults", "rate_limit", "scope", "validation", "operation"]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 # msgspec.Struct and not a frozen dataclass: each request makes one of each class below, and a Struct is made in C.
@@ -52,10 +44,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header of that (lower-case) name."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return next((value for key, value in self.headers if key == name), None)
 
 
 class Transmission(msgspec.Struct, frozen=True):
@@ -103,7 +92,7 @@ class ApiError(Exception):
         self.headers = headers or []
 
 
-class Quota(NamedTuple):
+class Quota(msgspec.Struct, frozen=True):
     """The state of both rate limit windows, this request included. A limit of 0 is switched off."""
 
     key_count: int
@@ -120,6 +109,8 @@ class Exchange(msgspec.Struct, eq=False):
     at: float
     """When the request was handled, in seconds since the epoch: on its tenant's clock, or on the mock's without one."""
     request: Request
+    headers: dict[bytes, bytes] = {}
+    """The headers of the request by name. Of one that is repeated, the first value."""
     operation: Operation | None = None
     path_values: dict[str, str] = {}
     tenant: Tenant | None = None
@@ -131,7 +122,7 @@ class Exchange(msgspec.Struct, eq=False):
     """The id of the fault that this request consumed."""
     preference: str | None = None
     """The preference of the Prefer header, as Preference-Applied repeats it."""
-    decided_by: Step = Step.ROUTING
+    decided_by: Step = "routing"
     """The step that determined the response."""
     reason: str = ""
     pointer: str = ""
@@ -148,6 +139,11 @@ class Exchange(msgspec.Struct, eq=False):
         if response is None or (response.transmission is not None and response.transmission.end == "reset"):
             return None
         return response.status
+
+
+def new_exchange(request_id: str, request: Request) -> Exchange:
+    """Return the exchange that `request` begins."""
+    return Exchange(request_id, 0.0, request, dict(reversed(request.headers)))
 
 
 def cut(body: bytes, limit: int = MAX_BODY) -> tuple[bytes, str | None]:

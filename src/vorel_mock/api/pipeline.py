@@ -7,7 +7,7 @@ import msgspec
 
 from vorel_mock.api.errors import JSON
 from vorel_mock.api.faults import injection
-from vorel_mock.api.messages import Exchange, Response, Step
+from vorel_mock.api.messages import Exchange, Response
 from vorel_mock.api.operations import Handler
 from vorel_mock.api.router import Endpoint
 from vorel_mock.api.steps import authentication, authorization, rate_limit, validation
@@ -34,24 +34,24 @@ class Pipeline:
         """Take a request through the steps. Raises ApiError if one of them rejects it."""
         operation = endpoint.operation
         if operation.security:
-            exchange.decided_by = Step.AUTHENTICATION
+            exchange.decided_by = "authentication"
             authentication.authenticate(exchange, self._contract, self._store)
-            exchange.decided_by = Step.FAULTS
+            exchange.decided_by = "faults"
             deviation = injection.before(exchange, self._contract)
             if deviation is not None:
                 return deviation
-            exchange.decided_by = Step.RATE_LIMIT
+            exchange.decided_by = "rate_limit"
             rate_limit.check(exchange, self._contract)
-            exchange.decided_by = Step.SCOPE
+            exchange.decided_by = "scope"
             authorization.authorize(exchange, operation)
-        exchange.decided_by = Step.VALIDATION
+        exchange.decided_by = "validation"
         arguments = validation.validate(exchange, operation)
-        exchange.decided_by = Step.OPERATION
+        exchange.decided_by = "operation"
         if endpoint.handler is not None and exchange.tenant is not None and exchange.key is not None:
             response = self._operate(endpoint.handler, exchange, arguments, exchange.tenant, exchange.key)
         else:
             response = _example(exchange, endpoint)
-        return injection.after(exchange, self._contract, response)
+        return injection.after(exchange, self._contract, response) if injection.may_meet(exchange) else response
 
     def _operate(
         self,
@@ -63,7 +63,8 @@ class Pipeline:
     ) -> Response:
         assert exchange.operation is not None
         try:
-            injection.crm(exchange, self._contract)
+            if injection.may_meet(exchange):
+                injection.crm(exchange, self._contract)
             value = handler(tenant, key.id, arguments, exchange.at, partial(self._tell, exchange, tenant))
         except CrmError as failure:
             value = {"ok": False, "error": failure.error, "detail": failure.detail}
@@ -73,10 +74,10 @@ class Pipeline:
 
     def _tell(self, exchange: Exchange, tenant: Tenant, event: Event) -> None:
         """Publish an event that this request caused, unless a fault loses it."""
-        if any(event.event in webhook.events for webhook in tenant.webhooks.values()):
-            mishap = injection.webhook(exchange, self._contract)
-            if mishap is not None:
-                self._publish(tenant, event, **mishap)
+        if tenant.webhooks and any(event.event in webhook.events for webhook in tenant.webhooks.values()):
+            changed = injection.webhook(exchange, self._contract) if injection.may_meet(exchange) else {}
+            if changed is not None:
+                self._publish(tenant, event, **changed)
 
 
 def _example(exchange: Exchange, endpoint: Endpoint) -> Response:

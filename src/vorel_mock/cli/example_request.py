@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from vorel_mock.api.example_response import media_value
-from vorel_mock.api.messages import ApiError, Exchange, Request
+from vorel_mock.api.messages import ApiError, Request, new_exchange
 from vorel_mock.api.steps.validation import validate
 from vorel_mock.contract.contract import Operation, Parameter, is_json
 from vorel_mock.contract.routes import decode_path
@@ -75,8 +75,10 @@ def _valid(mock: Mock) -> Iterator[_Sample]:
     )
     for operation in operations:
         for sample, values in _of(mock, operation):
+            exchange = new_exchange("sample", sample.request())
+            exchange.path_values = values
             try:
-                validate(Exchange("sample", 0, sample.request(), path_values=values), operation)
+                validate(exchange, operation)
             except ApiError:
                 continue
             yield sample

@@ -243,7 +243,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
     # Imported here, so that --help and a wrong option answer at once.
     from vorel_mock.contract.contract import ContractError
-    from vorel_mock.mock.journal.access_log import RequestLog
+    from vorel_mock.mock.journal.access_log import AccessLog
     from vorel_mock.mock.mock import Mock
     from vorel_mock.mock.settings import SettingError, Settings
     from vorel_mock.server import listener
@@ -255,7 +255,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         settings = Settings(**options)
     except SettingError as error:
         raise click.BadParameter(f"{error.problem}.", ctx, parameters[error.setting]) from None
-    log = RequestLog(as_json=settings.json_logs)
+    log = AccessLog(as_json=settings.json_logs)
     try:
         mock = Mock(settings, log)
     except ContractError as error:

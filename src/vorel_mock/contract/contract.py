@@ -95,6 +95,8 @@ class Parameter:
     validator: Validator | None
     declared: Mapping[str, Any]
     """The parameter object, references resolved."""
+    is_text: bool
+    """Whether its value is its text, whatever that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,7 @@ class Contract:
             },
             validator=self.validator(f"{pointer}/schema") if "schema" in holder else None,
             declared=node,
+            is_text=kind == "text" and not types & {"integer", "number", "boolean"},
         )
 
     def _members(self, schema: Any, depth: int = 0) -> dict[str, Any]:

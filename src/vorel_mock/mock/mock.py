@@ -12,7 +12,7 @@ from vorel_mock.api.router import Router
 from vorel_mock.contract import contract as contract_module
 from vorel_mock.mock import demo, snapshot
 from vorel_mock.mock import provisioning as tenants
-from vorel_mock.mock.journal.access_log import RequestLog
+from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.mock.snapshot import Snapshot
@@ -35,7 +35,7 @@ MAX_WAITS = 200
 class Mock:
     """One mock. `lock` is held by whoever reads or changes its state: the API's requests, and the control plane's."""
 
-    def __init__(self, settings: Settings, log: RequestLog | None = None) -> None:
+    def __init__(self, settings: Settings, log: AccessLog | None = None) -> None:
         self.settings = settings
         self.contract = contract_module.load(settings.contract)
         self.clock = make_clock(settings.clock)
@@ -43,7 +43,7 @@ class Mock:
         self.lock = RLock()
         self.store = MemoryStore()
         self.journal = Journal(self.lock)
-        self.log = log or RequestLog(quiet=True)
+        self.log = log or AccessLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
         self._number = 0

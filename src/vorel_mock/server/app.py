@@ -1,5 +1,8 @@
 """Everything that a mock answers over HTTP: the API, and the control plane below /_mock. All shells share it."""
 
+from collections.abc import Callable
+from functools import partial
+
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
 from vorel_mock.control.app import PREFIX, ControlPlane
 from vorel_mock.control.guard import MAX_BODY as MAX_CONTROL_BODY
@@ -13,14 +16,11 @@ class App:
     def __init__(self, mock: Mock) -> None:
         self.mock = mock
         origins = mock.settings.cors_origins
-        self._cors = Cors(origins, mock.contract, mock.clock) if origins else None
+        self.answer: Callable[[Request], Response] = mock.answer
+        """Answers a request to the API. Never waits."""
+        if origins:
+            self.answer = partial(_answer_with_cors, mock, Cors(origins, mock.contract, mock.clock))
         self.control = ControlPlane(mock)
-
-    def answer(self, request: Request) -> Response:
-        """Answer a request to the API. Never waits."""
-        if self._cors is None:
-            return self.mock.answer(request)
-        return self._cors.preflight(request) or self._cors.shared(request, self.mock.answer(request))
 
     def body_limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body of a request may have."""
@@ -33,6 +33,10 @@ class App:
         """End what runs beside the requests: the control plane's threads, and the webhooks'."""
         self.control.stop()
         self.mock.stop()
+
+
+def _answer_with_cors(mock: Mock, cors: Cors, request: Request) -> Response:
+    return cors.preflight(request) or cors.shared(request, mock.answer(request))
 
 
 def is_control(path: str) -> bool:

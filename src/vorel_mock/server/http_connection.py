@@ -10,9 +10,8 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Coroutine
-from enum import Enum, auto
 from math import inf
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from starlette.types import Message
 
@@ -38,24 +37,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Lateness(Enum):
-    """What is too late when the deadline of a connection has passed."""
-
-    NOTHING = auto()
-    REQUEST = auto()
-    HEAD = auto()
-    BODY = auto()
-    WRITE = auto()
-    CLOSE = auto()
-
-
-_EXPECTED = {
-    Phase.FIRST: Lateness.REQUEST,
-    Phase.IDLE: Lateness.REQUEST,
-    Phase.HEAD: Lateness.HEAD,
-    Phase.BODY: Lateness.BODY,
-    Phase.ENDED: Lateness.NOTHING,
-}
+#: What is too late when the deadline of a connection has passed.
+Lateness = Literal["nothing", "request", "head", "body", "write", "close"]
 
 
 class HttpConnection(asyncio.Protocol):
@@ -82,9 +65,10 @@ class HttpConnection(asyncio.Protocol):
         self._unread = False
         """The client may still send something that is not looked at."""
         self._shutting_down = False
-        self._lateness = Lateness.NOTHING
+        self._lateness: Lateness = "nothing"
         self._deadline = inf
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
         self._unwritten = 0
 
     # Called by the event loop.
@@ -97,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        if self._parser.phase is Phase.ENDED:
+        if self._parser.phase == "ended":
             self._unread = True
         elif self._unparsed:
             self._unparsed += data
@@ -108,7 +92,7 @@ class HttpConnection(asyncio.Protocol):
         """Return whether to keep the connection for writing: a complete request may still wait for its response."""
         self._eof = True
         waits = bool(self.waiting) or self.task is not None
-        if self._parser.phase is Phase.BODY or not waits:
+        if self._parser.phase == "body" or not waits:
             return False
         self._parser.end()
         return True
@@ -164,7 +148,7 @@ class HttpConnection(asyncio.Protocol):
                 if self.waiting or self.task is not None:
                     self._unparsed = data[start:]
                     break
-                if parser.phase is Phase.ENDED:
+                if parser.phase == "ended":
                     self._unread = True
                     break
                 parser.feed(data[start : start + SLICE])
@@ -172,6 +156,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _settle(self) -> None:
         """Do what depends on the state that was reached: ask for a body, read on or not, set the deadline."""
+        if self._parser.phase == "idle" and self.task is None and self._reading and self._writable is None:
+            # The usual case, and the shortest way: everything that was read is answered.
+            self._expect("request", KEEP_ALIVE)
+            return
         if self._parser.expects_continue and self.task is None and not self.waiting:
             self._parser.expects_continue = False
             self._write(_CONTINUE)
@@ -211,7 +199,7 @@ class HttpConnection(asyncio.Protocol):
         self._write(
             head(made.status, made.headers, keep_alive=keep_alive) + (made.body if request.method != "HEAD" else b"")
         )
-        self._lateness = Lateness.NOTHING  # the wait for the next request begins
+        self._lateness = "nothing"  # the wait for the next request begins
         if not keep_alive:
             self._close()
 
@@ -254,7 +242,7 @@ class HttpConnection(asyncio.Protocol):
     def _done(self, keep_alive: bool) -> None:
         """A response that took time is sent: go on with the next request."""
         self.task = None
-        self._lateness = Lateness.NOTHING
+        self._lateness = "nothing"
         if keep_alive and not self._shutting_down:
             self._go_on()
         else:
@@ -265,7 +253,7 @@ class HttpConnection(asyncio.Protocol):
         while self.waiting and self.task is None and self._writable is None:
             self._answer(*self.waiting.popleft())
         if not self.waiting and self.task is None and self._transport is not None:
-            if self._unparsed and self._parser.phase is not Phase.ENDED:
+            if self._unparsed and self._parser.phase != "ended":
                 data, self._unparsed = self._unparsed, b""
                 self._parse(data)
             elif self._eof:
@@ -285,10 +273,10 @@ class HttpConnection(asyncio.Protocol):
         if self._unread and not self._eof:
             transport.write_eof()
             transport.resume_reading()
-            self._expect(Lateness.CLOSE, LINGER)
+            self._expect("close", LINGER)
         else:
             transport.close()
-            self._expect(Lateness.CLOSE, WRITE_TIMEOUT)
+            self._expect("close", WRITE_TIMEOUT)
 
     def _reset(self) -> None:
         """Reset the connection, as a fault asks."""
@@ -300,48 +288,47 @@ class HttpConnection(asyncio.Protocol):
 
     def _watch(self) -> None:
         """Set the deadline of what is expected next."""
-        if self._lateness is Lateness.CLOSE:
+        if self._lateness == "close":
             return
         if self._writable is not None:
-            if self._lateness is not Lateness.WRITE:
+            if self._lateness != "write":
                 self._unwritten = self._buffered()
-                self._expect(Lateness.WRITE, WRITE_TIMEOUT)
+                self._expect("write", WRITE_TIMEOUT)
         elif self.task is not None or self.waiting:
-            self._expect(Lateness.NOTHING, inf)
+            self._expect("nothing", inf)
         else:
-            phase = self._parser.phase
-            expected = _EXPECTED[phase]
-            if expected is not self._lateness:
-                self._expect(expected, _patience(phase))
+            what, seconds = _expected(self._parser.phase)
+            if what != self._lateness:
+                self._expect(what, seconds)
 
     def _expect(self, what: Lateness, seconds: float) -> None:
         self._lateness = what
         self._deadline = self._loop.time() + seconds
-        if seconds < inf and (self._timer is None or self._timer.when() > self._deadline):
+        if self._deadline < self._timer_at:
             self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._deadline, self._look)
+        self._timer, self._timer_at = self._loop.call_at(self._deadline, self._look), self._deadline
 
     def _look(self) -> None:
         """Act if the deadline has passed. Mostly it was moved since the timer was set."""
-        self._timer = None
+        self._timer, self._timer_at = None, inf
         if self._deadline > self._loop.time() or self._transport is None:
             if self._deadline < inf and self._transport is not None:
                 self._set_timer()
             return
         match self._lateness:
-            case Lateness.HEAD | Lateness.BODY:
+            case "head" | "body":
                 late = f"The request's headers did not arrive within {HEAD_TIMEOUT:g} seconds."
                 self._parser.fail(late, f"did not arrive within {BODY_TIMEOUT:g} seconds")
-            case Lateness.REQUEST:
+            case "request":
                 self._close()
-            case Lateness.WRITE if self._buffered() < self._unwritten:
-                self._lateness = Lateness.NOTHING
+            case "write" if self._buffered() < self._unwritten:
+                self._lateness = "nothing"
                 self._watch()
-            case Lateness.WRITE | Lateness.CLOSE:
+            case "write" | "close":
                 self._transport.abort()
 
     def _buffered(self) -> int:
@@ -349,8 +336,16 @@ class HttpConnection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
 
-def _patience(phase: Phase) -> float:
-    """Return the seconds that a client has in a phase."""
-    if phase is Phase.BODY:
-        return BODY_TIMEOUT
-    return KEEP_ALIVE if phase is Phase.IDLE else HEAD_TIMEOUT
+def _expected(phase: Phase) -> tuple[Lateness, float]:
+    """Return what the client has to send next, and the seconds that it has for it."""
+    match phase:
+        case "idle":
+            return "request", KEEP_ALIVE
+        case "head":
+            return "head", HEAD_TIMEOUT
+        case "body":
+            return "body", BODY_TIMEOUT
+        case "first":
+            return "request", HEAD_TIMEOUT
+        case "ended":
+            return "nothing", inf

@@ -6,13 +6,12 @@ other, in its turn.
 
 import re
 from collections.abc import Callable
-from enum import Enum, auto
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import httptools
 
-from vorel_mock.api.messages import Headers, Request, too_long
+from vorel_mock.api.messages import MAX_BODY, Headers, Request, too_long
 from vorel_mock.contract.routes import decode_path
 
 #: Bytes of request line and headers, and number of headers, that a request may have.
@@ -32,19 +31,9 @@ _ABSOLUTE = re.compile(
 _HOST = re.compile(rb"(?:\[[0-9A-Za-z:.]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 
 
-class Phase(Enum):
-    """What the client is expected to send next."""
-
-    FIRST = auto()
-    """Its first request."""
-    IDLE = auto()
-    """Another request, or nothing."""
-    HEAD = auto()
-    """The rest of a head."""
-    BODY = auto()
-    """The rest of a body."""
-    ENDED = auto()
-    """Nothing that is looked at."""
+#: What the client is expected to send next: its first request; another one; the rest of a head, or of a body; nothing
+#: that is looked at. Texts and not an Enum, whose members take Python 3.11 longer to find than most steps here take.
+Phase = Literal["first", "idle", "head", "body", "ended"]
 
 
 class _Unacceptable(Exception):
@@ -61,7 +50,7 @@ class RequestParser:
         self._on_request = on_request
         self._limit_of = body_limit
         self._parser: Any = httptools.HttpRequestParser(self)
-        self.phase = Phase.FIRST
+        self.phase: Phase = "first"
         self.expects_continue = False
         """The client waits for `100 Continue` before it sends the body."""
         self._stalled = 0
@@ -72,6 +61,7 @@ class RequestParser:
         self._path, self._query = "", b""
         self._headers: Headers = []
         self._hosts: list[bytes] = []
+        self._expectation = b""
         self._body: list[bytes] = []
         self._size = self._limit = 0
 
@@ -90,19 +80,19 @@ class RequestParser:
 
     def fail(self, head: str, body: str) -> None:
         """Give up: what arrives cannot be read any further. `head` or `body` says why, as the phase is."""
-        if self.phase is Phase.BODY:
+        if self.phase == "body":
             self._complete(body, keep_alive=False)
-        elif self.phase is not Phase.ENDED:
-            self.phase = Phase.ENDED
+        elif self.phase != "ended":
+            self.phase = "ended"
             self._on_request(Request("", b"", "", b"", [], malformed=head), False)
 
     def end(self) -> None:
         """Look at nothing more."""
-        self.phase = Phase.ENDED
+        self.phase = "ended"
 
     def close(self) -> None:
         """Let go of everything: without this, the parser and its owner refer to each other."""
-        self.phase = Phase.ENDED
+        self.phase = "ended"
         self._parser = None
         self._on_request = _ignore
 
@@ -110,10 +100,10 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """Begin a head."""
-        if self.phase is not Phase.ENDED:
-            self.phase = Phase.HEAD
+        if self.phase != "ended":
+            self.phase = "head"
         self._url, self._headers, self._hosts = b"", [], []
-        self._body, self._size = [], 0
+        self._body, self._size, self._expectation = [], 0, b""
         self._begun_in, self._stalled = self._piece, 0
 
     def on_url(self, url: bytes) -> None:
@@ -122,15 +112,17 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header; a trailer has no meaning here and must not pass for a header."""
-        if self.phase is Phase.HEAD:
+        if self.phase == "head":
             name = name.lower()
+            self._headers.append((name, value))
             if name == b"host":
                 self._hosts.append(value)
-            self._headers.append((name, value))
+            elif name == b"expect":
+                self._expectation = value
 
     def on_headers_complete(self) -> None:
         """Check the head, and prepare for the body."""
-        if self.phase is not Phase.HEAD:
+        if self.phase != "head":
             return
         headers, parser = self._headers, self._parser
         # The size is counted only where it may be too much: counting takes as long as a step.
@@ -146,19 +138,20 @@ class RequestParser:
         if not path.startswith(b"/"):
             path, self._query = _of_other_form(target)
         self._path = decode_path(path.decode("ascii"))
-        self._limit = self._limit_of(self._path, headers)
+        self._limit = MAX_BODY
         self._stalled = 0
-        self.phase = Phase.BODY
-        for name, value in headers:
-            if name == b"expect" and value.lower() == b"100-continue":
-                self._expected()
+        self.phase = "body"
+        if self._expectation.lower() == b"100-continue":
+            self._expected()
 
     def on_body(self, body: bytes) -> None:
         """Add a piece of the body."""
-        if self.phase is not Phase.BODY:
+        if self.phase != "body":
             return
         self._stalled = 0
         self._size += len(body)
+        if self._size > self._limit == MAX_BODY:
+            self._limit = self._limit_of(self._path, self._headers)
         if self._size <= self._limit:
             self._body.append(body)
         else:
@@ -168,7 +161,7 @@ class RequestParser:
 
     def on_message_complete(self) -> None:
         """The body is complete."""
-        if self.phase is Phase.BODY:  # not in the head, if another protocol is offered
+        if self.phase == "body":  # not in the head, if another protocol is offered
             unreadable = too_long(self._limit) if self._size > self._limit else None
             parser = self._parser
             self._complete(unreadable, keep_alive=parser.should_keep_alive() and parser.get_http_version() == "1.1")
@@ -180,7 +173,7 @@ class RequestParser:
         hosts, body = self._hosts, self._body
         malformed = None if len(hosts) == 1 and _is_host(hosts[0]) else self._host_problem()
         keep_alive = keep_alive and unreadable is None and malformed is None
-        self.phase = Phase.IDLE if keep_alive else Phase.ENDED
+        self.phase = "idle" if keep_alive else "ended"
         self.expects_continue = False
         request = Request(
             _text(self._parser.get_method()),
@@ -197,6 +190,7 @@ class RequestParser:
     def _expected(self) -> None:
         """Have the client told to go on, unless its body will be too long (RFC 9110, 10.1.1)."""
         length = next((int(value) for name, value in self._headers if name == b"content-length"), 0)
+        self._limit = self._limit_of(self._path, self._headers)
         if length > self._limit:
             self._complete(too_long(self._limit), keep_alive=False)
         else:

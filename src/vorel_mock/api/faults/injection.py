@@ -18,23 +18,27 @@ _SHOWN = 60
 
 def before(exchange: Exchange, contract: Contract) -> Response | None:
     """Read the Prefer header, and apply a fault that replaces the response. Returns None if there is none."""
-    fields = [value for name, value in exchange.request.headers if name == b"prefer"]
-    if fields:
+    if b"prefer" in exchange.headers:
+        fields = [value for name, value in exchange.request.headers if name == b"prefer"]
         forced = _prefer(exchange, contract, _preference(b",".join(fields).decode("latin-1")))
         if forced is not None:
             return forced
-    return _meet(exchange, "before", contract) if _may_meet(exchange) else None
+    return _meet(exchange, "before", contract) if may_meet(exchange) else None
+
+
+def may_meet(exchange: Exchange) -> bool:
+    """Whether there is a fault that the request could meet; the functions below need not be called without."""
+    return exchange.asked is not None or (exchange.tenant is not None and bool(exchange.tenant.faults))
 
 
 def crm(exchange: Exchange, contract: Contract) -> None:
     """Apply a fault of the tenant's CRM. Raises CrmError if there is one."""
-    if _may_meet(exchange):
-        _meet(exchange, "crm", contract)
+    _meet(exchange, "crm", contract)
 
 
 def webhook(exchange: Exchange, contract: Contract) -> dict[str, Any] | None:
     """Return the keywords with which an event is published, as a fault changes them; None if the event is lost."""
-    armed = _take(exchange, "webhook", contract) if _may_meet(exchange) else None
+    armed = _take(exchange, "webhook", contract)
     if armed is None:
         return {}
     delivery = CATALOGUE[armed.fault].delivery
@@ -44,7 +48,7 @@ def webhook(exchange: Exchange, contract: Contract) -> dict[str, Any] | None:
 
 def after(exchange: Exchange, contract: Contract, response: Response) -> Response:
     """Return the response that a fault leaves of `response`, whose effect is committed."""
-    return _meet(exchange, "after", contract, response) or response if _may_meet(exchange) else response
+    return _meet(exchange, "after", contract, response) or response
 
 
 def was_applied(exchange: Exchange, response: Response) -> bool:
@@ -52,10 +56,6 @@ def was_applied(exchange: Exchange, response: Response) -> bool:
     if exchange.asked is None:
         return exchange.preference == f"code={response.status}"
     return exchange.asked.met > 0
-
-
-def _may_meet(exchange: Exchange) -> bool:
-    return exchange.asked is not None or (exchange.tenant is not None and bool(exchange.tenant.faults))
 
 
 def _meet(exchange: Exchange, stage: Stage, contract: Contract, response: Response | None = None) -> Response | None:

@@ -7,25 +7,30 @@ from vorel_mock.model.store import Store
 
 def authenticate(exchange: Exchange, contract: Contract, store: Store) -> None:
     """Set tenant, key and time of the exchange. Raises ApiError 401 (#/components/responses/Unauthorized)."""
-    credentials = [value for name, value in exchange.request.headers if name == b"authorization"]
-    if not credentials:
+    credentials = exchange.headers.get(b"authorization")
+    if credentials is None:
         raise _unauthorized(contract, "there is no Authorization header")
-    if len(credentials) > 1:
+    if len(exchange.headers) < len(exchange.request.headers) and _is_repeated(exchange):
         raise _unauthorized(contract, "there is more than one Authorization header")
-    scheme, _, token = credentials[0].decode("latin-1").partition(" ")
+    scheme, _, token = credentials.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer":
         raise _unauthorized(contract, "the scheme of the Authorization header is not Bearer")
     token = token.strip(" ")
-    if not contract.token_pattern.fullmatch(token):
-        raise _unauthorized(contract, "the key does not have the format of a key")
     found = store.by_token(token)
     if found is None:
-        raise _unauthorized(contract, "no tenant has this key")
+        is_key = contract.token_pattern.fullmatch(token)
+        raise _unauthorized(
+            contract, "no tenant has this key" if is_key else "the key does not have the format of a key"
+        )
     tenant, key = found
     if key.revoked:
         raise _unauthorized(contract, f"the key {key.id} of tenant {tenant.id} is revoked")
     exchange.tenant, exchange.key = tenant, key
     exchange.at = tenant.clock.now()
+
+
+def _is_repeated(exchange: Exchange) -> bool:
+    return sum(name == b"authorization" for name, _ in exchange.request.headers) > 1
 
 
 def _unauthorized(contract: Contract, reason: str) -> ApiError:

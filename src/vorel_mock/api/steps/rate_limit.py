@@ -18,14 +18,14 @@ def check(exchange: Exchange, contract: Contract) -> None:
     quota = exchange.quota = Quota(
         key.window.add(now), tenant.rate_limit, tenant.window.add(now), tenant.tenant_rate_limit, reset_at(now)
     )
-    for count, limit, owner in (
-        (quota.key_count, quota.key_limit, "API key"),
-        (quota.tenant_count, quota.tenant_limit, "tenant"),
-    ):
-        if limit and count > limit:
-            reason = f"request {count} of a window in which the {owner} has {limit}"
-            names = contract.rate_limit_headers(exchange.operation)
-            raise limited(names, limit, owner, quota.reset_at, now, reason)
+    if 0 < quota.key_limit < quota.key_count:
+        owner, count, limit = "API key", quota.key_count, quota.key_limit
+    elif 0 < quota.tenant_limit < quota.tenant_count:
+        owner, count, limit = "tenant", quota.tenant_count, quota.tenant_limit
+    else:
+        return
+    reason = f"request {count} of a window in which the {owner} has {limit}"
+    raise limited(contract.rate_limit_headers(exchange.operation), limit, owner, quota.reset_at, now, reason)
 
 
 def limited(names: RateLimitHeaders, limit: int, owner: str, reset: int, now: float, reason: str) -> ApiError:

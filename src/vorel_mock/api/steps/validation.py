@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,8 +20,7 @@ _JSON = b"application/json"
 _NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True):
     """What an operation is called with."""
 
     path: dict[str, str]
@@ -50,7 +48,7 @@ def validate(exchange: Exchange, operation: Operation) -> Arguments:
 
 def _check_parameter(parameter: Parameter, *texts: str) -> Any:
     validator = parameter.validator
-    value = _coerce(parameter, texts)
+    value = texts[-1] if parameter.is_text else _coerce(parameter, texts)
     if validator is not None and not validator.is_valid(value):
         raise _refusal(validator, value, parameter.name, within=f"{parameter.name}.")
     return value
@@ -68,10 +66,10 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
             return [text for pair in pairs if pair[0] in parameter.member_types for text in pair]
         return [value for name, value in pairs if name == parameter.name]
     if parameter.location == "cookie":
-        cookies = (exchange.request.header(b"cookie") or b"").decode("latin-1").split(";")
+        cookies = exchange.headers.get(b"cookie", b"").decode("latin-1").split(";")
         pairs = [(name.strip(), value) for name, _, value in (cookie.partition("=") for cookie in cookies)]
         return [value for name, value in pairs if name == parameter.name]
-    header = exchange.request.header(parameter.name.lower().encode())
+    header = exchange.headers.get(parameter.name.lower().encode())
     return [] if header is None else [header.decode("latin-1")]
 
 
@@ -117,7 +115,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
         if body.required:
             raise ApiError(400, "body: is required", pointer=body.pointer)
         return None
-    content_type = exchange.request.header(b"content-type")
+    content_type = exchange.headers.get(b"content-type")
     if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
         given = media_type((content_type or b"").decode("latin-1"))
         if "/" in given and any(fnmatchcase(given, declared) for declared in body.media_types):
@@ -127,7 +125,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
     try:
         value = parse(exchange.request.body)
     except ValueError as error:
-        encoded = exchange.request.header(b"content-encoding") is not None
+        encoded = exchange.headers.get(b"content-encoding") is not None
         why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
         raise ApiError(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator

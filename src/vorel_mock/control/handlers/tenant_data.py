@@ -1,7 +1,8 @@
 """What hangs on a tenant: keys, leads, handoffs, audit log, CRM records."""
 
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from vorel_mock.control.handlers.support import Operations, find_tenant, refuse
 from vorel_mock.mock import provisioning as tenants

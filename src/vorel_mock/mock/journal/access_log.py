@@ -3,9 +3,9 @@
 import contextlib
 import json
 import os
-import queue
 import sys
 import threading
+from collections import deque
 from functools import lru_cache
 from time import sleep
 from typing import Any
@@ -18,23 +18,24 @@ from vorel_mock.mock.journal.journal import secrets
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact
 
-#: Lines that may wait for a slow terminal, and bytes of the requests that they are made from; beyond that they are
-#: counted, not kept.
+#: Lines, and characters of lines, that may wait for a slow terminal; beyond that lines are counted, not kept.
 _MAX_WAITING = 20_000
-_MAX_BYTES = 8 * 1024 * 1024
-#: Seconds for which lines are gathered: under load, each wake-up of the thread is taken from an answer.
+_MAX_CHARACTERS = 8 * 1024 * 1024
+#: Seconds for which lines are gathered: each time that the thread runs, it delays a response.
 _PAUSE = 0.02
 
 
-class RequestLog:
-    """Writes a line for each exchange, from a thread of its own: a reader that stops reading never stops the mock."""
+class AccessLog:
+    """Writes a line for each request, from a thread of its own: a reader that stops reading never stops the mock."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self._as_json = as_json
         self._quiet = quiet
-        self._waiting: queue.SimpleQueue[Exchange | str | None] = queue.SimpleQueue()
+        self._colour = False
+        self._waiting: deque[str] = deque()
         self._dropped = 0
-        self._bytes_put = self._bytes_written = 0  # each is counted by one side alone
+        self._put = self._written = 0  # characters; each is counted by one side alone
+        self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -45,54 +46,56 @@ class RequestLog:
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
-        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Write what waits, for at most a second, and end."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._waiting.put(None)
+            self._wake.set()
             thread.join(timeout=1)
 
     def say(self, text: str, **members: Any) -> None:
-        """One line of the mock's own: `text`, or as JSON its members."""
+        """Write one line of the mock's own: `text`, or as JSON its members."""
         if self._thread is not None:
-            self._waiting.put(msgspec.json.encode(members).decode() if self._as_json else text)
+            self._append(msgspec.json.encode(members).decode() if self._as_json else text)
 
     def write(self, exchange: Exchange) -> None:
-        """The line of an exchange that the journal has. The thread puts it into words, away from the hot path."""
+        """Write the line of a request."""
         if self._thread is None:
             return
-        waiting = self._bytes_put - self._bytes_written
-        if self._waiting.qsize() < _MAX_WAITING and waiting < _MAX_BYTES:
-            self._bytes_put += exchange.size
-            self._waiting.put(exchange)
+        if len(self._waiting) < _MAX_WAITING and self._put - self._written < _MAX_CHARACTERS:
+            # Put into words here and not in the thread: while it computed, no response could leave.
+            self._append(json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour))
         else:
             self._dropped += 1
 
+    def _append(self, line: str) -> None:
+        self._put += len(line)
+        self._waiting.append(line)
+        if len(self._waiting) == 1:
+            self._wake.set()
+
     def _run(self) -> None:
         try:
-            ended = False
-            while not ended:
-                entries = [self._waiting.get()]
-                if isinstance(entries[0], Exchange):
+            while self._thread is not None or self._waiting:
+                if not self._waiting:
+                    self._wake.wait()
+                self._wake.clear()
+                if self._thread is not None:
                     sleep(_PAUSE)
                 # Whatever has come meanwhile goes out in one write.
-                while len(entries) < 1000 and not self._waiting.empty():
-                    entries.append(self._waiting.get())
-                ended = entries[-1] is None
-                lines = [
-                    entry if isinstance(entry, str) else self._line(entry) for entry in entries if entry is not None
-                ]
+                lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                written = sum(map(len, lines))
                 if self._dropped:
                     lines.append(self._left_out())
                     self._dropped = 0
                 self._write("".join(f"{line}\n" for line in lines))
-                self._bytes_written += sum(entry.size for entry in entries if isinstance(entry, Exchange))
+                self._written += written
         except OSError:
             self._thread = None  # nobody reads any more
-            self._waiting = queue.SimpleQueue()
+            self._waiting.clear()
 
     def _write(self, text: str) -> None:
         # Past Python's own buffer: while nobody reads, the thread would hold its lock, and Python could not end.
@@ -105,9 +108,6 @@ class RequestLog:
             return msgspec.json.encode({"event": "left_out", "lines": self._dropped}).decode()
         return f"({self._dropped} lines left out: the terminal was too slow)"
 
-    def _line(self, exchange: Exchange) -> str:
-        return json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour)
-
 
 def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     """`06:51:00 POST /api/v1/… 404 0.4 ms  not_found: No lead with this id … (req_00000001)`."""
@@ -118,12 +118,9 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
         time = click.style(time, dim=True)
         colours = "red" if sent is None or sent >= 500 else "yellow" if sent >= 400 else "green"
         status = click.style(status, fg=colours)
-    request = (
-        f"{exchange.request.method} {_printable(_redacted(exchange, exchange.request.path))}"
-        if exchange.request.method
-        else "(unreadable)"
-    )
-    line = f"{time} {request} {status} {exchange.duration * 1000:.1f} ms"
+    request = exchange.request
+    what = f"{request.method} {_printable(_redacted(exchange, request.path))}" if request.method else "(unreadable)"
+    line = f"{time} {what} {status} {exchange.duration * 1000:.1f} ms"
     if sent is None:
         line += f"  {exchange.reason} ({exchange.id})"
     elif sent >= 400:
@@ -179,7 +176,7 @@ class _Envelope(msgspec.Struct):
 
 
 def _redacted(exchange: Exchange, text: str) -> str:
-    return redact(text, secrets(exchange))
+    return redact(text, (exchange.key.token,) if exchange.key is not None else secrets(exchange))
 
 
 def _printable(path: str) -> str:

@@ -5,7 +5,7 @@ from itertools import chain
 from threading import Condition, RLock
 from typing import Any
 
-from vorel_mock.api.messages import Exchange, Step
+from vorel_mock.api.messages import STEPS, Exchange
 from vorel_mock.model.clock import iso
 from vorel_mock.model.history import History
 from vorel_mock.model.redaction import MARK, redact_deep
@@ -128,9 +128,8 @@ def _headers(headers: list[tuple[bytes, bytes]]) -> list[list[str]]:
 
 def _steps(exchange: Exchange) -> Any:
     """Each step with what it found; those behind the deciding one were not reached."""
-    steps = list(Step)
-    decided = steps.index(exchange.decided_by)
-    for number, step in enumerate(steps):
+    decided = STEPS.index(exchange.decided_by)
+    for number, step in enumerate(STEPS):
         if number > decided:
             yield {"step": step, "outcome": "not reached"}
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from vorel_mock.model.crm.errors import CrmError, ErrorName, reserved_error
@@ -74,8 +75,7 @@ class Vendor:
     account: str
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     """A record as the vendor holds it. `vendor_fields` goes by the vendor's property names."""
 
     vendor_object: str
