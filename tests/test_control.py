@@ -84,7 +84,7 @@ def test_a_reset_takes_everything_back(api: httpx.Client, mock: Mock, lead: str)
         return [
             (
                 [c.status for c in tenant.conversations.values()],
-                *(len(rows) for rows in (tenant.handoffs, tenant.audit_log, tenant.events, tenant.crm_records)),
+                *(len(rows) for rows in (tenant.handoffs, tenant.audit_log, tenant.crm_records)),
                 len(tenant.idempotency),
                 tenant.window.count,
                 sum(key.window.count for key in tenant.keys.values()),

@@ -1,5 +1,6 @@
 """handoffLead through the public door."""
 
+import json
 from uuid import UUID
 
 import httpx
@@ -7,7 +8,7 @@ import pytest
 
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.handoffs import DEFAULT_REASON, DEFAULT_SUMMARY
+from vorel_mock.model.handoffs import DEFAULT_REASON, DEFAULT_SUMMARY, HANDOFF_REQUESTED
 
 
 def test_answers_with_the_five_members(api: httpx.Client, lead: str) -> None:
@@ -22,12 +23,16 @@ def test_answers_with_the_five_members(api: httpx.Client, lead: str) -> None:
 
 
 def test_reposting_is_fresh_but_for_the_conversation(api: httpx.Client, mock: Mock, lead: str) -> None:
+    tenant = next(mock.store.tenants())
+    webhook = mock.webhooks.subscribe(tenant, "http://127.0.0.1:9/", [HANDOFF_REQUESTED])
+    mock.webhooks.hold(tenant, webhook)
     first, second = (api.post(f"/api/v1/leads/{lead}/handoff").json() for _ in range(2))
     assert first["handoff_id"] != second["handoff_id"]
     assert first["conversation_id"] == second["conversation_id"]
-    tenant = next(mock.store.tenants())
     assert [row.handoff_id for row in tenant.audit_log] == [first["handoff_id"], second["handoff_id"]]
-    assert [event.data["handoff_id"] for event in tenant.events] == [first["handoff_id"], second["handoff_id"]]
+    told = [json.loads(delivery.body) for delivery in tenant.deliveries if delivery.event == HANDOFF_REQUESTED]
+    assert [event["data"]["handoff_id"] for event in told] == [first["handoff_id"], second["handoff_id"]]
+    assert len({event["id"] for event in told}) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"unknown": 1}'])

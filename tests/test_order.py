@@ -94,9 +94,9 @@ def test_a_404_changes_nothing_for_the_lead_s_own_tenant(http: httpx.Client, moc
     owner = list(mock.store.tenants())[1]
     conversation = owner.conversations[owner.leads[FOREIGN].conversation_id]
     conversation.status = "closed"
-    before = len(owner.audit_log), len(owner.events)
+    before = len(owner.audit_log), len(owner.handoffs)
     assert _handoff(http, FULL, FOREIGN).status_code == 404
-    assert (len(owner.audit_log), len(owner.events)) == before
+    assert (len(owner.audit_log), len(owner.handoffs)) == before
     assert conversation.status == "closed"
 
 

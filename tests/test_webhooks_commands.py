@@ -252,17 +252,17 @@ def test_makes_a_handoff_through_the_api(running_mock: str, mock: Mock) -> None:
     result = CliRunner().invoke(trigger, arguments)
     assert result.exit_code == 0, result.output
     tenant = next(mock.store.tenants())
-    (event,) = tenant.events
+    (handoff,) = tenant.handoffs
     answer = json.loads(result.output)
-    assert answer["handoff_id"] == event.data["handoff_id"]
-    assert event.data["reason"] == "asked for it"
+    assert answer["handoff_id"] == handoff.id
+    assert handoff.reason == "asked for it"
 
 
 def test_makes_it_for_the_tenant_that_is_named(running_mock: str, mock: Mock) -> None:
     tenant = list(mock.store.tenants())[2]
     result = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", tenant.id])
     assert result.exit_code == 0, result.output
-    assert len(tenant.events) == 1
+    assert len(tenant.handoffs) == 1
 
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if event not in CAUSES])

@@ -172,9 +172,7 @@ def a_tenant(id: str, clock: Clock) -> Tenant:
 
 
 def an_event(tenant: Tenant, name: str = HANDOFF_REQUESTED) -> Event:
-    event = Event(tenant.ids.uuid(), name, tenant.clock.now(), {"handoff_id": "h1"})
-    tenant.events.append(event)
-    return event
+    return Event(tenant.ids.uuid(), name, tenant.clock.now(), {"handoff_id": "h1"})
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from vorel_mock.model.clock import Clock
 from vorel_mock.model.redaction import redact
 
 REQUEST_ID = b"x-mock-request-id"
+_NO_HEADERS: dict[bytes, bytes] = {}
 
 logger = logging.getLogger("vorel_mock")
 
@@ -70,14 +71,27 @@ class Core:
         if exchange.preference is not None and injection.was_applied(exchange, response):
             headers.append((b"preference-applied", exchange.preference.encode()))
         if response.status != 204:  # RFC 9110, 8.6
-            headers.append((b"content-length", b"%d" % len(response.body)))
-        headers += ((b"date", http_date(int(exchange.at))), (REQUEST_ID, exchange.id.encode()))
+            headers.append(_content_length(len(response.body)))
+        headers += (_date(int(exchange.at)), (REQUEST_ID, exchange.id.encode()))
         if exchange.request.unreadable is not None or exchange.request.malformed is not None:
             headers.append((b"connection", b"close"))
         exchange.response = response
+        exchange.headers = _NO_HEADERS  # the journal need not keep them twice
+
+
+# The journal keeps thousands of responses: that they share these pairs saves memory, and the time to drop them again.
+
+
+@lru_cache(maxsize=1024)
+def _content_length(length: int) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % length
 
 
 @lru_cache(maxsize=64)
+def _date(second: int) -> tuple[bytes, bytes]:
+    return b"date", http_date(second)
+
+
 def http_date(second: int) -> bytes:
     """Return `second` (since the epoch) as a Date header has it."""
     return formatdate(second, usegmt=True).encode()

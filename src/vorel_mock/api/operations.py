@@ -8,7 +8,7 @@ from vorel_mock.api.messages import ApiError
 from vorel_mock.api.steps.validation import Arguments
 from vorel_mock.contract.contract import Contract, ContractError, Operation, is_json
 from vorel_mock.model.crm_records import create_record
-from vorel_mock.model.handoffs import Event, request_handoff
+from vorel_mock.model.handoffs import Event, handoff_requested, request_handoff
 from vorel_mock.model.tenant import Tenant
 
 #: Receives an event that the operation publishes.
@@ -29,7 +29,7 @@ def handoff_lead(
         raise ApiError(404, "No lead with this id is visible to your tenant.")
     body = arguments.body if isinstance(arguments.body, dict) else {}
     reason, summary = body.get("reason"), body.get("summary")
-    handoff, event = request_handoff(
+    handoff = request_handoff(
         tenant,
         lead,
         # A document may leave their types open; a value of another type is then ignored like an unknown member.
@@ -39,7 +39,8 @@ def handoff_lead(
         key_id=key_id,
         now=now,
     )
-    publish(event)
+    if tenant.webhooks:
+        publish(handoff_requested(tenant, handoff))
     return {
         "handoff_id": handoff.id,
         "lead_id": lead.id,

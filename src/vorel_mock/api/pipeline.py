@@ -74,7 +74,7 @@ class Pipeline:
 
     def _tell(self, exchange: Exchange, tenant: Tenant, event: Event) -> None:
         """Publish an event that this request caused, unless a fault loses it."""
-        if tenant.webhooks and any(event.event in webhook.events for webhook in tenant.webhooks.values()):
+        if any(event.event in webhook.events for webhook in tenant.webhooks.values()):
             changed = injection.webhook(exchange, self._contract) if injection.may_meet(exchange) else {}
             if changed is not None:
                 self._publish(tenant, event, **changed)

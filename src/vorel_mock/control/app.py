@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any, cast
 
-import msgspec
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
@@ -22,6 +21,7 @@ from vorel_mock.api.messages import Headers, Request
 from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.control import document, handlers
 from vorel_mock.control.guard import WRITES, Guard, parse
+from vorel_mock.control.handlers.streaming import indented
 from vorel_mock.control.request_validation import Body, Parameters
 from vorel_mock.mock.mock import Mock
 
@@ -162,10 +162,10 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
 
 
 class _Jsonifier(Jsonifier):
-    """Indented for the reader at a terminal; the standard library's indenting would cost a third of a request."""
+    """Indents, for the reader at a terminal."""
 
     def dumps(self, data: Any, **_: Any) -> str:
-        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+        return indented(data).decode() + "\n"
 
 
 class _Json(DefaultJSONProvider):

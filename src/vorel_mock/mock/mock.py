@@ -9,9 +9,11 @@ from vorel_mock.api.core import Core
 from vorel_mock.api.messages import Exchange, Request, Response
 from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
+from vorel_mock.api.steps import authentication
 from vorel_mock.contract import contract as contract_module
 from vorel_mock.mock import demo, snapshot
 from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock.dry_run import copy_for_dry_run
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
@@ -42,7 +44,7 @@ class Mock:
         self.seed = fresh_seed() if settings.seed is None else settings.seed
         self.lock = RLock()
         self.store = MemoryStore()
-        self.journal = Journal(self.lock)
+        self.journal = Journal()
         self.log = log or AccessLog(quiet=True)
         self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
@@ -81,11 +83,12 @@ class Mock:
 
     def dry_run(self, request: Request) -> Exchange:
         """Answer a request on a copy of the tenant whose key it has: without an effect, and without a record."""
+        store = MemoryStore()
         with self.lock:
-            store = MemoryStore()
-            for tenant in self.store.tenants():
-                if any(key.token.encode() in value for key in tenant.keys.values() for _, value in request.headers):
-                    store.add(snapshot.rehearsal(tenant))
+            token = authentication.bearer_token(request.header(b"authorization") or b"")
+            found = None if token is None else self.store.by_token(token)
+            if found is not None:
+                store.add(copy_for_dry_run(*found))
             return self._make_core(store, _discard).answer(request, "dry-run")
 
     def settle(self, moved: list[Tenant] | None) -> bool:
@@ -98,6 +101,8 @@ class Mock:
     def stop(self) -> None:
         """End what runs beside the requests, and whoever waits for something to happen."""
         self.stopped = True
+        with self.lock:
+            self.journal.release()
         self.webhooks.stop()
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
@@ -116,6 +121,7 @@ class Mock:
         self.webhooks.forget(tenant)
         self.store.remove(tenant)
         self.journal.forget(tenant.id)
+        self.journal.release(tenant.id)
 
     def reset_tenant(self, tenant: Tenant) -> None:
         """Back to the world that the tenant began with; its clock stays, because time runs forward only.

@@ -59,10 +59,11 @@ class Event(msgspec.Struct, frozen=True):
 
 def request_handoff(
     tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str, now: float
-) -> tuple[Handoff, Event]:
-    """Set the lead's conversation to `status`, write a fresh audit row and handoff; the event is to be published.
+) -> Handoff:
+    """Set the lead's conversation to `status`, and write a fresh handoff and audit row.
 
-    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` is a default.
+    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` stands for the
+    default.
     """
     conversation = tenant.conversations[lead.conversation_id]
     conversation.status = status
@@ -89,13 +90,12 @@ def request_handoff(
             key_id,
         )
     )
-    event = Event(tenant.ids.uuid(), HANDOFF_REQUESTED, now, _event_data(handoff))
-    tenant.events.append(event)
-    return handoff, event
+    return handoff
 
 
-def _event_data(handoff: Handoff) -> dict[str, Any]:
-    return {
+def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
+    """Return the event that tells the tenant's webhooks about a handoff."""
+    data = {
         "handoff_id": handoff.id,
         "lead_id": handoff.lead_id,
         "conversation_id": handoff.conversation_id,
@@ -104,3 +104,4 @@ def _event_data(handoff: Handoff) -> dict[str, Any]:
         "notified_channel": handoff.notified_channel,
         "requested_at": handoff.requested_at,
     }
+    return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, data)

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
 
-#: What one history of a tenant keeps at most, unless told otherwise.
+#: Rows and bytes that one history of a tenant keeps at most, unless told otherwise.
 MAX_ROWS = 10_000
 MAX_BYTES = 32 * 1024 * 1024
 
@@ -17,7 +17,7 @@ class History(Generic[Row]):
     `on_forget` is called with each row that goes. The newest row always stays, however large.
     """
 
-    __slots__ = ("_bytes", "_on_forget", "_rows", "dropped", "max_bytes", "max_rows")
+    __slots__ = ("_bytes", "_on_forget", "_rows", "_sizes", "dropped", "max_bytes", "max_rows")
 
     def __init__(
         self,
@@ -25,7 +25,9 @@ class History(Generic[Row]):
         max_bytes: int = MAX_BYTES,
         on_forget: Callable[[Row], object] | None = None,
     ) -> None:
-        self._rows: deque[tuple[Row, int]] = deque()
+        # Two queues and not one of pairs: a pair for each row takes as long to make and to drop as a row itself.
+        self._rows: deque[Row] = deque()
+        self._sizes: deque[int] = deque()
         self._bytes = 0
         self._on_forget = on_forget
         self.max_rows = max_rows
@@ -36,27 +38,38 @@ class History(Generic[Row]):
     def append(self, row: Row, size: int = 0) -> None:
         """Add `row`, which takes about `size` bytes beside its own fields."""
         rows = self._rows
-        rows.append((row, size))
+        rows.append(row)
+        self._sizes.append(size)
         self._bytes += size
         while len(rows) > self.max_rows or (self._bytes > self.max_bytes and len(rows) > 1):
             self.forget_oldest()
 
     def forget_oldest(self) -> None:
         """Forget the oldest row; there must be one."""
-        row, size = self._rows.popleft()
-        self._bytes -= size
+        row = self._rows.popleft()
+        self._bytes -= self._sizes.popleft()
         self.dropped += 1
         if self._on_forget is not None:
             self._on_forget(row)
 
+    def copy(self) -> "History[Row]":
+        """Return a history with the same rows, which tells nobody about those that it forgets."""
+        made: History[Row] = History(self.max_rows, self.max_bytes)
+        made._rows, made._sizes, made._bytes = self._rows.copy(), self._sizes.copy(), self._bytes
+        return made
+
     def clear(self) -> None:
         """Forget every row, as if none had ever been."""
         self._rows.clear()
+        self._sizes.clear()
         self._bytes = 0
         self.dropped = 0
 
     def __iter__(self) -> Iterator[Row]:
-        return (row for row, _ in self._rows)
+        return iter(self._rows)
+
+    def __reversed__(self) -> Iterator[Row]:
+        return reversed(self._rows)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -6,7 +6,7 @@ from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.crm import ErrorName
 from vorel_mock.model.crm_records import CrmRecord
-from vorel_mock.model.handoffs import AuditRow, Event, Handoff
+from vorel_mock.model.handoffs import AuditRow, Handoff
 from vorel_mock.model.history import History
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
@@ -48,7 +48,6 @@ class Tenant:
     conversations: dict[str, Conversation] = field(default_factory=dict)
     handoffs: History[Handoff] = field(default_factory=History)
     audit_log: History[AuditRow] = field(default_factory=History)
-    events: History[Event] = field(default_factory=History)
     crm_records: History[CrmRecord] = field(init=False)
     idempotency: dict[str, CrmRecord] = field(default_factory=dict)
     """The record that each idempotency_key made, as long as the record is kept."""

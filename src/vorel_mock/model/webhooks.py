@@ -1,5 +1,6 @@
 """Subscriptions of a tenant, and what became of each event that was sent to them. Times are seconds since the epoch."""
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -84,6 +85,12 @@ class Delivery:
     """The delivery that this one repeats: a duplicate, or a redelivery."""
     forgotten: bool = False
     """The tenant no longer keeps it: it is not sent any more."""
+
+    def copy(self) -> "Delivery":
+        """Return what it is now."""
+        made = copy(self)
+        made.attempts = list(self.attempts)
+        return made
 
     def forget(self) -> None:
         """Called when the tenant's history lets go of it."""

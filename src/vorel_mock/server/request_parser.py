@@ -59,6 +59,8 @@ class RequestParser:
         """Bytes of the piece that is being read, and of the one in which this head began."""
         self._url = b""
         self._path, self._query = "", b""
+        self._last_url = b""
+        self._last_headers: Headers = []
         self._headers: Headers = []
         self._hosts: list[bytes] = []
         self._expectation = b""
@@ -133,16 +135,27 @@ class RequestParser:
             if parser.get_method() == b"CONNECT":
                 raise _Unacceptable("CONNECT is not served: this is no proxy.")
             return  # httptools reports it behind the head, see _ignore_upgrade
-        target = self._url.partition(b"#")[0]
-        path, _, self._query = target.partition(b"?")
-        if not path.startswith(b"/"):
-            path, self._query = _of_other_form(target)
-        self._path = decode_path(path.decode("ascii"))
+        self._share()
         self._limit = MAX_BODY
         self._stalled = 0
         self.phase = "body"
         if self._expectation.lower() == b"100-continue":
             self._expected()
+
+    def _share(self) -> None:
+        """Take over what is the same as in the request before: clients repeat target and headers, journals keep both.
+
+        That takes less time than to drop what an old request held alone, and less memory.
+        """
+        if self._headers == self._last_headers:
+            self._headers = self._last_headers
+        else:
+            self._last_headers = self._headers
+        if self._url == self._last_url:
+            self._url = self._last_url
+        else:
+            self._last_url = self._url
+            self._path, self._query = _split(self._url)
 
     def on_body(self, body: bytes) -> None:
         """Add a piece of the body."""
@@ -223,14 +236,15 @@ class RequestParser:
         self.feed(b"\r\n".join([*lines, b"", rest]))
 
 
-def _of_other_form(target: bytes) -> tuple[bytes, bytes]:
-    """Return path and query of a target that is a URL, or `*` (RFC 9112, 3.2)."""
-    if target == b"*":
-        return target, b""
-    parts = _ABSOLUTE.fullmatch(target)
-    if parts is None:
-        raise _Unacceptable("Not a valid HTTP request: the request line's target is not a URL.")
-    return parts[1] or b"/", parts[2] or b""
+def _split(target: bytes) -> tuple[str, bytes]:
+    """Return path and query of a target: a path, a URL, or `*` (RFC 9112, 3.2)."""
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    if not path.startswith(b"/") and target != b"*":
+        parts = _ABSOLUTE.fullmatch(target.partition(b"#")[0])
+        if parts is None:
+            raise _Unacceptable("Not a valid HTTP request: the request line's target is not a URL.")
+        path, query = parts[1] or b"/", parts[2] or b""
+    return decode_path(path.decode("ascii")), query
 
 
 def _problem(error: httptools.HttpParserError, data: bytes) -> str:

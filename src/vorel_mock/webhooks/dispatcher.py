@@ -20,6 +20,7 @@ from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.wait import Wait
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
 from vorel_mock.webhooks.payload import payload
 from vorel_mock.webhooks.queue import LADDER, Lane, record
@@ -118,7 +119,8 @@ class Dispatcher:
             for delivery in tenant.deliveries:
                 if delivery.webhook_id == webhook.id and delivery.state == "pending":
                     delivery.state, delivery.due_at = "failed", None
-            world.changed.notify_all()
+                    world.tell(delivery)
+            world.tell()
 
     def redeliver(self, tenant: Tenant, delivery: Delivery, *, tampered: bool = False) -> Delivery:
         """Send the event of `delivery` once more, now, with the same id and body, as a delivery of its own.
@@ -135,7 +137,7 @@ class Dispatcher:
         """Hold back whatever is published to `webhook` from now on; an attempt that is being made ends."""
         with self._lock:
             webhook.held = True
-            self._world(tenant).changed.notify_all()
+            self._world(tenant).tell()
 
     def release(self, tenant: Tenant, webhook: Webhook) -> None:
         """Send what was held back, and what waited for a next event, in its order, from now on."""
@@ -154,7 +156,7 @@ class Dispatcher:
                 for lane in world.lanes.values():
                     self._close(lane)
                 world.lanes.clear()
-                world.changed.notify_all()
+                world.release()
 
     def requeue(self, tenant: Tenant) -> None:
         """Queue whatever is pending in `tenant.deliveries`: they came from elsewhere, from a snapshot say."""
@@ -200,22 +202,29 @@ class Dispatcher:
     def wait(
         self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float, *, skip: int = 0
     ) -> Delivery | None:
-        """The first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
+        """Return the first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
 
-        None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. `predicate`
-        is called with the lock held, again and again for each delivery.
+        Returns None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. Must
+        be called without the lock.
         """
+        deadline = monotonic() + timeout
         with self._lock:
             world = self._world(tenant)
-            found: Delivery | None = None
-
-            def over() -> bool:
-                nonlocal found
-                found = next(islice(filter(predicate, tenant.deliveries), skip, None), None)
-                return found is not None or self._stopped or self._worlds.get(tenant) is not world
-
-            world.changed.wait_for(over, timeout)
-            return found
+        while True:
+            wait = Wait(predicate)
+            with self._lock:
+                deliveries = list(tenant.deliveries)
+                over = self._stopped or self._worlds.get(tenant) is not world
+                world.waits.append(wait)
+            try:
+                found = next(islice(filter(predicate, deliveries), skip, None), None)
+                left = deadline - monotonic()
+                if found is not None or over or left <= 0:
+                    return found
+                wait.done.wait(left)
+            finally:
+                with self._lock:
+                    world.waits.remove(wait)
 
     def start(self) -> None:
         """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""
@@ -229,7 +238,7 @@ class Dispatcher:
             self._stopped = True
             engine, self._engine = self._engine, None
             for world in self._worlds.values():
-                world.changed.notify_all()
+                world.release()
         if engine is not None:
             engine.stop()
 
@@ -272,7 +281,7 @@ class Dispatcher:
     def _keep(self, tenant: Tenant, webhook: Webhook, delivery: Delivery) -> Delivery:
         tenant.deliveries.append(delivery, len(delivery.body))
         self._enqueue(tenant, self._lane(tenant, webhook), delivery)
-        self._world(tenant).changed.notify_all()
+        self._world(tenant).tell(delivery)
         return delivery
 
     def _enqueue(self, tenant: Tenant, lane: Lane, delivery: Delivery) -> None:
@@ -355,7 +364,7 @@ class Dispatcher:
             record(delivery, attempt)
             if delivery.due_at is not None:
                 lane.push(delivery)
-            self._world(tenant).changed.notify_all()
+            self._world(tenant).tell(delivery)
             self._pump(engine, tenant, lane)
 
     def _stands(self, tenant: Tenant) -> bool:
@@ -368,6 +377,20 @@ class _World:
     def __init__(self, changed: threading.Condition) -> None:
         self.changed = changed
         self.lanes: dict[str, Lane] = {}
+        self.waits: list[Wait[Delivery]] = []
+
+    def tell(self, delivery: Delivery | None = None) -> None:
+        """Tell whoever waits that `delivery`, or something else, has changed."""
+        self.changed.notify_all()
+        if delivery is not None:
+            for wait in self.waits:
+                wait.offer(delivery)
+
+    def release(self) -> None:
+        """End every wait."""
+        self.changed.notify_all()
+        for wait in self.waits:
+            wait.done.set()
 
 
 class _Engine:

@@ -12,10 +12,9 @@ def authenticate(exchange: Exchange, contract: Contract, store: Store) -> None:
         raise _unauthorized(contract, "there is no Authorization header")
     if len(exchange.headers) < len(exchange.request.headers) and _is_repeated(exchange):
         raise _unauthorized(contract, "there is more than one Authorization header")
-    scheme, _, token = credentials.decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer":
+    token = bearer_token(credentials)
+    if token is None:
         raise _unauthorized(contract, "the scheme of the Authorization header is not Bearer")
-    token = token.strip(" ")
     found = store.by_token(token)
     if found is None:
         is_key = contract.token_pattern.fullmatch(token)
@@ -27,6 +26,12 @@ def authenticate(exchange: Exchange, contract: Contract, store: Store) -> None:
         raise _unauthorized(contract, f"the key {key.id} of tenant {tenant.id} is revoked")
     exchange.tenant, exchange.key = tenant, key
     exchange.at = tenant.clock.now()
+
+
+def bearer_token(credentials: bytes) -> str | None:
+    """Return the token of an Authorization header; None if its scheme is not Bearer (RFC 6750, 2.1)."""
+    scheme, _, token = credentials.decode("latin-1").partition(" ")
+    return token.strip(" ") if scheme.lower() == "bearer" else None
 
 
 def _is_repeated(exchange: Exchange) -> bool:

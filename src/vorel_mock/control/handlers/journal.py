@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from flask import Response
 
 from vorel_mock.api.messages import Exchange, Request, cut
 from vorel_mock.contract.routes import decode_path
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, wait
-from vorel_mock.mock.journal.har import har
-from vorel_mock.mock.journal.journal import explain
+from vorel_mock.control.handlers.streaming import listed
+from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, timeout, turn
+from vorel_mock.mock.journal.explain import explain
+from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import parse_iso
+from vorel_mock.model.wait import Wait
 
 Json = dict[str, Any]
 
@@ -19,32 +22,30 @@ _DEFAULT_LIMIT = 1000
 
 
 def get_request(mock: Mock, request_id: str) -> Json:
-    """How an answer came about."""
+    """Return how the response to a request came about."""
     with mock.lock:
         exchange = mock.journal.get(request_id)
-        if exchange is None:
-            refuse(404, "No request with this id is kept.")
-        return explain(exchange)
+    return refuse(404, "No request with this id is kept.") if exchange is None else explain(exchange)
 
 
-def list_requests(mock: Mock, **filters: Any) -> Json:
-    """The journal of the whole mock."""
+def list_requests(mock: Mock, **filters: Any) -> Json | Response:
+    """Return the journal of the whole mock."""
     return _listed(mock, None, filters)
 
 
-def list_tenant_requests(mock: Mock, tenant_id: str, **filters: Any) -> Json:
-    """The journal of one tenant."""
+def list_tenant_requests(mock: Mock, tenant_id: str, **filters: Any) -> Json | Response:
+    """Return the journal of one tenant."""
     return _listed(mock, tenant_id, filters)
 
 
-def export_har(mock: Mock, **filters: Any) -> Json:
-    """The journal of the whole mock as HAR."""
-    return har(_listed(mock, None, filters)["data"])
+def export_har(mock: Mock, **filters: Any) -> Json | Response:
+    """Return the journal of the whole mock as HAR."""
+    return _har(mock, None, filters)
 
 
-def export_tenant_har(mock: Mock, tenant_id: str, **filters: Any) -> Json:
-    """The journal of one tenant as HAR."""
-    return har(_listed(mock, tenant_id, filters)["data"])
+def export_tenant_har(mock: Mock, tenant_id: str, **filters: Any) -> Json | Response:
+    """Return the journal of one tenant as HAR."""
+    return _har(mock, tenant_id, filters)
 
 
 def clear_tenant_requests(mock: Mock, tenant_id: str) -> tuple[None, int]:
@@ -54,29 +55,34 @@ def clear_tenant_requests(mock: Mock, tenant_id: str) -> tuple[None, int]:
     return None, 204
 
 
-def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json:
-    """Wait until `count` requests that match have been answered; 408 when that takes longer than `timeout`."""
-    with mock.lock:
-        tenant = find_tenant(mock, tenant_id)
-    matches = _matcher(body)
-    count = body.get("count", 1)
-
-    def found() -> list[Exchange]:
-        return [exchange for exchange in mock.journal.exchanges(tenant.id) if matches(exchange)]
-
-    def enough(seconds: float) -> list[Exchange] | None:
-        with mock.journal.changed:
-            return found() if mock.journal.changed.wait_for(lambda: len(found()) >= count, seconds) else None
-
-    met, timeout = wait(mock, tenant, body, enough)
-    if met is None:
-        refuse(408, f"{len(found())} of {count} requests that match were answered within {timeout:g} s")
-    with mock.lock:
-        return {"data": [explain(exchange) for exchange in met], "total": len(met)}
+def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response:
+    """Wait until `count` requests that match have been answered; 408 if that takes longer than `timeout`."""
+    matches, count, seconds = _matcher(body), body.get("count", 1), timeout(body)
+    wait: Wait[Exchange] = Wait(matches, count)
+    with turn(mock):
+        with mock.lock:
+            tenant = find_tenant(mock, tenant_id)
+            kept = mock.journal.exchanges(tenant.id)
+            mock.journal.follow(tenant.id, wait)
+        try:
+            earlier = [exchange for exchange in kept if matches(exchange)]
+            wait.expect(count - len(earlier))
+            if not mock.stopped:
+                wait.done.wait(seconds)
+        finally:
+            with mock.lock:
+                mock.journal.unfollow(tenant.id, wait)
+                deleted = mock.store.tenant(tenant.id) is not tenant
+    if deleted:
+        refuse(404, "The tenant was deleted while the request waited.")
+    met = [*earlier, *wait.found]
+    if len(met) < count:
+        refuse(408, f"{len(met)} of {count} requests that match were answered within {seconds:g} s")
+    return listed(met, explain, lambda shown: {"data": shown, "total": len(met)})
 
 
 def explain_request(mock: Mock, body: Json) -> Json:
-    """What would happen to a request, without an effect."""
+    """Return what would happen to a request, without an effect."""
     path, _, query = body["path"].partition("?")
     if not path.startswith("/"):
         refuse(400, "path: must begin with /")
@@ -91,21 +97,33 @@ def explain_request(mock: Mock, body: Json) -> Json:
     request = Request(
         body.get("method", "POST").upper(), body["path"].encode(), decode_path(path), query.encode(), headers, *cut(raw)
     )
-    with mock.lock:
-        return explain(mock.dry_run(request))
+    return explain(mock.dry_run(request))
 
 
-def _listed(mock: Mock, tenant_id: str | None, filters: Json) -> Json:
-    matches = _matcher(filters)
-    limit = filters.get("limit", _DEFAULT_LIMIT)
+def _listed(mock: Mock, tenant_id: str | None, filters: Json) -> Json | Response:
+    found, total = _found(mock, tenant_id, filters)
+    return listed(found, explain, lambda shown: {"data": shown, "total": total})
+
+
+def _har(mock: Mock, tenant_id: str | None, filters: Json) -> Json | Response:
+    found, _ = _found(mock, tenant_id, filters)
+    return listed(found, lambda exchange: entry(explain(exchange)), har)
+
+
+def _found(mock: Mock, tenant_id: str | None, filters: Json) -> tuple[list[Exchange], int]:
+    """Return the latest exchanges that match, `limit` at most, and how many match in all."""
+    matches, limit = _matcher(filters), filters.get("limit", _DEFAULT_LIMIT)
     with mock.lock:
         of_tenant = None if tenant_id is None else find_tenant(mock, tenant_id).id
-        found = [exchange for exchange in mock.journal.exchanges(of_tenant) if matches(exchange)]
-    return {"data": [explain(exchange) for exchange in found[-limit:]], "total": len(found)}
+        if not filters.keys() - {"limit"}:
+            return mock.journal.latest(limit, of_tenant), mock.journal.count(of_tenant)
+        kept = mock.journal.exchanges(of_tenant)
+    found = [exchange for exchange in kept if matches(exchange)]
+    return found[-limit:], len(found)
 
 
 def _matcher(filters: Json) -> Callable[[Exchange], bool]:
-    """Whether an exchange is one of those that are asked for; 400 when the question makes no sense."""
+    """Return whether an exchange matches the filters; rejects filters that make no sense with 400."""
     moments: Json = {}
     for name in ("since", "until"):
         if name in filters:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
@@ -17,8 +16,6 @@ Found = TypeVar("Found")
 #: Seconds that a request may wait for something to happen; how long it does when it does not say.
 LONGEST_WAIT = 60.0
 DEFAULT_WAIT = 10.0
-#: Seconds between two looks whether the mock ends: a thread that waits on would keep the process from ending.
-_SLICE = 0.25
 
 #: Handlers by operationId; each takes the mock first.
 Operations = Mapping[str, Callable[..., Any]]
@@ -55,7 +52,7 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
 
 @contextmanager
 def turn(mock: Mock) -> Iterator[None]:
-    """For as long as a request waits for something to happen. 429 when too many do: the others need threads as well."""
+    """Count a request that waits for something. Rejects it with 429 if too many do: the others need threads as well."""
     if not mock.waits.acquire(blocking=False):
         refuse(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
     try:
@@ -64,22 +61,6 @@ def turn(mock: Mock) -> Iterator[None]:
         mock.waits.release()
 
 
-def wait(
-    mock: Mock, tenant: Tenant, body: Mapping[str, Any], look: Callable[[float], Found | None]
-) -> tuple[Found | None, float]:
-    """What `look` finds within the time-out that `body` asks for, or None; and that time-out in seconds.
-
-    `look` itself waits for as many seconds as it is called with, and is called with the lock held. 404 when `tenant` is
-    deleted meanwhile.
-    """
-    timeout = duration("timeout", body["timeout"], most=LONGEST_WAIT) if "timeout" in body else DEFAULT_WAIT
-    deadline = monotonic() + timeout
-    with turn(mock):
-        while True:
-            left = deadline - monotonic()
-            with mock.lock:
-                if mock.store.tenant(tenant.id) is not tenant:
-                    refuse(404, "The tenant was deleted while the request waited.")
-                found = look(max(0.0, min(left, _SLICE)))
-            if found is not None or left <= _SLICE or mock.stopped:
-                return found, timeout
+def timeout(body: Mapping[str, Any]) -> float:
+    """Return the seconds that `body` asks to wait for something at most."""
+    return duration("timeout", body["timeout"], most=LONGEST_WAIT) if "timeout" in body else DEFAULT_WAIT

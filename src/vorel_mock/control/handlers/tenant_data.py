@@ -1,14 +1,18 @@
 """What hangs on a tenant: keys, leads, handoffs, audit log, CRM records."""
 
+from functools import partial
 from typing import Any
 
+from flask import Response
 from msgspec.structs import asdict
 
+from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.control.handlers.support import Operations, find_tenant, refuse
 from vorel_mock.mock import provisioning as tenants
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.store.memory import PREFIX
 from vorel_mock.model.clock import iso
+from vorel_mock.model.crm_records import CrmRecord
 from vorel_mock.model.ids import Ids, undrawn
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Lead
@@ -47,11 +51,12 @@ def revoke_key(mock: Mock, tenant_id: str, key_id: str) -> tuple[None, int]:
     return None, 204
 
 
-def list_leads(mock: Mock, tenant_id: str) -> Json:
-    """The leads, each with the status of its conversation."""
+def list_leads(mock: Mock, tenant_id: str) -> Json | Response:
+    """Return the leads, each with the status of its conversation."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        return {"data": [_lead(tenant, lead) for lead in tenant.leads.values()]}
+        leads = list(tenant.leads.values())
+    return listed(leads, partial(_lead, tenant))
 
 
 def add_lead(mock: Mock, tenant_id: str, body: Json | None = None) -> tuple[Json, int]:
@@ -74,35 +79,31 @@ def get_lead(mock: Mock, tenant_id: str, lead_id: str) -> Json:
         return refuse(404, "The tenant has no lead with this id.") if lead is None else _lead(tenant, lead)
 
 
-def list_handoffs(mock: Mock, tenant_id: str) -> Json:
-    """The handoffs, oldest first."""
+def list_handoffs(mock: Mock, tenant_id: str) -> Json | Response:
+    """Return the handoffs, oldest first."""
     with mock.lock:
-        rows = [asdict(handoff) for handoff in find_tenant(mock, tenant_id).handoffs]
-    return {"data": [{**row, "requested_at": iso(row["requested_at"])} for row in rows]}
+        rows = list(find_tenant(mock, tenant_id).handoffs)
+    return listed(rows, lambda row: {**asdict(row), "requested_at": iso(row.requested_at)})
 
 
-def list_audit_log(mock: Mock, tenant_id: str) -> Json:
-    """The audit log, oldest first."""
+def list_audit_log(mock: Mock, tenant_id: str) -> Json | Response:
+    """Return the audit log, oldest first."""
     with mock.lock:
-        rows = [asdict(row) for row in find_tenant(mock, tenant_id).audit_log]
-    return {"data": [{**row, "at": iso(row["at"])} for row in rows]}
+        rows = list(find_tenant(mock, tenant_id).audit_log)
+    return listed(rows, lambda row: {**asdict(row), "at": iso(row.at)})
 
 
-def list_crm_records(mock: Mock, tenant_id: str) -> Json:
-    """What stands in the tenant's CRM, under canonical names and under the vendor's."""
+def list_crm_records(mock: Mock, tenant_id: str) -> Json | Response:
+    """Return the records in the tenant's CRM, under canonical names and under the vendor's."""
     with mock.lock:
         records = list(find_tenant(mock, tenant_id).crm_records)
-    shown = ("id", "object", "fields", "idempotency_key", "vendor", "vendor_object", "vendor_fields", "external_id")
-    return {
-        "data": [
-            {
-                **{name: getattr(record, name) for name in shown},
-                "at": iso(record.at),
-                "record_url": record.record_url,
-            }
-            for record in records
-        ]
-    }
+    return listed(records, _record)
+
+
+def _record(record: CrmRecord) -> Json:
+    shown = asdict(record)
+    del shown["fingerprint"]
+    return {**shown, "at": iso(record.at)}
 
 
 def _key(key: ApiKey) -> Json:

@@ -3,8 +3,10 @@
 from typing import Any
 
 import msgspec
+from flask import Response
 
 from vorel_mock.control.handlers.clock import shown
+from vorel_mock.control.handlers.streaming import streamed
 from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, refuse
 from vorel_mock.mock import demo, snapshot
 from vorel_mock.mock import provisioning as tenants
@@ -24,11 +26,13 @@ def list_tenants(mock: Mock) -> Json:
 def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
     """A new world; its id and its target profile."""
     wanted = dict(body or {})
+    if "webhook_timeout" in wanted:
+        wanted["webhook_timeout"] = _timeout(wanted)
+    if "snapshot" in wanted:
+        tenant = _from_snapshot(mock, wanted)
+        with mock.lock:
+            return _profile(mock, tenant), 201
     with mock.lock:
-        if "webhook_timeout" in wanted:
-            wanted["webhook_timeout"] = _timeout(wanted)
-        if "snapshot" in wanted:
-            return _profile(mock, _from_snapshot(mock, wanted)), 201
         try:
             tenant = mock.make_tenant(wanted)
         except ValueError as error:
@@ -86,42 +90,53 @@ def reset_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
     return None, 204
 
 
-def export_snapshot(mock: Mock, tenant_id: str) -> Json:
-    """The world as JSON."""
+def export_snapshot(mock: Mock, tenant_id: str) -> Response:
+    """Return the tenant as JSON."""
     with mock.lock:
-        return dict(msgspec.json.decode(snapshot.dump(find_tenant(mock, tenant_id))))
+        state = snapshot.take(find_tenant(mock, tenant_id))
+    return streamed(snapshot.pieces(state))
 
 
 def import_snapshot(mock: Mock, tenant_id: str, body: Json) -> tuple[None, int]:
-    """Take over a world."""
+    """Make the tenant what a snapshot says."""
+    with mock.lock:
+        find_tenant(mock, tenant_id)
+    state = _state(mock, body)
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        mock.replace_world(tenant, _world(mock, body, tenant), clock=True)
+        _check_tokens(mock, state, [tenant])
+        mock.replace_world(tenant, state, clock=True)
     return None, 204
 
 
-def _world(mock: Mock, body: Json, tenant: Tenant | None) -> snapshot.Snapshot:
-    """The world of a snapshot that `tenant`, or a new one, can take over."""
+def _state(mock: Mock, body: Json) -> snapshot.Snapshot:
+    """Return what a snapshot says. Takes time if it is large, and is called without the lock."""
     try:
-        world = snapshot.read(body)
-        snapshot.check(world, mock.contract)
+        state = snapshot.read(body)
+        snapshot.check(state, mock.contract)
     except snapshot.SnapshotError as error:
         refuse(400, str(error))
+    return state
+
+
+def _check_tokens(mock: Mock, state: snapshot.Snapshot, owners: list[Tenant]) -> None:
     try:
-        mock.check_tokens(world, [] if tenant is None else [tenant])
+        mock.check_tokens(state, owners)
     except ValueError as error:
         refuse(409, f"snapshot: {error}")
-    return world
 
 
 def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
     others = ", ".join(name for name in wanted if name != "snapshot")
     if others:
         refuse(400, f"snapshot: holds the whole world; leave out {others}, and PATCH the tenant afterwards")
-    world = _world(mock, wanted["snapshot"], None)
-    tenant = mock.make_tenant({})
-    mock.replace_world(tenant, world, clock=True)
-    tenant.initial = snapshot.dump(tenant)
+    state = _state(mock, wanted["snapshot"])
+    with mock.lock:
+        _check_tokens(mock, state, [])
+        tenant = mock.make_tenant({})
+        mock.replace_world(tenant, state, clock=True)
+        taken = snapshot.take(tenant)
+    tenant.initial = b"".join(snapshot.pieces(taken))
     return tenant
 
 

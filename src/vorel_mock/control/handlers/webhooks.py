@@ -3,8 +3,10 @@
 from typing import Any
 
 import msgspec
+from flask import Response
 
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, wait
+from vorel_mock.control.handlers.streaming import listed
+from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, timeout, turn
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact, redact_deep
@@ -58,10 +60,11 @@ def unsubscribe(mock: Mock, tenant_id: str, webhook_id: str) -> tuple[None, int]
     return None, 204
 
 
-def list_deliveries(mock: Mock, tenant_id: str) -> Json:
-    """The deliveries, oldest first."""
+def list_deliveries(mock: Mock, tenant_id: str) -> Json | Response:
+    """Return the deliveries, oldest first."""
     with mock.lock:
-        return {"data": [_delivery(delivery) for delivery in find_tenant(mock, tenant_id).deliveries]}
+        deliveries = [delivery.copy() for delivery in find_tenant(mock, tenant_id).deliveries]
+    return listed(deliveries, _delivery)
 
 
 def get_delivery(mock: Mock, tenant_id: str, delivery_id: str) -> Json:
@@ -95,11 +98,14 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
             and body.get("webhook_id") in (None, delivery.webhook_id)
         )
 
-    skip = body.get("after", 0)
-    found, timeout = wait(mock, tenant, body, lambda seconds: mock.webhooks.wait(tenant, matches, seconds, skip=skip))
-    if found is None:
-        refuse(408, f"no delivery that matches was {state} within {timeout:g} s")
+    seconds = timeout(body)
+    with turn(mock):
+        found = mock.webhooks.wait(tenant, matches, seconds, skip=body.get("after", 0))
     with mock.lock:
+        if mock.store.tenant(tenant.id) is not tenant:
+            refuse(404, "The tenant was deleted while the request waited.")
+        if found is None:
+            refuse(408, f"no delivery that matches was {state} within {seconds:g} s")
         return _delivery(found)
 
 

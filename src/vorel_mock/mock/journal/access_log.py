@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from vorel_mock.api.messages import Exchange
-from vorel_mock.mock.journal.journal import secrets
+from vorel_mock.mock.journal.explain import secrets
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact
 

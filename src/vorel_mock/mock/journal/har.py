@@ -11,13 +11,14 @@ Json = dict[str, Any]
 _IN_A_PATH = "/:@!$&'()*+,;=%"
 
 
-def har(exchanges: list[Json]) -> Json:
-    """Explained (and so redacted) exchanges as a HAR document."""
+def har(entries: list[Json]) -> Json:
+    """Return a HAR document of these entries."""
     creator = {"name": "vorel-mock", "version": vorel_mock.__version__}
-    return {"log": {"version": "1.2", "creator": creator, "entries": [_entry(exchange) for exchange in exchanges]}}
+    return {"log": {"version": "1.2", "creator": creator, "entries": entries}}
 
 
-def _entry(exchange: Json) -> Json:
+def entry(exchange: Json) -> Json:
+    """Return the entry of an exchange that was explained, and so is redacted."""
     request, response = exchange["request"], exchange["response"]
     host = next((value for name, value in request["headers"] if name == "host"), "localhost")
     query = f"?{request['query']}" if request["query"] else ""

@@ -1,0 +1,51 @@
+"""A copy of a tenant on which a request can be tried without an effect, in a time that no history makes longer."""
+
+from copy import copy
+
+from vorel_mock.model.clock import Clock
+from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.leads import Conversation
+from vorel_mock.model.tenant import Tenant
+
+
+def copy_for_dry_run(tenant: Tenant, key: ApiKey) -> Tenant:
+    """Return a tenant with one key that answers a request as `tenant` would answer it now.
+
+    What a request changes is copied; everything else is shared. Of the histories it has what a response may depend on.
+    """
+    twin = Tenant(
+        tenant.id,
+        tenant.name,
+        Clock(at=tenant.clock.now()),
+        tenant.ids.copy(),
+        tenant.notified_channel,
+        tenant.crm,
+        tenant.rate_limit,
+        tenant.tenant_rate_limit,
+    )
+    own_key = copy(key)
+    own_key.window = copy(key.window)
+    twin.keys = {own_key.id: own_key}
+    twin.window = copy(tenant.window)
+    twin.leads = tenant.leads
+    twin.conversations = _CopiedWhenUsed(tenant.conversations)
+    twin.handoffs = tenant.handoffs.copy()
+    twin.idempotency = dict(tenant.idempotency)
+    twin.webhooks = tenant.webhooks
+    for armed in tenant.faults:
+        own = copy(armed)
+        own.consumed = list(armed.consumed)
+        twin.faults.append(own)
+    return twin
+
+
+class _CopiedWhenUsed(dict[str, Conversation]):
+    """The conversations of a tenant, each copied when it is looked up."""
+
+    def __init__(self, originals: dict[str, Conversation]) -> None:
+        super().__init__()
+        self._originals = originals
+
+    def __missing__(self, conversation_id: str) -> Conversation:
+        self[conversation_id] = made = copy(self._originals[conversation_id])
+        return made

@@ -1,0 +1,34 @@
+"""Long polling: waiting for rows that match, without looking at all of them again and again."""
+
+from collections.abc import Callable
+from threading import Event
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
+
+
+class Wait(Generic[Row]):
+    """Collects rows that match. `done` is set once there are `count`, or when waiting has become pointless.
+
+    Rows are offered by whoever makes them, with the mock's lock held: so a wait costs a comparison for each row, and no
+    thread runs before there is something for it.
+    """
+
+    def __init__(self, matches: Callable[[Row], bool], count: int = 1) -> None:
+        self.found: list[Row] = []
+        self.done = Event()
+        self._matches = matches
+        self._count = count
+
+    def offer(self, row: Row) -> None:
+        """Take a row if it matches."""
+        if self._matches(row):
+            self.found.append(row)
+            if len(self.found) >= self._count:
+                self.done.set()
+
+    def expect(self, count: int) -> None:
+        """Change the number of rows that are waited for."""
+        self._count = count
+        if len(self.found) >= count:
+            self.done.set()
