@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vorel_conformance import clauses, contract
 from vorel_conformance.report import verdict
 from vorel_conformance.report.curl import curl_line
+from vorel_conformance.spec import clauses, contract
 
 KEY = "vapk_live_" + "0123456789ab" + "cdef01234567" * 3
 BASE_URL = "https://api.example.test"

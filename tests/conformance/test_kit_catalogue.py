@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from tests.conformance.reference import serve
 
-from vorel_conformance import clauses, contract, run, suite
-from vorel_conformance.target import from_profile
+from vorel_conformance import suite
+from vorel_conformance.http.target import from_profile
+from vorel_conformance.runs.plan import Options, plan
+from vorel_conformance.runs.server import run
+from vorel_conformance.spec import clauses, contract
 
 CLAUSES = list(clauses.load().values())
 
@@ -51,22 +54,22 @@ def test_each_test_sends_what_the_plan_says() -> None:
     """Against a conformant server, so that nothing is tried again: the plan is what is sent."""
     with serve(limit=20, window=2.0) as server:
         target = from_profile(server.profile, server.base_url)
-        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        plan = run.plan(target, options)
-        report = run.run(server.base_url, target=target, options=options)
+        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        planned = plan(target, options)
+        report = run(server.base_url, target=target, options=options)
     assert report["verdict"] == "passed"
     # One request looks at a refused key again while its window runs, where the window is long enough.
-    assert plan["requests"] - 1 <= report["requests"] <= plan["requests"]
-    assert len(report["writes"]) <= plan["writes"]
+    assert planned["requests"] - 1 <= report["requests"] <= planned["requests"]
+    assert len(report["writes"]) <= planned["writes"]
 
 
 def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> None:
     with serve(limit=20, window=2.0) as server:
         full = from_profile(server.profile, server.base_url).full
         target = from_profile({"keys": {"full": full}}, server.base_url)
-        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        report = run.run(server.base_url, target=target, options=options)
-        planned = run.plan(target, options)["requests"]
+        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        report = run(server.base_url, target=target, options=options)
+        planned = plan(target, options)["requests"]
     assert report["verdict"] == "inconclusive"
     reasons = {each["id"]: each.get("reason", "") for each in report["clauses"] if each["status"] == "inconclusive"}
     assert "[keys] read_only =" in reasons["scope.handoff"]

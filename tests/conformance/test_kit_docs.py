@@ -12,9 +12,9 @@ import pytest
 from click.testing import Result
 from tests.conformance.reference import Running
 
-from vorel_conformance import clauses
 from vorel_conformance.cli import cli
-from vorel_conformance.run import DEFAULT_RATE, Options
+from vorel_conformance.runs.plan import DEFAULT_RATE, Options
+from vorel_conformance.spec import clauses
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ vorel-conformance (.*)$", PAGE, re.MULTILINE)

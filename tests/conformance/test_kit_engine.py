@@ -15,10 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance.reference import Running
 
-from vorel_conformance import contract, fuzz, limiter, oracles, run, strict
-from vorel_conformance.exchange import Client, Exchange, Pacer, Request
-from vorel_conformance.target import Target, TargetError, from_profile
-from vorel_conformance.templates import resolve
+from vorel_conformance.checks import response
+from vorel_conformance.http import strict_json
+from vorel_conformance.http.client import Client
+from vorel_conformance.http.exchange import Exchange, Request
+from vorel_conformance.http.pacing import Pacer
+from vorel_conformance.http.placeholders import resolve
+from vorel_conformance.http.target import Target, TargetError, from_profile
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
+from vorel_conformance.spec import contract
+from vorel_conformance.suite import fuzzing, rate_limit_bursts
 
 Serve = Callable[..., Running]
 KEYS = tuple(f"vapk_live_{n:048x}" for n in range(1, 4))
@@ -28,7 +35,7 @@ FAST: dict[str, Any] = {"rate": 120_000, "limit": 20, "window_s": 2.0}
 
 def certify(running: Running, monkeypatch: pytest.MonkeyPatch | None = None, **options: Any) -> dict[str, Any]:
     target = from_profile(running.profile, running.base_url)
-    return run.run(running.base_url, target=target, options=run.Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
+    return run(running.base_url, target=target, options=Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
 
 
 def status_of(report: dict[str, Any], clause: str) -> str:
@@ -87,7 +94,7 @@ def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float)
 def test_a_key_that_was_told_to_wait_waits() -> None:
     now = [100.0]
     pacer = Pacer(TARGET, 60_000, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
-    pacer.park("full.0", 1.5)
+    pacer.hold_back("full.0", 1.5)
     pacer.wait("full.1", unpaced=False)
     assert now[0] < 100.1
     pacer.wait("full.0", unpaced=False)
@@ -104,27 +111,27 @@ def test_an_ordinary_run_never_meets_the_limit_outside_of_the_bursts(server: Ser
 
 def test_a_key_that_is_always_refused_is_waited_for_once(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: Counter[str | None] = Counter()
-    parked: Counter[str] = Counter()
-    send, park = Client.send, Pacer.park
+    held_back: Counter[str] = Counter()
+    send, hold_back = Client.send, Pacer.hold_back
 
     def listen(self: Client, request: Request, *, unpaced: bool = False) -> Exchange:
         sent[request.key] += 1
         return send(self, request, unpaced=unpaced)
 
     def count(self: Pacer, key: str, seconds: float) -> None:
-        parked[key] += 1
-        park(self, key, 0.1)
+        held_back[key] += 1
+        hold_back(self, key, 0.1)
 
     monkeypatch.setattr(Client, "send", listen)
-    monkeypatch.setattr(Pacer, "park", count)
+    monkeypatch.setattr(Pacer, "hold_back", count)
     report = certify(server("soft_failure_429"), clauses=("crm",))
     assert status_of(report, "crm.soft-failure-status") == "failed"
     assert sent["soft.rate_limited"] > 3
-    assert parked["soft.rate_limited"] == 2  # once more when the breach is tried again
+    assert held_back["soft.rate_limited"] == 2  # once more when the breach is tried again
 
 
 def test_a_look_that_comes_too_late_proves_nothing(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "LOOK_AT", 1.2)  # as when the run is busy with something else
+    monkeypatch.setattr(rate_limit_bursts, "CHECK_AT", 1.2)  # as when the run is busy with something else
     report = certify(server(window=8.0), window_s=8.0, clauses=("limit",))
     assert {each["id"]: each["violations"] for each in report["clauses"] if each["status"] != "passed"} == {}
 
@@ -154,23 +161,23 @@ def test_a_flipped_key_differs_in_one_digit(place: int) -> None:
 @pytest.mark.parametrize("operation", list(contract.load().operations))
 @pytest.mark.parametrize("valid", [True, False])
 def test_generated_bodies_are_what_they_should_be(operation: str, valid: bool) -> None:
-    bodies = fuzz.bodies(operation, valid, 11, 60)
+    bodies = fuzzing.bodies(operation, valid, 11, 60)
     assert len(set(bodies)) == 60
-    assert bodies == fuzz.bodies.__wrapped__(operation, valid, 11, 60)
+    assert bodies == fuzzing.bodies.__wrapped__(operation, valid, 11, 60)
     schema = contract.load().operations[operation].body
     validator = contract.validator_of({**schema, "components": contract.load().document["components"]})
     for body in bodies:
-        parsed = strict.parse(body)
+        parsed = strict_json.parse(body)
         assert (not parsed.error and validator.is_valid(parsed.value)) is valid
 
 
 def test_what_is_imported_does_not_change_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60)
+    before = fuzzing.bodies.__wrapped__("createCrmRecord", True, 5, 60)
     lines = "\n".join(f"C{n} = 'local {n}'" for n in range(200))
     (tmp_path / "local_module_with_constants.py").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("local_module_with_constants")
-    assert fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
+    assert fuzzing.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
 
 
 def test_a_generated_breach_is_shrunk(server: Serve) -> None:
@@ -196,13 +203,13 @@ def test_a_breach_that_stays_is_not_flaky(server: Serve) -> None:
 
 
 def test_a_disagreement_of_the_validators_is_our_own_error(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vorel_conformance import validators
+    from vorel_conformance.checks import schema
 
     class Contrary:
         def is_valid(self, value: Any) -> bool:
             return not contract.validator("/components/schemas/ErrorEnvelope").is_valid(value)
 
-    monkeypatch.setattr(validators, "_second", lambda pointer: Contrary())
+    monkeypatch.setattr(schema, "_second", lambda pointer: Contrary())
     report = certify(server(), clauses=("auth.missing",))
     assert report["verdict"] == "error"
     assert "disagree" in str(report["clauses"])
@@ -212,7 +219,7 @@ def test_a_server_that_only_says_401_is_a_precondition(server: Serve) -> None:
     running = server()
     profile = {**running.profile, "keys": {"full": ["vapk_live_" + "0" * 48]}}
     with pytest.raises(TargetError, match=r"keys\.full\[0\] does not authenticate"):
-        run.run(running.base_url, target=from_profile(profile, running.base_url), options=run.Options(**FAST))
+        run(running.base_url, target=from_profile(profile, running.base_url), options=Options(**FAST))
 
 
 @pytest.mark.parametrize("workers", [1, 8])
@@ -241,22 +248,22 @@ def test_a_slow_target_is_tested_by_many_at_once(server: Serve, workers: int) ->
     ],
 )
 def test_what_is_no_strict_json(body: bytes) -> None:
-    assert strict.parse(body).error
+    assert strict_json.parse(body).error
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_json_is_parsed(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
-        assert strict.parse(text.encode()) == strict.Parsed(value)
+        assert strict_json.parse(text.encode()) == strict_json.Parsed(value)
 
 
 @given(st.binary(max_size=40))
 def test_no_body_makes_the_parser_fall_over(body: bytes) -> None:
-    parsed = strict.parse(body)
+    parsed = strict_json.parse(body)
     assert parsed.error or parsed.value is None or body
 
 
-# --- oracles ---------------------------------------------------------------------------------------------------------
+# --- response checks -------------------------------------------------------------------------------------------------
 
 
 def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: str) -> Exchange:
@@ -271,7 +278,7 @@ def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: 
 
 
 def broken(exchange: Exchange) -> set[str]:
-    checks = [check for oracle in oracles.ORACLES for check in oracle(exchange, TARGET)]
+    checks = [check for each in response.RESPONSE_CHECKS for check in each(exchange, TARGET)]
     return {check.clause for check in checks if not check.ok}
 
 
@@ -299,5 +306,5 @@ ERROR = b'{"error": {"code": "%s", "message": "%s"}}'
     ],
     ids=lambda value: "",
 )
-def test_oracles(exchange: Exchange, expected: set[str]) -> None:
+def test_response_checks(exchange: Exchange, expected: set[str]) -> None:
     assert broken(exchange) == expected

@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from tests.conformance.proving import FULL
+from tests.conformance.proof_runner import FULL
 
-from vorel_conformance.run import Options, run
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
 from vorel_mock.faults import CATALOGUE, Fault
 from vorel_mock.testing import MockServer
 

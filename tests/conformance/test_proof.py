@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.conformance.proving import FULL, at_once, batches, broken, name_of, report_on
+from tests.conformance.proof_runner import FULL, at_once, batches, broken, name_of, report_on
 from tests.conformance.reference import FAULTS, READINGS, Fault
 
-from vorel_conformance import clauses
+from vorel_conformance.spec import clauses
 
 TABLE = Path(__file__).parents[2] / "docs" / "kill-table.md"
 CLAUSES = list(clauses.load())

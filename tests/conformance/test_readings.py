@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.conformance.proving import FULL, at_once, batches, broken, name_of, report_on
+from tests.conformance.proof_runner import FULL, at_once, batches, broken, name_of, report_on
 from tests.conformance.reference import READINGS, Reading
 
 SEEDS = range(1, 21) if FULL else (1,)

@@ -11,8 +11,9 @@ import click
 import pytest
 import yaml
 
-from vorel_conformance import accepted, clauses
 from vorel_conformance.cli import cli
+from vorel_conformance.runs import accepted
+from vorel_conformance.spec import clauses
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))

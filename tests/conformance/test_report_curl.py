@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from vorel_conformance.http.placeholders import resolve
+from vorel_conformance.http.target import Target
 from vorel_conformance.report.curl import changed_key, curl_line
-from vorel_conformance.target import Target
-from vorel_conformance.templates import resolve
 
 KEY = "vapk_live_" + "0123456789ab" * 4
 
@@ -162,7 +162,7 @@ def test_a_key_changed_on_purpose(echo: Echo, change: str, n: int, tail: bytes) 
 
 
 def test_no_other_expansion(echo: Echo) -> None:
-    with pytest.raises(ValueError, match="no such change of a key: eat"):
+    with pytest.raises(ValueError, match="unknown change of a key: eat"):
         changed_key("eat", 1)
     body = b"$(touch x) ${HOME} ${VOREL_API_KEY:0:$(id)} $(tr 0-9a-fA-F 8000000000000000000000 <<<${HOME})"
     assert paste(curl_line("POST", f"{echo.url}/x", [], body), echo)[3] == body

@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance import report_samples as samples
 
-from vorel_conformance import accepted, contract, report
-from vorel_conformance.report import html, junit, lines, model, sarif
+from vorel_conformance import report
+from vorel_conformance.report import html, junit, model, sarif, source_lines
+from vorel_conformance.runs import accepted
+from vorel_conformance.spec import contract
 
 SCHEMA = jsonschema_rs.Draft202012Validator(report.schema(), validate_formats=True)
 # What a server may send to make a report unreadable, or to act in it.
@@ -155,7 +157,7 @@ def test_junit_failure_has_quote_evidence_and_reproduction() -> None:
     for part in ("`Retry-After` header carries seconds-until-reset.", "/components/responses/RateLimited/description"):
         assert part in text
     assert "expected: Retry-After: an integer" in text
-    assert "answer: 429 " in text
+    assert "response: 429 " in text
     assert 'curl -sS -i -X POST -H "Authorization: Bearer $VOREL_API_KEY"' in text
     assert "keys.burst[0]" in text
 
@@ -206,12 +208,12 @@ def test_sarif_levels_and_suppressions() -> None:
     assert [id_ for id_, result in results.items() if "suppressions" in result] == ["handoff.fresh-id"]
     assert results["handoff.fresh-id"]["suppressions"][0]["status"] == "accepted"
     messages = [each["message"]["text"] for each in run["invocations"][0]["toolExecutionNotifications"]]
-    assert any("crm.key-length: passes meanwhile" in message for message in messages)
+    assert any("crm.key-length: the clause passes" in message for message in messages)
 
 
 def test_every_clause_of_the_catalogue_has_a_line() -> None:
     for clause in samples.report()["clauses"]:
-        assert clause["pointer"] in lines.contract_lines()
+        assert clause["pointer"] in source_lines.contract_lines()
 
 
 json_documents = st.recursive(
@@ -229,7 +231,7 @@ json_documents = st.recursive(
 def test_lines_of_any_document(document: Any) -> None:
     """Every pointer has a line, and a member's name stands on it."""
     text = json.dumps(document, indent=2)
-    found = lines.pointer_lines(text)
+    found = source_lines.pointer_lines(text)
     rows = text.splitlines()
 
     def walk(value: Any, pointer: str) -> None:
@@ -335,8 +337,8 @@ def test_html_stays_small_whatever_a_server_sends() -> None:
     clause["violations"] = [samples.violation(n, body="x" * 1_000_000) for n in range(60)]
     text = html.render(made)
     assert len(text) < 1_000_000
-    assert "994,000 characters more in the JSON report" in text
-    assert "35 more breaches of this clause were seen." in text
+    assert "994,000 more characters in the JSON report" in text
+    assert "35 more violations of this clause were seen." in text
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -379,7 +381,7 @@ def test_a_path_that_cannot_be_written_is_named_and_the_rest_is_written(tmp_path
     folder.mkdir()
     with pytest.raises(OSError, match=r"cannot write the report .*r\.json: ") as caught:
         report.write(samples.report(), json=bad, junit=folder, html=tmp_path / "r.html")
-    assert f"cannot write the report {folder}: it is a folder" in str(caught.value)
+    assert f"cannot write the report {folder}: is a folder" in str(caught.value)
     assert (tmp_path / "r.html").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "r.html"]
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import jsonschema_rs
-from tests.conformance.proving import LIMIT, WINDOW, certify
+from tests.conformance.proof_runner import LIMIT, WINDOW, certify
 from tests.conformance.reference import FAULTS, serve
 
 from vorel_conformance import report

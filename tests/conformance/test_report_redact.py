@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vorel_conformance.report.redact import PLACEHOLDER, redactor
+from vorel_conformance.report.redact import KEY_VARIABLE, redactor
 
 HEX = "0123456789abcdef"
 keys = st.builds("vapk_{}_{}".format, st.sampled_from(["live", "test"]), st.text(HEX, min_size=48, max_size=48))
@@ -41,7 +41,7 @@ def test_spelling(spelling: str, key: str, before: str, after: str) -> None:
     spelled = SPELLINGS[spelling](key)
     for secrets in ([key], []):  # told, or known by its shape alone
         found = redactor(secrets)(f"{before}{spelled}{after}")
-        assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), PLACEHOLDER)
+        assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), KEY_VARIABLE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -51,23 +51,23 @@ def test_base64_at_every_alignment(key: str, before: bytes, after: bytes, url_sa
     encoded = encode(before + key.encode() + after).decode()
     for secrets in ([key], []):
         found = redactor(secrets)(f"<{encoded}>")
-        assert PLACEHOLDER in found
+        assert KEY_VARIABLE in found
         # What is left is shorter than what lay around the key, and a few bits of its first character.
-        assert len(found) - len(PLACEHOLDER) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
+        assert len(found) - len(KEY_VARIABLE) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
 
 
 @settings(max_examples=40, deadline=None)
 @given(key=keys, length=st.integers(22, 58))
 def test_prefix_of_a_known_key_and_more(key: str, length: int) -> None:
     part = key[:length]
-    assert redactor([key])(f"no key {part}...") == f"no key {PLACEHOLDER}..."
-    assert redactor([])(part) == (part if length < 58 else PLACEHOLDER)
+    assert redactor([key])(f"no key {part}...") == f"no key {KEY_VARIABLE}..."
+    assert redactor([])(part) == (part if length < 58 else KEY_VARIABLE)
 
 
 @settings(max_examples=40, deadline=None)
 @given(key=keys)
 def test_rest_of_a_known_key(key: str) -> None:
-    assert redactor([key])(f"...{key[22:]}") == f"...{PLACEHOLDER}"
+    assert redactor([key])(f"...{key[22:]}") == f"...{KEY_VARIABLE}"
     assert redactor([key])(key[:21]) == key[:21]
 
 
@@ -85,13 +85,13 @@ def test_all_else_stays_and_twice_is_once(value: object) -> None:
     assert redact(value) == value
     placed = {"a": [{KEY: f"x{KEY}"}, value]}
     once = redact(placed)
-    assert once == {"a": [{PLACEHOLDER: f"x{PLACEHOLDER}"}, value]}
+    assert once == {"a": [{KEY_VARIABLE: f"x{KEY_VARIABLE}"}, value]}
     assert redact(once) == once
 
 
 def test_two_keys_in_a_row() -> None:
     other = "vapk_test_" + "fedcba987654" * 4
-    assert redactor([KEY, other])(f"{KEY} {other},{KEY}") == f"{PLACEHOLDER} {PLACEHOLDER},{PLACEHOLDER}"
+    assert redactor([KEY, other])(f"{KEY} {other},{KEY}") == f"{KEY_VARIABLE} {KEY_VARIABLE},{KEY_VARIABLE}"
 
 
 def test_a_secret_of_another_shape() -> None:
@@ -102,7 +102,7 @@ def test_a_secret_of_another_shape() -> None:
         "s3cr3t\\u002fwith+odd=chars",
         base64.b64encode(b"s3cr3t/with+odd=chars").decode(),
     ):
-        assert PLACEHOLDER in redact(f"<{text}>")
+        assert KEY_VARIABLE in redact(f"<{text}>")
         assert "s3cr3t" not in redact(text)
 
 

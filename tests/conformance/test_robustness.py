@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 import pytest
-from tests.conformance.proving import FULL, LIMIT, WINDOW, certify
+from tests.conformance.proof_runner import FULL, LIMIT, WINDOW, certify
 from tests.conformance.reference import wire
 
-from vorel_conformance.run import Options, run
-from vorel_conformance.target import TargetError, from_profile
+from vorel_conformance.http.target import TargetError, from_profile
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
 
 MIB = 1 << 20
 
@@ -56,12 +57,12 @@ def test_huge_answers_now_and_then_are_a_breach() -> None:
 @pytest.mark.parametrize(
     ("manner", "word"),
     [
-        (wire.never, "does not answer"),
-        (wire.drip, "does not answer"),
-        (wire.garbage, "does not answer"),
-        (wire.long_headers, "does not answer"),
+        (wire.never, "does not respond"),
+        (wire.drip, "does not respond"),
+        (wire.garbage, "does not respond"),
+        (wire.long_headers, "does not respond"),
         (wire.redirect, "redirects"),
-        (wire.gone_after(0), "does not answer"),
+        (wire.gone_after(0), "does not respond"),
         (wire.web_page, "web page"),
         (wire.endless(100 * MIB), "MiB|bytes"),
     ],

@@ -5,7 +5,7 @@ It shares no code with the mock or the kit.
 """
 
 from .faults import FAULTS, Fault
-from .readings import READINGS, Reading
+from .lenient_servers import READINGS, Reading
 from .server import Running, serve
 
 __all__ = ["FAULTS", "READINGS", "Fault", "Reading", "Running", "serve"]

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from ..contract import CRM, HANDOFF
 from ..server import Answer, Change, RefusedError, Visit, bearer
 from ..world import Lead, identifier
-from .parts import (
+from .helpers import (
     Fault,
     always,
     fault,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..contract import CRM
 from ..server import ABSENT, Answer, RefusedError, Visit
-from .parts import (
+from .helpers import (
     BAD_BODY_400,
     FUZZ_INVALID,
     FUZZ_VALID,

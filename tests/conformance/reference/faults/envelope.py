@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Answer, Change, Reply, Visit
-from .parts import (
+from .helpers import (
     BAD_BODY_400,
     CRM_SERVED,
     HANDOFF_SERVED,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Change, RefusedError, Visit, walk
-from .parts import (
+from .helpers import (
     BODY_CLAUSES,
     FUZZ_INVALID,
     FUZZ_VALID,

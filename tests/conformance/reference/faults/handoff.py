@@ -11,7 +11,7 @@ from typing import Any
 from ..contract import HANDOFF
 from ..server import Change, Visit
 from ..world import Lead
-from .parts import (
+from .helpers import (
     FUZZ_INVALID,
     FUZZ_VALID,
     HANDOFF_SERVED,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Change, Reply, Tally, Visit
-from .parts import (
+from .helpers import (
     HANDOFF_SERVED,
     Fault,
     ends,
