@@ -244,7 +244,7 @@ READINGS: tuple[Reading, ...] = (
     # The order of the steps.
     Reading(
         "order_scope_body_lookup",
-        "Scope, body, path, lookup.",
+        "Checks scope, body, path and lead in this order.",
         _steps("authenticate", "limit", "scope", "body", "path", "lookup"),
     ),
     Reading(
@@ -254,32 +254,32 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "order_body_before_scope",
-        "The body is judged before the scope.",
+        "The body is validated before the scope is checked.",
         _steps("authenticate", "limit", "path", "body", "scope", "lookup"),
     ),
     Reading(
         "order_lookup_before_body",
-        "An unknown lead with a bad body is a 404.",
+        "An unknown lead with an invalid body is a 404.",
         _steps("authenticate", "limit", "scope", "path", "lookup", "body"),
     ),
     Reading(
         "order_scope_last",
-        "The scope is the last thing asked.",
+        "The scope is checked last.",
         _steps("authenticate", "limit", "path", "body", "lookup", "scope"),
     ),
     Reading(
         "limit_last",
-        "Only requests that got through everything else count.",
+        "Only requests that pass all other checks count towards the limit.",
         _steps("authenticate", "scope", "path", "body", "lookup", "limit"),
     ),
     Reading(
         "body_before_authentication",
-        "A bad body is a 400 for whoever sends it.",
+        "An invalid body is a 400, even without authentication.",
         _steps("path", "body", "authenticate", "limit", "scope", "lookup"),
     ),
     Reading(
         "limit_before_authentication",
-        "The limiter counts by the token sent, known or not.",
+        "The limit is counted before authentication, for every token.",
         {
             **_steps("limit", "authenticate", "scope", "path", "body", "lookup"),
             "bucket": lambda was, v: v.server.hooks.token(v) or "nobody",
@@ -290,14 +290,14 @@ READINGS: tuple[Reading, ...] = (
     Reading("window_of_the_clock", "Windows are aligned to the clock.", {"tally": _clock_window}),
     Reading(
         "sliding_window",
-        "The limit looks at the last minute.",
+        "The limit applies to a sliding minute.",
         {"tally": lambda was, v: _sliding(was, v, refused_count=False)},
     ),
-    Reading("errors_are_free", "A refused request does not use up quota.", {"answer": _free_errors}),
-    Reading("limit_headers_always", "Every answer carries the rate-limit headers.", {"answer": _limit_headers_always}),
+    Reading("errors_are_free", "A rejected request does not count towards the limit.", {"answer": _free_errors}),
+    Reading("limit_headers_always", "Every response has the rate-limit headers.", {"answer": _limit_headers_always}),
     Reading(
         "limit_headers_but_retry_after",
-        "All but Retry-After on every answer.",
+        "Every response has all rate-limit headers except Retry-After.",
         {"answer": _limit_headers_but_retry_after},
     ),
     Reading(
@@ -312,7 +312,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "limit_headers_of_a_draft",
-        "RateLimit and RateLimit-Policy stand beside the declared headers.",
+        "The headers RateLimit and RateLimit-Policy are sent in addition to the declared ones.",
         {
             "limit_headers": lambda was, v: {
                 **was(v),
@@ -324,7 +324,7 @@ READINGS: tuple[Reading, ...] = (
     # Authentication and scope.
     Reading(
         "bearer_exact_case",
-        "Only `Bearer` in this very case is the scheme.",
+        "The scheme `Bearer` is case-sensitive.",
         {
             "token": lambda was, v: (
                 was(v) if v.request.headers.get("authorization", "").startswith("Bearer ") else None
@@ -333,15 +333,17 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "key_hex_any_case",
-        "Hex digits are hex digits, in either case.",
+        "The hexadecimal digits of a key are accepted in upper case too.",
         {
             "token": lambda was, v: (t := was(v)) and t[:10] + t[10:].lower(),
         },
     ),
-    Reading("causes_of_401", "The message tells missing, unknown and revoked apart.", {"find_key": _causes}),
+    Reading(
+        "causes_of_401", "The message of a 401 distinguishes missing, unknown and revoked keys.", {"find_key": _causes}
+    ),
     Reading(
         "www_authenticate",
-        "A 401 carries WWW-Authenticate.",
+        "A 401 has the header WWW-Authenticate.",
         {
             "refuse": lambda was, v: (
                 _headers(WWW_Authenticate='Bearer realm="vorel"')(was, v)
@@ -352,72 +354,70 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "key_hint",
-        "A 403 shows the beginning of the key, as a console does.",
+        "A 403 contains the first characters of the key.",
         {"allowed": lambda was, v: was(v) or _raise(RefusedError(403, f"The key {v.caller.token[:14]}... lacks it."))},
     ),
     Reading(
         "scope_named",
-        "A 403 says more than it must.",
+        "A 403 has a detailed message.",
         {
             "allowed": lambda was, v: was(v) or _raise(RefusedError(403, f"Each key for {v.name} needs a scope.")),
         },
     ),
     # Paths, ids, other methods.
-    Reading(
-        "malformed_id_404", "A malformed id is a lead that does not exist.", {"well_formed_id": lambda was, v: True}
-    ),
+    Reading("malformed_id_404", "A malformed id is an unknown lead.", {"well_formed_id": lambda was, v: True}),
     Reading(
         "id_case_sensitive",
-        "An id in capitals is another id.",
+        "An id in upper case is an unknown id.",
         {"find_lead": lambda was, v: was(v) if v.lead_id == v.lead_id.lower() else None},
     ),
     Reading(
         "any_uuid_spelling",
-        "Whatever Python calls a UUID: braces, no hyphens.",
+        "Every form of UUID that Python accepts is accepted: braces, no hyphens.",
         {"well_formed_id": lambda was, v: _is_uuid(v.lead_id)},
     ),
     Reading(
         "message_quotes_id",
-        "The 404 quotes the id as it was sent.",
+        "A 404 quotes the id of the request.",
         {"not_found_message": _message("Lead {} not found")},
     ),
     Reading(
         "message_quotes_id_twice",
-        "The 404 quotes the id more than once.",
+        "A 404 quotes the id of the request more than once.",
         {"not_found_message": _message("{0}: no lead. Asked for /leads/{0}/handoff")},
     ),
     Reading(
         "other_method_404",
-        "Another method is a path that does not exist.",
+        "Another method is a 404.",
         {
             "answer": _on_other_method(404, {"error": {"code": "not_found", "message": "There is nothing here."}}, {}),
         },
     ),
     Reading(
         "other_method_bare_405",
-        "A router in front answers 405 without a body.",
+        "A router returns 405 without a body.",
         {"encode": _bare_405},
         warns=("envelope.other-methods",),
     ),
     Reading(
         "unknown_path_html",
-        "A gateway in front answers paths outside of the API in HTML.",
+        "A gateway returns HTML for paths outside the API.",
         {"encode": _html_at_unknown_path},
         warns=("envelope.other-methods",),
     ),
     # The answer on the wire.
-    Reading("charset", "The media type carries a charset.", _media_type("application/json; charset=utf-8")),
+    Reading("charset", "The media type has a charset.", _media_type("application/json; charset=utf-8")),
     Reading(
         "charset_quoted",
-        "The charset is quoted, without a space.",
+        "The charset is quoted, without a space before it.",
         _media_type('application/json;charset="UTF-8"'),
     ),
-    Reading("media_type_capitals", "The media type is written in another case.", _media_type("Application/JSON")),
-    Reading("header_names_lower", "Header names in lower case.", {"encode": _names(str.lower)}),
-    Reading("header_names_upper", "Header names in capitals.", {"encode": _names(str.upper)}),
+    Reading("media_type_capitals", "The media type is in another letter case.", _media_type("Application/JSON")),
+    Reading("header_names_lower", "Header names are in lower case.", {"encode": _names(str.lower)}),
+    Reading("header_names_upper", "Header names are in upper case.", {"encode": _names(str.upper)}),
     Reading(
         "more_headers",
-        "Request id, cache and security headers, a cookie.",
+        "Responses have a request id, cache and security headers, and a cookie.",
         {
             "encode": lambda was, v: change(
                 r := was(v),
@@ -433,54 +433,54 @@ READINGS: tuple[Reading, ...] = (
             ),
         },
     ),
-    Reading("no_date", "No Date header.", date=False),
+    Reading("no_date", "Responses have no Date header.", date=False),
     Reading(
         "pretty_json",
-        "JSON with line breaks and indentation, keys sorted.",
+        "JSON has line breaks, indentation and sorted keys.",
         {"encode": _json(indent=2, sort_keys=True)},
     ),
     Reading(
         "compact_json_newline",
-        "Compact JSON, not escaped, a line feed at the end.",
+        "JSON is compact, without escapes, with a line feed at the end.",
         {
             "encode": lambda was, v: change(
                 r := _json(separators=(",", ":"), ensure_ascii=False)(was, v), body=r.body + b"\n"
             ),
         },
     ),
-    Reading("gzip", "Compressed for whoever takes it.", {"encode": _gzip}),
-    Reading("chunked", "Transfer-Encoding: chunked, no length.", {"encode": _chunked}),
+    Reading("gzip", "Responses are compressed if the request allows it.", {"encode": _gzip}),
+    Reading("chunked", "Responses are chunked, without Content-Length.", {"encode": _chunked}),
     Reading(
         "closes_now_and_then",
-        "Every seventh answer closes its connection.",
+        "Every seventh response closes its connection.",
         {"answer": lambda was, v: change(a := was(v), headers=a.headers | _every(v, 7, {"Connection": "close"}))},
     ),
     Reading(
         "cache_now_and_then",
-        "One answer in ten says which cache it came by.",
+        "One response in ten has a header of a cache.",
         {"answer": lambda was, v: change(a := was(v), headers=a.headers | _every(v, 10, {"X-Cache": "MISS from a3"}))},
     ),
     Reading(
         "errors_dated",
-        "An error says when it happened, and which request it was, in as many characters as that takes.",
+        "An error contains its time and the number of the request, so its length varies.",
         {"refuse": _dated},
     ),
     Reading("close_after_error", "The connection is closed after an error.", {"encode": _close_after_error}),
     Reading(
         "extra_members",
-        "More members in every object of every answer.",
+        "Every object of every response has additional members.",
         {
             "encode": lambda was, v: was(_with_answer(v, change(v.answer, body=_extra(v.answer.body)))),
         },
     ),
     Reading(
         "german",
-        "Messages in another language, not in ASCII.",
+        "Messages are in another language and contain characters beyond ASCII.",
         {"refuse": _german, "encode": _json(ensure_ascii=False)},
     ),
     Reading(
         "long_messages",
-        "Messages of a few thousand characters.",
+        "Messages have a few thousand characters.",
         {
             "refuse": lambda was, v: change(
                 a := was(v),
@@ -490,7 +490,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "request_id_in_error",
-        "Each error carries an id of its own.",
+        "Every error has an id of its own.",
         {
             "refuse": lambda was, v: change(
                 a := was(v), body={"error": {**a.body["error"], "request_id": str(uuid.uuid4())}}
@@ -498,28 +498,30 @@ READINGS: tuple[Reading, ...] = (
         },
     ),
     # Bodies of requests.
-    Reading("any_media_type", "JSON is JSON, whatever the request calls it.", {"media_type_fits": lambda was, v: True}),
+    Reading(
+        "any_media_type", "A JSON body is accepted with any Content-Type.", {"media_type_fits": lambda was, v: True}
+    ),
     Reading(
         "media_type_needed",
-        "A body without a Content-Type is refused.",
+        "A body without a Content-Type is rejected.",
         {"media_type_fits": lambda was, v: "content-type" in v.request.headers and was(v)},
     ),
-    Reading(
-        "duplicate_members_refused", "A member that stands twice in a request is refused.", {"parse": _no_duplicates}
-    ),
+    Reading("duplicate_members_refused", "A duplicate member in a request is rejected.", {"parse": _no_duplicates}),
     Reading(
         "body_bounded", "A body over 256 KiB or nested deeper than 100 is a 400.", {"parse": _at_most(256 * 1024, 100)}
     ),
     Reading(
         "lone_surrogates_pass",
-        "A lone surrogate in a request is let through.",
+        "A lone surrogate in a request is accepted.",
         {"parse": _any_json, "body_error": _any_error},
     ),
     # Handoff.
-    Reading("slack", "The tenant has Slack.", {"handoff": lambda was, v: {**was(v), "notified_channel": "slack"}}),
+    Reading(
+        "slack", "The notified_channel is slack.", {"handoff": lambda was, v: {**was(v), "notified_channel": "slack"}}
+    ),
     Reading(
         "channel_varies",
-        "Slack and email in turn.",
+        "notified_channel alternates between slack and email.",
         {
             "handoff": lambda was, v: {**was(v), "notified_channel": ("slack", "email")[v.once_more("handoffs") % 2]},
         },
@@ -527,22 +529,22 @@ READINGS: tuple[Reading, ...] = (
     Reading("uuid_7", "Handoffs have UUIDs of version 7.", {"new_id": _uuid7}),
     Reading("one_conversation", "All leads of the tenant share a conversation.", {"handoff": _one_conversation}),
     # CRM.
-    Reading("no_record_url", "`record_url` is left out.", {"crm": _without("record_url")}),
-    Reading("no_detail", "`detail` is left out.", {"crm": _without("detail")}),
+    Reading("no_record_url", "`record_url` is omitted.", {"crm": _without("record_url")}),
+    Reading("no_detail", "`detail` is omitted.", {"crm": _without("detail")}),
     Reading(
         "record_url_of_an_app",
-        "`record_url` has a scheme of its own.",
+        "`record_url` has the scheme of an app.",
         {"crm": _crm_member(record_url="salesforce1://sObject/0035g00000XyZ/view")},
     ),
     Reading(
         "record_url_escaped",
-        "`record_url` with query, fragment, escapes.",
+        "`record_url` has a query, a fragment and escapes.",
         {"crm": _crm_member(record_url="https://crm.example:8443/r/%F0%9F%98%80?id=7&x=a%20b#top")},
     ),
-    Reading("null_members", "Members of the other branch stand there as null.", {"crm": _null_members}),
+    Reading("null_members", "Members of the other branch are present as null.", {"crm": _null_members}),
     Reading(
         "external_id_shapes",
-        "External ids hold slashes and capitals.",
+        "External ids contain slashes and upper-case letters.",
         {
             "crm": lambda was, v: {
                 **(a := was(v)),
@@ -551,10 +553,10 @@ READINGS: tuple[Reading, ...] = (
         },
     ),
     Reading("no_crm", "The tenant has no CRM.", {"crm_trouble": lambda was, v: was(v) or "no_crm_configured"}),
-    Reading("flaky_crm", "Every third write fails softly.", {"crm_trouble": _flaky_crm}),
+    Reading("flaky_crm", "Every third write is a soft failure.", {"crm_trouble": _flaky_crm}),
     Reading(
         "crm_of_contacts",
-        "The tenant's CRM takes contacts only.",
+        "The tenant's CRM accepts contacts only.",
         {
             "crm_trouble": lambda was, v: (
                 was(v) or (None if v.value["object"] == "contact" else "object_not_supported")
@@ -563,7 +565,7 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "crm_needs_fields",
-        "The CRM refuses a record without fields.",
+        "The CRM rejects a record without fields, as a soft failure.",
         {"crm_trouble": lambda was, v: was(v) or (None if v.value["fields"] else "validation_error")},
     ),
     Reading(
@@ -573,13 +575,13 @@ READINGS: tuple[Reading, ...] = (
     ),
     Reading(
         "no_idempotency",
-        "Each write makes a record: the document never says what idempotency_key does.",
+        "Every write creates a record, because the contract does not define idempotency_key.",
         {"crm": lambda was, v: _forget(was, v)},
         warns=("crm.replay",),
     ),
     Reading(
         "idempotency_by_key_alone",
-        "A replay gives the first answer, whatever its content.",
+        "A replay returns the first response, even if its content differs.",
         {"crm": lambda was, v: _first_answer(was, v)},
     ),
 )
