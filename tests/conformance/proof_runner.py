@@ -1,4 +1,4 @@
-"""How the proof runs the kit: against the reference server, with a small limit and a short window."""
+"""Runs the kit against the reference server, with a small limit and a short window, for the proof."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vorel_conformance.runs.server import run
 LIMIT, WINDOW = 20, 2.0
 BATCH, THREADS = 8, 4
 V = TypeVar("V", bound=Variant)
-# The default proof is a part of the whole, so that it takes minutes; FULL_PROOF=1 runs all of it.
+# By default a part of the proof runs, which takes minutes. FULL_PROOF=1 runs all of it.
 FULL = bool(os.environ.get("FULL_PROOF"))
 
 
 def certify(running: Running, **options: Any) -> dict[str, Any]:
-    """The kit's report on a server that the reference package serves."""
+    """Return the kit's report on a running server."""
     target = from_profile(running.profile, running.base_url)
     settings = {"seed": 1, "rate": 120_000.0, "limit": LIMIT, "window_s": WINDOW, "fuzz": 60 if FULL else 20} | options
     report = run(running.base_url, target=target, options=Options(**settings))
@@ -38,23 +38,23 @@ def report_on(reading: Reading | None = None, fault: Fault | None = None, **opti
 
 
 def batches(variants: Sequence[V]) -> list[Sequence[V]]:
-    """Parts of a catalogue, each for one test."""
+    """Split a catalogue into batches, one for each test."""
     return [variants[start : start + BATCH] for start in range(0, len(variants), BATCH)]
 
 
 def name_of(batch: Sequence[Variant]) -> str:
-    """A batch in the name of a test."""
+    """Return the name of a batch for the name of its test."""
     return f"{batch[0].id}..{batch[-1].id}"
 
 
 def at_once(complaint: Callable[[V], str], batch: Sequence[V]) -> list[str]:
-    """What `complaint` says of each variant, less the empty ones. A few at a time: runs mostly wait."""
+    """Call `complaint` for all variants and return its texts. Runs several at once, because runs mostly wait."""
     with ThreadPoolExecutor(THREADS) as pool:
         return [text for text in pool.map(complaint, batch) if text]
 
 
 def broken(report: dict[str, Any]) -> dict[str, list[str]]:
-    """The clauses that complain, failed or warned, each with its messages."""
+    """Return the violated clauses with their messages."""
     return {
         clause["id"]: [violation["message"] for violation in clause["violations"]] or [clause.get("reason", "")]
         for clause in report["clauses"]

@@ -1,4 +1,4 @@
-"""Accepted failures keep a gate open for what somebody answers for, and for nothing else."""
+"""Accepted failures: only the listed violations do not fail a run."""
 
 from datetime import date
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_an_accepted_failure_no_longer_fails_the_run() -> None:
     marked = {clause["id"]: clause["accepted"] for clause in whole["clauses"] if "accepted" in clause}
     assert marked.keys() == {"limit.retry-after", "handoff.fresh-id"}
     assert marked["limit.retry-after"] == {"reason": "Mended in sprint 49.", "owner": "Jana", "expires": "2027-01-31"}
-    # The finding itself stays what it is.
+    # The violation itself does not change.
     assert all(
         clause["status"] == "failed" and clause["violations"] for clause in whole["clauses"] if "accepted" in clause
     )

@@ -1,4 +1,4 @@
-"""The catalogue of clauses, and the suite that asks them."""
+"""The catalogue of clauses, and the tests that cover it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CLAUSES = list(clauses.load().values())
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
-def test_the_quote_stands_where_the_pointer_points(clause: clauses.Clause) -> None:
+def test_the_quote_is_at_the_pointer(clause: clauses.Clause) -> None:
     assert clause.quote
     assert clauses.quoted(clause, contract.load().at(clause.pointer))
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
-def test_a_clause_is_told_whole(clause: clauses.Clause) -> None:
+def test_a_clause_is_complete(clause: clauses.Clause) -> None:
     assert clause.level in clauses.LEVELS
     assert all([clause.title, clause.why, clause.how, clause.passing, clause.failing])
     assert clause.passing != clause.failing
 
 
-def test_a_quote_that_is_not_there_is_not_found() -> None:
+def test_a_missing_quote_is_not_found() -> None:
     clause = clauses.load()["auth.unknown"]
     assert not clauses.quoted(clause, "Missing, malformed, or revoked API key.")
 
@@ -42,7 +42,7 @@ def test_the_names_of_tests_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_selection_names_what_is_unknown() -> None:
+def test_a_selection_names_unknown_clauses() -> None:
     assert set(clauses.select(("auth", "crm.ok"))) == {id_ for id_ in clauses.load() if id_.startswith("auth.")} | {
         "crm.ok"
     }
@@ -51,14 +51,14 @@ def test_a_selection_names_what_is_unknown() -> None:
 
 
 def test_each_test_sends_what_the_plan_says() -> None:
-    """Against a conformant server, so that nothing is tried again: the plan is what is sent."""
+    """A conformant server causes no retries, so the run sends what the plan says."""
     with serve(limit=20, window=2.0) as server:
         target = from_profile(server.profile, server.base_url)
         options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
         planned = plan(target, options)
         report = run(server.base_url, target=target, options=options)
     assert report["verdict"] == "passed"
-    # One request looks at a refused key again while its window runs, where the window is long enough.
+    # In a long window, one request checks a rejected key again during its wait.
     assert planned["requests"] - 1 <= report["requests"] <= planned["requests"]
     assert len(report["writes"]) <= planned["writes"]
 

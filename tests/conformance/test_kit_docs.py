@@ -1,4 +1,4 @@
-"""docs/conformance.md: its commands work, its numbers are true."""
+"""docs/conformance.md: its commands work, and its numbers are right."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def test_the_commands_of_the_page_work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In their order, in one folder, with the reference server in the place of port 3000 and a faster pace."""
+    """Run them in order in one folder, with the reference server instead of port 3000 and at a faster pace."""
     running = server("code_403_unauthorized")
     monkeypatch.chdir(tmp_path)
     seen = []
     for command in COMMANDS:
         words = shlex.split(command.replace("http://127.0.0.1:3000", running.base_url))
         if words[0] == "server" and "--target" not in words:
-            continue  # asks the server for its profile, which the reference server does not have
+            continue  # needs /_mock/target, which the reference server does not serve
         sends = words[0] in ("server", "replay") and "--dry-run" not in words
         if sends:
             words += ["--rate", "100000"]
-        # The server has a fault, so that there is a breach to replay.
+        # The server has a fault, so that there is a violation to replay.
         finds = sends and "--clauses" not in words
         if words[0] == "server" and finds:
             words += ["--clauses", "scope,envelope"]

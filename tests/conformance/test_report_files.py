@@ -24,7 +24,7 @@ from vorel_conformance.runs import accepted
 from vorel_conformance.spec import contract
 
 SCHEMA = jsonschema_rs.Draft202012Validator(report.schema(), validate_formats=True)
-# What a server may send to make a report unreadable, or to act in it.
+# Text of a server that could make a report unreadable, or run code in it.
 NASTY = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)>]]>"
     "\x00\x1b[31m\ud800\ufffe\u202e&amp;{{ 7*7 }}\r\n::error::x"
@@ -107,7 +107,7 @@ def test_schema_misses_what_is_not_there(name: str) -> None:
 
 # --- JUnit -----------------------------------------------------------------------------------------------------------
 
-# What junit-10.xsd of Jenkins' xUnit plugin allows, for the elements that we use.
+# The attributes that junit-10.xsd of Jenkins' xUnit plugin allows for our elements.
 JUNIT = {
     "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
     "testsuite": (
@@ -144,7 +144,7 @@ def test_junit_is_what_ci_servers_read(made: dict[str, Any]) -> None:
     assert outcome["error"] == int(suite.attrib["errors"]) == shown.get("error", 0)
     skipped = sum(shown.get(status, 0) for status in ("accepted", "inconclusive", "not_applicable"))
     assert outcome["skipped"] == int(suite.attrib["skipped"]) == skipped
-    # Warnings do not fail a run, and do not get lost either.
+    # Warnings do not fail a run, but the file contains them.
     warned = [case for case in cases if case.find("system-out") is not None]
     assert len(warned) == shown.get("warning", 0) + shown.get("accepted", 0)
 
@@ -229,7 +229,7 @@ json_documents = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(document=json_documents)
 def test_lines_of_any_document(document: Any) -> None:
-    """Every pointer has a line, and a member's name stands on it."""
+    """Every pointer has a line, which contains the name of the member."""
     text = json.dumps(document, indent=2)
     found = source_lines.pointer_lines(text)
     rows = text.splitlines()
@@ -252,7 +252,7 @@ def test_lines_of_any_document(document: Any) -> None:
 
 
 class Page(HTMLParser):
-    """The elements of a page, and its text by id of the clause around it."""
+    """The elements of a page, and its text by the id of the clause."""
 
     VOID = frozenset({"meta", "input", "br", "wbr", "rect", "img", "link"})
 

@@ -1,4 +1,4 @@
-"""No spelling of a key survives redaction, and nothing else is lost."""
+"""Redaction removes a key in every spelling, and nothing else."""
 
 import base64
 import html
@@ -14,7 +14,7 @@ from vorel_conformance.report.redact import KEY_VARIABLE, redactor
 
 HEX = "0123456789abcdef"
 keys = st.builds("vapk_{}_{}".format, st.sampled_from(["live", "test"]), st.text(HEX, min_size=48, max_size=48))
-# A backslash would belong to the escape behind it.
+# A backslash would become a part of the escape after it.
 before_it = st.text(st.characters(exclude_characters="\\"), max_size=8)
 KEY = "vapk_live_" + "0123456789ab" * 4
 
@@ -39,7 +39,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @given(key=keys, before=before_it, after=st.sampled_from(["", " ", '"', "&x", ".", "%20", "\\n"]))
 def test_spelling(spelling: str, key: str, before: str, after: str) -> None:
     spelled = SPELLINGS[spelling](key)
-    for secrets in ([key], []):  # told, or known by its shape alone
+    for secrets in ([key], []):  # known, or recognized by its form
         found = redactor(secrets)(f"{before}{spelled}{after}")
         assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), KEY_VARIABLE)
 
@@ -52,7 +52,7 @@ def test_base64_at_every_alignment(key: str, before: bytes, after: bytes, url_sa
     for secrets in ([key], []):
         found = redactor(secrets)(f"<{encoded}>")
         assert KEY_VARIABLE in found
-        # What is left is shorter than what lay around the key, and a few bits of its first character.
+        # The rest is at most the text around the key, and a few bits of its first character.
         assert len(found) - len(KEY_VARIABLE) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
 
 
@@ -114,5 +114,5 @@ def test_what_is_no_secret() -> None:
 
 @pytest.mark.parametrize("text", ["vapk_", "v", "%76", "\\\\", "dmFwa1", "0a", "&#0"])
 def test_no_text_makes_a_pattern_run_wild(text: str) -> None:
-    """Where time grows with the square of the length, this takes hours; the time-out of the suite is the judge."""
+    """With quadratic time this takes hours. The timeout of the suite detects it."""
     redactor(["vapk_live_" + f"{number:048x}" for number in range(50)])(text * 100_000)

@@ -1,4 +1,4 @@
-"""What people read while a run goes and after it, at a terminal and on GitHub."""
+"""Output during and after a run, in a terminal and on GitHub."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Conformant readings: servers that differ where the contract leaves the choice. The kit must pass each of them.
+"""Lenient servers: conformant servers that differ where the contract leaves a choice. The kit must pass all of them.
 
 A function here gets the hook that it replaces (`was`) and the visit.
 """
@@ -19,9 +19,9 @@ from .server import Answer, RefusedError, Reply, Tally, Variant, Visit, walk
 
 @dataclass(frozen=True)
 class Reading(Variant):
-    """A server that keeps every sentence of the contract, its own way.
+    """A conformant server that makes one choice of its own.
 
-    `warns` names the clauses that may warn: those that are not MUST, and ask for what the contract leaves open.
+    `warns`: the clauses below MUST that may warn, because they test something that the contract leaves open.
     """
 
     warns: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ def _clock_window(was: Any, v: Visit) -> Tally:
 
 
 def _sliding(was: Any, v: Visit, *, refused_count: bool) -> Tally:
-    """The last `window` seconds of this key; the quota comes back one request at a time."""
+    """Count the requests of this key in the last `window` seconds. The quota returns one request at a time."""
     times = [t for t in v.notes.get(v.caller.token, []) if t > v.now - v.server.window]
     count = len(times) + 1
     if count <= v.server.limit or refused_count:
@@ -53,7 +53,7 @@ def _sliding(was: Any, v: Visit, *, refused_count: bool) -> Tally:
 
 
 def _free_errors(was: Any, v: Visit) -> Answer:
-    """Give the request back to the quota when it was refused for another reason than the limit."""
+    """Do not count a request that is rejected for any other reason than the limit."""
     answer: Answer = was(v)
     if v.tally and answer.is_error and answer.status != 429:
         bucket = v.server.hooks.bucket(v)
@@ -80,7 +80,7 @@ def _dated(was: Any, v: Visit) -> Answer:
 
 
 def _extra(value: Any) -> Any:
-    """More members in every object of an answer."""
+    """Add members to every object of a response."""
     if isinstance(value, dict):
         return {
             "_meta": {"region": "eu", "code": 7},
@@ -103,7 +103,7 @@ def _without(*names: str) -> Any:
 
 
 def _null_members(was: Any, v: Visit) -> dict[str, Any]:
-    """Members that belong to the other branch, as null: neither branch describes them."""
+    """Add the members of the other branch as null. Neither branch describes them."""
     answer: dict[str, Any] = was(v)
     return answer | ({"error": None, "detail": None} if answer["ok"] else {"external_id": None, "record_url": None})
 
@@ -113,7 +113,7 @@ def _flaky_crm(was: Any, v: Visit) -> str | None:
 
 
 def _message(text: str) -> Any:
-    """A 404 that quotes the id asked for."""
+    """Return a 404 that quotes the id of the request."""
     return lambda was, v: text.format(v.lead_id)
 
 
@@ -217,7 +217,7 @@ def _at_most(size: int, depth: int) -> Any:
 
 
 def _any_json(was: Any, v: Visit) -> Any:
-    """A lone surrogate is let through, what else is no JSON is not."""
+    """Accept lone surrogates, but nothing else that is not JSON."""
     try:
         return json.loads(v.request.body.decode("utf-8"), parse_constant=lambda name: _raise(ValueError(name)))
     except (ValueError, RecursionError) as error:
@@ -225,7 +225,7 @@ def _any_json(was: Any, v: Visit) -> Any:
 
 
 def _any_error(was: Any, v: Visit) -> str | None:
-    """jsonschema-rs takes no lone surrogates: judge a question mark in their place."""
+    """Validate with question marks instead of lone surrogates, which jsonschema-rs does not accept."""
     v.value = json.loads(json.dumps(v.value, ensure_ascii=False).encode("utf-8", "replace"))
     result: str | None = was(v)
     return result
@@ -286,7 +286,7 @@ READINGS: tuple[Reading, ...] = (
             "limit": lambda was, v: was(v) if v.server.hooks.find_key(v) else 1_000_000,
         },
     ),
-    # The limiter.
+    # The rate limit.
     Reading("window_of_the_clock", "Windows are aligned to the clock.", {"tally": _clock_window}),
     Reading(
         "sliding_window",
@@ -405,7 +405,7 @@ READINGS: tuple[Reading, ...] = (
         {"encode": _html_at_unknown_path},
         warns=("envelope.other-methods",),
     ),
-    # The answer on the wire.
+    # The response on the wire.
     Reading("charset", "The media type has a charset.", _media_type("application/json; charset=utf-8")),
     Reading(
         "charset_quoted",

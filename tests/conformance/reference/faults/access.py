@@ -32,7 +32,7 @@ def all_keys(v: Visit) -> Any:
 
 
 def opens(scope: str, operation: str) -> Change:
-    """For `allowed`: this scope, which is another operation's, opens this one."""
+    """For `allowed`: accept the scope of another operation."""
     return lambda was, v: was(v) or (v.name == operation and scope in v.caller.scopes)
 
 
@@ -56,7 +56,7 @@ def cookie_key(v: Visit) -> str | None:
 
 
 def header_key(*names: str) -> Change:
-    """For `token`: the key counts in these headers too."""
+    """For `token`: accept the key in these headers too."""
 
     def find(v: Visit) -> str | None:
         given = (v.request.headers.get(name, "").rpartition(" ")[2] for name in names)
@@ -77,13 +77,13 @@ def basic_key(v: Visit) -> str | None:
 
 
 def same_digits(v: Visit) -> str | None:
-    """The key whose digits are those sent, whatever stands before them."""
+    """Find the key by its digits, with any prefix."""
     digits = (bearer(v) or "").rpartition("_")[2]
     return next((token for token in v.server.world.keys if token.rpartition("_")[2] == digits), None)
 
 
 def but_for(place: int) -> Change:
-    """For `find_key`: one place of the key is not compared."""
+    """For `find_key`: do not compare one position of the key."""
 
     def find(was: Any, v: Visit) -> Any:
         token = v.server.hooks.token(v) or ""
@@ -101,7 +101,7 @@ def any_scheme(was: Any, v: Visit) -> str | None:
 
 
 def by_prefix(length: int) -> Change:
-    """For `find_key`: only the beginning of the key is compared."""
+    """For `find_key`: compare only the beginning of the key."""
 
     def find(was: Any, v: Visit) -> Any:
         token = v.server.hooks.token(v) or ""
@@ -115,7 +115,7 @@ def by_prefix(length: int) -> Change:
 
 
 def by_tail(was: Any, v: Visit) -> Any:
-    """Only the last 24 hexadecimal digits are compared."""
+    """Compare only the last 24 hexadecimal digits."""
     token = v.server.hooks.token(v) or ""
     return was(v) or next(
         (k for k in v.server.world.keys.values() if len(token) == 58 and k.token[-24:] == token[-24:]), None
@@ -128,7 +128,7 @@ def any_length(was: Any, v: Visit) -> Any:
 
 
 def other_status_for_key(is_so: Callable[[Visit], bool], status: int, message: str = "No.") -> Change:
-    """For `find_key`: another status than 401 for some of the keys that are refused."""
+    """For `find_key`: another status than 401 for some of the rejected keys."""
 
     def find(was: Any, v: Visit) -> Any:
         key = was(v)
@@ -145,12 +145,12 @@ def well_formed_unknown(v: Visit) -> bool:
 
 
 def in_pool(v: Visit) -> bool:
-    """The key is one of those that are not for the bursts."""
+    """Return True for a key that is not a burst key."""
     return v.server.hooks.token(v) in v.server.world.profile["keys"]["full"]
 
 
 def foreign(v: Visit) -> bool:
-    """The lead exists, and is another tenant's."""
+    """Return True for a lead of another tenant."""
     lead = v.server.world.leads.get(v.lead_id.lower())
     return lead is not None and v.key is not None and lead.tenant != v.key.tenant
 
@@ -160,17 +160,17 @@ def foreign_found(was: Any, v: Visit) -> Any:
 
 
 def foreign_by_capitals(was: Any, v: Visit) -> Any:
-    """The tenant is compared for the id as it is written only."""
+    """Compare the tenant only if the id is in canonical form."""
     return was(v) or (v.server.world.leads.get(v.lead_id.lower()) if v.lead_id != v.lead_id.lower() else None)
 
 
 def on_foreign(edit: Callable[[Answer], Answer]) -> Change:
-    """For `refuse`: another answer to a lead of another tenant."""
+    """For `refuse`: another response for a lead of another tenant."""
     return lambda was, v: edit(was(v)) if v.refusal and v.refusal.status == 404 and foreign(v) else was(v)
 
 
 def existence_first(was: Any, v: Visit) -> tuple[str, ...]:
-    """An unknown lead is a 404 at once; another tenant's lead is judged by its body first."""
+    """Check the body before the lead, except for unknown leads."""
     if v.lead_id.lower() in v.server.world.leads:
         return ("authenticate", "limit", "scope", "path", "body", "lookup")
     return ("authenticate", "limit", "scope", "path", "lookup", "body")
@@ -181,14 +181,14 @@ def known_lead(v: Visit) -> bool:
 
 
 def existence_before_scope(was: Any, v: Visit) -> tuple[str, ...]:
-    """An unknown lead is a 404 whatever the scope."""
+    """Return 404 for an unknown lead before the scope is checked."""
     if known_lead(v):
         return ("authenticate", "limit", "scope", "path", "body", "lookup")
     return ("authenticate", "limit", "path", "body", "lookup", "scope")
 
 
 def existence_before_key(was: Any, v: Visit) -> Any:
-    """An unknown lead is a 404 whoever asks."""
+    """Return 404 for an unknown lead before authentication."""
     key = was(v)
     if key is None and well_formed_unknown(v) and v.name == HANDOFF and not known_lead(v):
         raise RefusedError(404, "There is no such lead.")
@@ -196,7 +196,7 @@ def existence_before_key(was: Any, v: Visit) -> Any:
 
 
 def request_id(of_foreign: Callable[[], str], of_unknown: Callable[[], str]) -> Change:
-    """For `refuse`: a request id on each 404, of two kinds."""
+    """For `refuse`: a request id for every 404, in two forms."""
 
     def refuse(was: Any, v: Visit) -> Answer:
         answer: Answer = was(v)
@@ -208,7 +208,7 @@ def request_id(of_foreign: Callable[[], str], of_unknown: Callable[[], str]) -> 
 
 
 def scope_unless(is_free: Callable[[Visit], bool]) -> Change:
-    """For `allowed`: some requests are served without the scope."""
+    """For `allowed`: accept some requests without the scope."""
     return lambda was, v: was(v) or is_free(v)
 
 
@@ -219,7 +219,7 @@ def is_replay(v: Visit) -> bool:
 
 
 def sent(v: Visit) -> Any:
-    """The body of a request that may be refused yet."""
+    """Return the body of a request that is not validated yet."""
     try:
         return json.loads(v.request.body)
     except ValueError:

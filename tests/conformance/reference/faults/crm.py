@@ -45,7 +45,7 @@ def validation_as_soft_failure(was: Any, v: Visit) -> Answer:
 
 
 def pairs(value: Any) -> Any:
-    """A list of pairs as an object; anything else as it is."""
+    """Return a list of pairs as an object, anything else unchanged."""
     good = isinstance(value, list) and value and all(isinstance(e, list) and len(e) == 2 for e in value)
     return {str(name): each for name, each in value} if good else value
 

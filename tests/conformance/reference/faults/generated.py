@@ -1,4 +1,4 @@
-"""Faults in what is read as a body, and those that only many or strange requests bring out."""
+"""Faults in reading the body, and faults that only many or unusual requests show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .helpers import (
 
 
 def crash(on: Callable[[Visit], bool], operation: str | None = None) -> Change:
-    """For any hook: a 500, decently wrapped."""
+    """For any hook: a 500 with the envelope."""
 
     def crashed(was: Any, v: Visit) -> Any:
         result = was(v)
@@ -58,7 +58,7 @@ def after_requests(number: int, broken: Callable[[Any], Any]) -> Change:
 
 
 def or_else(was: Any, v: Visit, otherwise: Any) -> Any:
-    """For `parse`: what comes of a body that is not JSON; None is a crash."""
+    """For `parse`: another result for a body that is not JSON. None is a crash."""
     try:
         return was(v)
     except RefusedError as error:
@@ -79,7 +79,7 @@ def first_value(was: Any, v: Visit) -> Any:
 
 
 def with_nan(was: Any, v: Visit) -> Any:
-    """For `parse`: what Python takes for JSON."""
+    """For `parse`: accept everything that Python parses as JSON."""
     try:
         return was(v)
     except RefusedError:

@@ -39,7 +39,7 @@ def drop_null(body: Any) -> Any:
 
 
 def first_lead(was: Any, v: Visit) -> Any:
-    """The lead of the first handoff stands in every answer."""
+    """Return the lead of the first handoff in every response."""
     answer = was(v)
     return {**answer, "lead_id": v.notes.setdefault("lead_id", answer["lead_id"])}
 
@@ -49,7 +49,7 @@ def handoff_id_of_lead(was: Any, v: Visit) -> str:
 
 
 def handoff_id_shared(was: Any, v: Visit) -> str:
-    """One id serves two handoffs, now and then."""
+    """Use the same id for two handoffs, at intervals."""
     if v.once_more("handoffs") % 10 == 0:
         return str(v.notes["last id"])
     v.notes["last id"] = was(v)
@@ -63,7 +63,7 @@ def new_conversation(was: Any, v: Visit) -> Any:
 
 
 def repost(handle: Callable[[Visit, dict[str, Any]], Any]) -> Change:
-    """For `handoff`: something else from the second handoff of a lead on."""
+    """For `handoff`: another response from the second handoff of a lead on."""
 
     def handoff(was: Any, v: Visit) -> Any:
         answer = was(v)

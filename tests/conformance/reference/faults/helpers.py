@@ -1,4 +1,4 @@
-"""What the faults are made of. Each of these functions makes the change for one hook."""
+"""Helpers of the faults. Each of these functions makes the change of one hook."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..server import CODES, Answer, Change, RefusedError, Tally, Variant, Visit,
 BODY_CLAUSES = "handoff.body-object crm.body-required"
 FUZZ_VALID = "fuzz.valid-accepted"
 FUZZ_INVALID = "fuzz.invalid-refused"
-# The clauses that need a handoff, or a CRM write, to be a 200; those that need a bad body to be a 400.
+# Clauses that need a 200 for a handoff or a CRM write, and clauses that need a 400 for an invalid body.
 _ALWAYS_SERVED = (
     f"{FUZZ_VALID} body.unknown-members scope.sufficient limit.not-before limit.every-operation "
     "envelope.wrong-media-type"
@@ -22,7 +22,7 @@ HANDOFF_SERVED = (
     "handoff.fields-optional handoff.reason-length handoff.summary-length handoff.characters"
 )
 CRM_SERVED = f"{_ALWAYS_SERVED} crm.objects crm.key-length crm.characters crm.fields-free crm.replay crm.distinct"
-# The clauses that send a handoff without a member, or without any, beside what they ask.
+# Clauses that also send a handoff without one member, or without a body.
 OTHER_BODIES = "tenancy.unknown-lead tenancy.foreign-lead envelope.names-field"
 BAD_BODY_400 = (
     f"{FUZZ_INVALID} {BODY_CLAUSES} envelope.names-field envelope.wrong-media-type handoff.reason-length "
@@ -33,11 +33,11 @@ BAD_BODY_400 = (
 
 @dataclass(frozen=True)
 class Fault(Variant):
-    """A server that breaks one thing, and the clauses that say so."""
+    """A server with one fault, and the clauses that must catch it. `also`: clauses that may be violated too."""
 
     clauses: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    window: float = 0.0  # of the limiter, in seconds, where the proof's usual one is too short to tell
+    window: float = 0.0  # of the rate limit, in seconds, if the usual one is too short to show the fault
 
 
 def fault(name: str, sentence: str, clauses: str, *, also: str = "", window: float = 0.0, **changes: Change) -> Fault:
@@ -49,7 +49,7 @@ def always(value: Any) -> Change:
 
 
 def other_status(status: int, instead: int, operation: str | None = None) -> Change:
-    """For `refuse`: another status, with the code that fits the new one where there is one."""
+    """For `refuse`: another status, with the matching code if there is one."""
 
     def refuse(was: Any, v: Visit) -> Answer:
         assert v.refusal is not None
@@ -81,7 +81,7 @@ def without(*names: str) -> Change:
 
 
 def tolerates(operation: str, repair: Callable[[Any], Any]) -> Change:
-    """For `body_error`: the body is repaired before it is judged, so that what should be refused is accepted."""
+    """For `body_error`: repair the body before validation, so that an invalid one is accepted."""
 
     def judged(was: Any, v: Visit) -> Any:
         if v.name == operation:
@@ -92,7 +92,7 @@ def tolerates(operation: str, repair: Callable[[Any], Any]) -> Change:
 
 
 def repair_member(name: str, repair: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Repairs one member, where it is there."""
+    """Repair one member, if present."""
     return lambda body: {**body, name: repair(body[name])} if isinstance(body, dict) and name in body else body
 
 
@@ -101,7 +101,7 @@ def cut(length: int, *, longest: int = 10**9) -> Callable[[Any], Any]:
 
 
 def refuses(operation: str, field: str, wrong: Callable[[Any], bool]) -> Change:
-    """For `body_error`: refuses valid bodies too."""
+    """For `body_error`: reject valid bodies too."""
 
     def judged(was: Any, v: Visit) -> Any:
         message = was(v)
@@ -125,7 +125,7 @@ def utf16(text: str) -> int:
 
 
 def strings(value: Any) -> list[str]:
-    """Every string in a JSON value, names of members too."""
+    """Return every string in a JSON value, including names of members."""
     return [each for _, each in walk(value) if isinstance(each, str)]
 
 
@@ -156,7 +156,7 @@ def refusing(status: int, message: str) -> Callable[[Visit, Any], Any]:
 
 
 def trouble_as_status(status: int) -> Change:
-    """For `crm`: a soft failure comes as an error."""
+    """For `crm`: an error instead of a soft failure."""
 
     def crm(was: Any, v: Visit) -> Any:
         answer = was(v)

@@ -1,4 +1,4 @@
-"""Faults of the limiter."""
+"""Faults of the rate limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .helpers import (
 
 
 def by_window(length: Callable[[Visit], float]) -> Change:
-    """For `tally`: a fixed window of another length."""
+    """For `tally`: count in a fixed window of another length."""
 
     def tally(was: Any, v: Visit) -> Tally:
         bucket = v.server.hooks.bucket(v)
@@ -35,7 +35,7 @@ def by_window(length: Callable[[Visit], float]) -> Change:
 
 
 def penalty(was: Any, v: Visit) -> Tally:
-    """A refused request bars the key for three windows, whatever Retry-After says."""
+    """Reject a key for three windows after one rejected request, whatever Retry-After says."""
     tally: Tally = was(v)
     if tally.count > v.server.limit:
         v.notes["banned", v.caller.token] = v.now + 3 * v.server.window
@@ -45,7 +45,7 @@ def penalty(was: Any, v: Visit) -> Tally:
 
 
 def limit_header(name: str, value: Callable[[Visit, str], str | None]) -> Change:
-    """For `limit_headers`: another value, or none."""
+    """For `limit_headers`: another value, or no header."""
 
     def headers(was: Any, v: Visit) -> dict[str, str]:
         result: dict[str, str] = was(v)

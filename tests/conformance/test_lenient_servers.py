@@ -1,6 +1,6 @@
-"""Servers that keep the contract, each reading a silence in it its own way: the kit passes all of them.
+"""Lenient servers: the kit passes all of them.
 
-By default each reading meets one seed, FULL_PROOF=1 gives it twenty.
+By default each server is tested with one seed; with FULL_PROOF=1, with twenty.
 """
 
 from __future__ import annotations
