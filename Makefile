@@ -37,4 +37,4 @@ bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .tox dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tox dist

@@ -78,7 +78,7 @@ def _target_options(command: Any) -> Any:
     type=click.IntRange(min=1),
     default=4000,
     show_default=True,
-    help="Maximum of requests of the run.",
+    help="Maximum number of requests.",
 )
 @click.option("--json", type=FILE, help="Write the report as JSON.")
 @click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case for each clause.")

@@ -120,6 +120,19 @@ def test_replay_sends_the_violations_alone(server: Serve, profile: Profile, kit:
     assert ": seen again (" not in result.output
 
 
+def test_replay_of_a_target_that_is_gone_exits_3(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server("handoff_id_constant")
+    found = tmp_path / "r.json"
+    target = profile(running)
+    kit("server", running.base_url, "--target", target, "--clauses", "handoff.fresh-id", *FAST, "--json", found)
+    gone = json.loads(found.read_text())
+    gone["target"] = "http://127.0.0.1:9"
+    found.write_text(json.dumps(gone))
+    result = kit("replay", found, "--target", target, *FAST)
+    assert result.exit_code == 3, result.output
+    assert "stopped responding" in result.output
+
+
 def test_replay_of_something_else(kit: Kit, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"a": 1}')

@@ -31,7 +31,7 @@ class Options:
     timeout: float = 10.0  # between two bytes of a response; the whole response may take three times as long
     workers: int | None = None  # None: one, or more for a slow target
     time_limit: float = 480.0  # of the whole run
-    again: int = RETRIES
+    retries: int = RETRIES
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Phase:
 PREFLIGHT = Phase("preflight")
 BURST = Phase("burst", When.EARLY)
 SUITE = Phase("suite", When.MIDDLE, concurrent=True)
-AGAIN = Phase("again")
+RETRY = Phase("retries")
 RECOVERY = Phase("recovery", When.LATE)
-PHASES = (PREFLIGHT, BURST, SUITE, AGAIN, RECOVERY)
+PHASES = (PREFLIGHT, BURST, SUITE, RETRY, RECOVERY)
 
 
 def size_of(target: Target, options: Options) -> Size:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vorel_conformance import report, suite
+from vorel_conformance.http.client import GoneError
 from vorel_conformance.http.exchange import Request
 from vorel_conformance.http.target import Target, TargetError
 from vorel_conformance.report.entries import request_from
@@ -57,7 +59,8 @@ def replay(found: dict[str, Any], target: Target, *, rate: float | None = None, 
 
     Raises TargetError if the target does not respond or its profile lacks a key, ReportError if the report is damaged.
     """
-    client = client_of(target, Options(rate=rate, timeout=timeout), seed=found["seed"])
+    options = Options(rate=rate, timeout=timeout, time_limit=math.inf)
+    client = client_of(target, options, seed=found["seed"])
     results = []
     tests = {each.name: each for each in suite.collect()}
     whole: dict[str, dict[str, int]] = {}
@@ -68,6 +71,8 @@ def replay(found: dict[str, Any], target: Target, *, rate: float | None = None, 
                     raise ReportError(f"{entry['id']}: not a clause of this release")
                 session = Session(target, client)
                 results.append(_again(session, tests, whole, entry["id"], violation))
+    except GoneError as error:
+        raise TargetError(str(error)) from error
     finally:
         client.close()
     return results

@@ -13,7 +13,7 @@ from vorel_conformance import suite
 from vorel_conformance.http.client import Client, GoneError, SpentError
 from vorel_conformance.http.target import Target, TargetError
 from vorel_conformance.report.entries import report_of
-from vorel_conformance.runs.plan import AGAIN, PHASES, PREFLIGHT, Options, Phase, rate_of, settle
+from vorel_conformance.runs.plan import PHASES, PREFLIGHT, RETRY, Options, Phase, rate_of, settle
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.retries import retry_violations
 from vorel_conformance.session.probe import Probe
@@ -105,8 +105,8 @@ class _Run:
         self._tell({"event": "phase", "name": phase.name})
         if phase is PREFLIGHT:
             preflight(self._session, self._options.workers)
-        elif phase is AGAIN:
-            retry_violations(self._session, self._tests, self._options.again)
+        elif phase is RETRY:
+            retry_violations(self._session, self._tests, self._options.retries)
         elif phase.concurrent and self._session.workers > 1:
             self._concurrently(tests)
         else:
