@@ -27,13 +27,14 @@ conformance: $(STAMP) ## certify the mock that `make serve` runs, or URL=..., an
 test: $(STAMP) ## run the whole test suite (ARGS="-k limiter")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-lint: $(STAMP) ## ruff and mypy --strict
+lint: $(STAMP) ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 	$(BIN)/python -m bench $(ARGS)
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .tox dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tox dist

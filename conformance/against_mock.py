@@ -1,6 +1,6 @@
 """Run the kit against the project's own mock, as tox and CI do.
 
-`python conformance/against_mock.py [OPTIONS]`, those of `vorel-conformance server`.
+`python conformance/against_mock.py [OPTIONS]`, with the options of `vorel-conformance server`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ START_S = 30
 
 
 def main(options: list[str]) -> int:
-    """Start a mock at a free port, certify it, stop it. Returns the kit's exit code."""
+    """Start a mock on a free port, certify it, stop it. Returns the exit code of the kit."""
     mock = subprocess.Popen(  # noqa: S603 - our own program, beside this interpreter
         [str(BIN / "vorel-mock"), "serve", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
@@ -30,7 +30,7 @@ def main(options: list[str]) -> int:
 
 
 def base_url(mock: subprocess.Popen[str]) -> str:
-    """What the mock prints before it says that it is ready."""
+    """Return the base URL that the mock prints. Waits until the mock is ready."""
     assert mock.stdout is not None, "started with a pipe"
     url = ""
     for line in mock.stdout:

@@ -3,4 +3,4 @@
 Elsewhere: `pytest -p vorel_conformance.pytest_plugin --pyargs vorel_conformance.suite --base-url URL`.
 """
 
-from vorel_conformance.pytest_plugin import *  # noqa: F403 - a conftest's own names are what pytest looks at
+from vorel_conformance.pytest_plugin import *  # noqa: F403 - pytest uses the names in conftest

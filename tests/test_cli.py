@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 import vorel_mock
 from vorel_mock.cli import main as cli
+from vorel_mock.cli.options import CONFIG_FILE
 from vorel_mock.contract.contract import default_path
 from vorel_mock.mock import demo
 from vorel_mock.model.types import MAX_LIMIT
@@ -422,19 +423,19 @@ FILES = {
 
 @pytest.mark.parametrize(("content", "words"), FILES.values(), ids=FILES)
 def test_a_wrong_member_of_the_file_is_named(content: bytes, words: str) -> None:
-    Path(cli.CONFIG_FILE).write_bytes(content)
+    Path(CONFIG_FILE).write_bytes(content)
     assert words in error(invoke())
 
 
 def test_a_file_with_a_byte_order_mark_is_read() -> None:
-    Path(cli.CONFIG_FILE).write_bytes(b"\xef\xbb\xbfprot = 1")
+    Path(CONFIG_FILE).write_bytes(b"\xef\xbb\xbfprot = 1")
     assert "did you mean port?" in error(invoke())
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named() -> None:
-    Path(cli.CONFIG_FILE).write_text("")
-    Path(cli.CONFIG_FILE).chmod(0)
+    Path(CONFIG_FILE).write_text("")
+    Path(CONFIG_FILE).chmod(0)
     assert error(invoke()) == "vorel-mock.toml: cannot be read: Permission denied"
 
 
@@ -451,12 +452,12 @@ def test_a_file_that_may_not_be_read_is_named() -> None:
 def test_who_comes_first(arguments: list[str], environment: dict[str, str], file: str, wrong: str) -> None:
     """Each source holds its own wrong number: the one that is complained of is the one that counts."""
     Path("other.toml").write_text("port = -4")
-    Path(cli.CONFIG_FILE).write_text(file)
+    Path(CONFIG_FILE).write_text(file)
     assert wrong in error(invoke(*arguments, **environment))
 
 
 def test_each_source_sets_what_the_others_leave(start: type[Started]) -> None:
-    Path(cli.CONFIG_FILE).write_text("seed = 7\nclock = 2027-01-01T00:00:00Z\nrate-limit = 5\njson-logs = true")
+    Path(CONFIG_FILE).write_text("seed = 7\nclock = 2027-01-01T00:00:00Z\nrate-limit = 5\njson-logs = true")
     environment = {**os.environ, "VOREL_MOCK_RATE_LIMIT": "4", "VOREL_MOCK_SEED": "8"}
     mock = start("--seed", "9", "--rate-limit-headers", "always", env=environment).ready()
     health = httpx.get(mock.url + "/_mock/health", trust_env=False).json()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from vorel_mock.cli.main import _greet
+from vorel_mock.cli.serve import _greet
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings

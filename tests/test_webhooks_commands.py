@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 from tests.serving import serving
 
-from vorel_mock.cli.webhook_commands import CAUSES, trigger, webhooks
+from vorel_mock.cli.listen import webhooks
+from vorel_mock.cli.trigger import CAUSES, trigger
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.webhooks import EVENTS
@@ -182,7 +183,7 @@ def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
 ) -> None:
     base_url, handler = control_plane
     tenant = next(mock.store.tenants())
-    code = "from vorel_mock.cli.webhook_commands import webhooks; webhooks()"
+    code = "from vorel_mock.cli.listen import webhooks; webhooks()"
     command = [sys.executable, "-c", code, "listen", "--base-url", base_url, "--event", HANDOFF_REQUESTED]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1) as process:
         assert process.stdout is not None

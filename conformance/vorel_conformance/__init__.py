@@ -1,4 +1,4 @@
-"""A conformance kit for the Vorel API: imports nothing of the mock."""
+"""The conformance kit for the Vorel API. It imports nothing of the mock."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""The command line: `vorel-conformance server URL` and what goes with it."""
+"""The command line: `vorel-conformance server URL` and its other commands."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vorel_conformance.target import Target
+    from vorel_conformance.http.target import Target
 
-# What a pipeline can tell a run by.
+# Exit codes.
 PASSED, FAILED, USAGE, NO_TARGET, INCOMPLETE, OUR_FAULT = 0, 1, 2, 3, 4, 70
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _needs_extra() -> None:
-    """Say in one line what is missing, instead of a traceback of imports."""
+    """Exit with one line, instead of a traceback, if the dependencies of the kit are not installed."""
     try:
         import openapi_core  # noqa: F401
         import schemathesis  # noqa: F401
 
         import vorel_conformance.report  # noqa: F401
     except ImportError as error:
-        _stop(USAGE, f"{error.name} is not installed. Install the kit's own: pip install 'vorel-mock[conformance]'")
+        _stop(USAGE, f"{error.name} is not installed. Install it with: pip install 'vorel-mock[conformance]'")
 
 
 def _stop(code: int, message: str) -> NoReturn:
@@ -42,17 +42,15 @@ def cli() -> None:
     """Certify any server of the Vorel API, clause by clause.
 
     Exit codes: 0 nothing failed; 1 a MUST clause failed; 2 usage; 3 the target is not reachable, or its keys or leads
-    are not valid; 4 clauses without a verdict, under --complete; 70 a fault of the kit itself.
+    are invalid; 4 clauses without a verdict, with --complete; 70 a fault of the kit itself.
     """
 
 
-def _of_the_target(command: Any) -> Any:
-    """The options that say what to test, common to `server` and `replay`."""
+def _target_options(command: Any) -> Any:
+    """Add the options for the target, which `server` and `replay` share."""
     for option in (
-        click.option(
-            "--target", "target_file", type=FILE, help="Target profile; without it URL/_mock/target is asked."
-        ),
-        click.option("--i-own-this-target", "owned", is_flag=True, help="Needed for any target but this machine."),
+        click.option("--target", "target_file", type=FILE, help="Target profile.  [default: from URL/_mock/target]"),
+        click.option("--i-own-this-target", "owned", is_flag=True, help="Required for any target except this machine."),
         click.option(
             "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 2400 at most]"
         ),
@@ -61,7 +59,7 @@ def _of_the_target(command: Any) -> Any:
             type=click.FloatRange(min=0.1),
             default=10.0,
             show_default=True,
-            help="Seconds to wait for an answer; three times as long for the whole of it.",
+            help="Seconds between two bytes of a response; the whole response may take three times as long.",
         ),
     ):
         command = option(command)
@@ -70,21 +68,27 @@ def _of_the_target(command: Any) -> Any:
 
 @cli.command()
 @click.argument("url")
-@_of_the_target
-@click.option("--clauses", "wanted", default="", help="Only these clauses or groups, with commas between them.")
+@_target_options
+@click.option("--clauses", "wanted", default="", help="Only these clauses or groups, separated by commas.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed sends the same requests.  [default: drawn]"
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed sends the same requests.  [default: random]"
 )
-@click.option("--max-requests", type=click.IntRange(min=1), default=4000, show_default=True, help="Budget of the run.")
+@click.option(
+    "--max-requests",
+    type=click.IntRange(min=1),
+    default=4000,
+    show_default=True,
+    help="Maximum number of requests.",
+)
 @click.option("--json", type=FILE, help="Write the report as JSON.")
-@click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case a clause.")
+@click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case for each clause.")
 @click.option("--html", type=FILE, help="Write the report as one self-contained HTML page.")
 @click.option("--sarif", type=FILE, help="Write the report as SARIF 2.1.0.")
 @click.option(
     "--accepted", "accepted_file", type=FILE, help="Accepted failures: TOML with clause, reason, owner, expires."
 )
-@click.option("--complete", is_flag=True, help="Exit 4 when a clause is inconclusive.")
-@click.option("--dry-run", is_flag=True, help="Show the plan - clauses, requests, writes, minutes - and send nothing.")
+@click.option("--complete", is_flag=True, help="Exit 4 if a clause is inconclusive.")
+@click.option("--dry-run", is_flag=True, help="Show the plan (clauses, requests, writes, minutes) and send nothing.")
 def server(
     url: str,
     target_file: Path | None,
@@ -102,17 +106,20 @@ def server(
     complete: bool,
     dry_run: bool,
 ) -> None:
-    """Test the server at URL and say, clause by clause, whether it keeps the contract.
+    """Test the server at URL against the contract, clause by clause.
 
-    The run hands leads off and writes CRM records, a few hundred of each: this API has no delete. What it writes
-    carries `vorel-conformance` and is listed in the report.
+    The run hands leads off and writes CRM records, a few hundred of each. The API cannot delete them. The records
+    contain `vorel-conformance`, and the report lists them.
     """
     _needs_extra()
     from rich.console import Console
 
-    from vorel_conformance import accepted, clauses, report, run
+    from vorel_conformance import report
+    from vorel_conformance.http.target import ForbiddenError, TargetError
     from vorel_conformance.report import terminal
-    from vorel_conformance.target import ForbiddenError, TargetError
+    from vorel_conformance.runs import accepted, plan
+    from vorel_conformance.runs.server import run
+    from vorel_conformance.spec import clauses
 
     names = tuple(name.strip() for name in wanted.split(",") if name.strip())
     try:
@@ -121,24 +128,26 @@ def server(
         report.check_writable(json, junit, html, sarif)
     except (ValueError, OSError, accepted.AcceptedError) as error:
         _stop(USAGE, str(error))
-    options = run.Options(seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout)
+    options = plan.Options(seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout)
     console = Console()
     try:
         target = _target(url, target_file, owned)
-        plan = run.plan(target, options)
-        _print_plan(plan, console)
+        _print_plan(plan.plan(target, options), console)
         if dry_run:
             return
         with terminal.Progress(console, clauses=len(selected)) as progress:
-            found = run.run(target.base_url, target=target, options=options, on_event=progress)
+            found = run(target.base_url, target=target, options=options, on_event=progress)
     except ForbiddenError as error:
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
     except KeyboardInterrupt:
-        _stop(130, "stopped; nothing was reported")
-    except Exception as error:  # a bug of ours: told in one line, with the code that says so
-        _stop(OUR_FAULT, _redacted(f"the kit failed: {type(error).__name__}: {error}. Please report it, with --seed."))
+        _stop(130, "stopped by the user; no report was written")
+    except Exception as error:  # a bug of the kit: one line and an exit code of its own
+        _stop(
+            OUR_FAULT,
+            _redacted(f"the kit failed: {type(error).__name__}: {error}. Please report it, with the seed."),
+        )
     if accepted_file:
         found = accepted.apply(found, exceptions, datetime.now(UTC).date())
     terminal.summary(found, console)
@@ -150,7 +159,7 @@ def server(
 
 
 def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
-    """What a report comes to."""
+    """Return the exit code of a report."""
     if found["verdict"] in ("failed", "error"):
         return FAILED if found["verdict"] == "failed" else OUR_FAULT
     inconclusive = any(each["status"] == "inconclusive" for each in found["clauses"])
@@ -158,12 +167,12 @@ def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
 
 
 def _target(url: str, target_file: Path | None, owned: bool) -> Target:
-    """The target. TargetError when there is none, or ForbiddenError when it may not be tested."""
-    from vorel_conformance.target import Target, check_url, fetch, from_file
+    """Return the target. Raises TargetError if its profile is invalid, ForbiddenError if it may not be tested."""
+    from vorel_conformance.http.target import Target, check_url, fetch, from_file
 
     base_url = check_url(url)
     if target_file is None:
-        Target(base_url, ()).permit(owned=owned)  # before anything is sent there
+        Target(base_url, ()).permit(owned=owned)  # before the first request
         return fetch(base_url)
     found = from_file(target_file, base_url)
     found.permit(owned=owned)
@@ -188,15 +197,18 @@ def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
     )
     for line in plan["missing"]:
         console.print(
-            f"  some clauses stay without a verdict; add {line}", highlight=False, markup=False, soft_wrap=True
+            f"  for a verdict on all clauses, add to the target profile: {line}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 
 @cli.command("clauses")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_clauses(as_json: bool) -> None:
-    """List the clauses. The levels are the kit's own: the contract uses no such words."""
-    from vorel_conformance import clauses
+    """List the clauses. The levels are defined by the kit: the contract does not use these words."""
+    from vorel_conformance.spec import clauses
 
     found = clauses.load().values()
     if as_json:
@@ -210,14 +222,15 @@ def list_clauses(as_json: bool) -> None:
 @cli.command()
 @click.argument("clause")
 def explain(clause: str) -> None:
-    """Tell one clause whole: the contract's words, why, how it is tested, a passing and a failing example."""
-    from vorel_conformance import clauses
+    """Explain one clause: quote of the contract, reason, method of the test, a passing and a failing example."""
+    from vorel_conformance.spec import clauses
 
     found = clauses.load().get(clause)
     if found is None:
         near = [each for each in clauses.load() if clause in each]
         _stop(
-            USAGE, f"no clause {clause!r}." + (f" Did you mean {', '.join(near[:5])}?" if near else " See `clauses`.")
+            USAGE,
+            f"unknown clause {clause!r}." + (f" Did you mean {', '.join(near[:5])}?" if near else " See `clauses`."),
         )
     click.echo(f"{found.id} ({found.level}): {found.title}\n")
     for title, text in (
@@ -230,21 +243,21 @@ def explain(clause: str) -> None:
         click.echo(f"{title}:")
         for line in text.splitlines():
             click.echo(textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
-    click.echo("\nThe level is the kit's own: the contract uses no such words.")
+    click.echo("\nThe level is defined by the kit: the contract does not use these words.")
 
 
 @cli.command()
 @click.argument("file", type=FILE, default="target.toml")
 def init(file: Path) -> None:
     """Write a commented target profile to FILE (target.toml)."""
-    from vorel_conformance.target import TEMPLATE
+    from vorel_conformance.http.target import TEMPLATE
 
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(TEMPLATE)
-        file.chmod(0o600)  # it will hold keys
+        file.chmod(0o600)  # it will contain keys
     except FileExistsError:
-        _stop(USAGE, f"{file} is there already; nothing was written.")
+        _stop(USAGE, f"{file} exists already; nothing was written.")
     except OSError as error:
         _stop(USAGE, f"{file}: cannot be written: {error.strerror}")
     click.echo(f"Wrote {file}. Fill it in, then: vorel-conformance server URL --target {file}")
@@ -252,15 +265,15 @@ def init(file: Path) -> None:
 
 @cli.command()
 @click.argument("report", type=FILE)
-@_of_the_target
+@_target_options
 def replay(report: Path, target_file: Path | None, owned: bool, rate: float | None, timeout: float) -> None:
-    """Send the breaches of a JSON REPORT again, alone, to the server that it is about.
+    """Send the violations of a JSON REPORT again, each alone, to the server of the report.
 
-    Exit 1 when one of them still shows, 0 when none does.
+    Exit 1 if at least one is seen again, 0 if none is.
     """
     _needs_extra()
-    from vorel_conformance import replay as again
-    from vorel_conformance.target import ForbiddenError, TargetError
+    from vorel_conformance.http.target import ForbiddenError, TargetError
+    from vorel_conformance.runs import replay as again
 
     try:
         found = again.load(report)
@@ -273,13 +286,15 @@ def replay(report: Path, target_file: Path | None, owned: bool, rate: float | No
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
     if not results:
-        click.echo("The report has no breaches.")
+        click.echo("The report has no violations.")
     for result in results:
-        seen = f"shows again ({result.failed} of {result.of})" if result.failed else f"is gone ({result.of} tries)"
+        seen = (
+            f"seen again ({result.failed} of {result.of})" if result.failed else f"not seen again ({result.of} tries)"
+        )
         click.echo(_redacted(f"{result.clause}: {result.message}: {seen}"))
     raise SystemExit(FAILED if any(result.failed for result in results) else PASSED)
 
 
 def main() -> None:
-    """The entry point of the command."""
+    """Run the command line."""
     cli(prog_name="vorel-conformance")

@@ -1,4 +1,4 @@
-"""What the tests of the kit share."""
+"""Fixtures of the kit's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT, WINDOW = 20, 2.0
 
 @contextmanager
 def served(fault: str | None = None, **changes: Any) -> Iterator[Running]:
-    """The reference server with a small limit, with a fault by its id."""
+    """Make the reference server with a small limit, or the faulty one with this id."""
     found = next(each for each in FAULTS if each.id == fault) if fault else None
     with serve(fault=found, **{"limit": LIMIT, "window": WINDOW, **changes}) as running:
         yield running
@@ -27,14 +27,14 @@ def served(fault: str | None = None, **changes: Any) -> Iterator[Running]:
 
 @pytest.fixture
 def server() -> Iterator[Callable[..., Running]]:
-    """Serve the reference server, or a faulty one by its fault's id, until the test is over."""
+    """Serve the reference server, or the faulty one with this id, until the test ends."""
     with ExitStack() as stack:
         yield lambda fault=None, **changes: stack.enter_context(served(fault, **changes))
 
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Callable[..., Path]:
-    """Write the target profile of a server, less the members named with a point, to a file."""
+    """Write the target profile of a server to a file, without the members named like `keys.burst`."""
 
     def write(running: Running, *without: str) -> Path:
         found = json.loads(json.dumps(running.profile, default=list))

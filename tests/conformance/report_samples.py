@@ -1,4 +1,4 @@
-"""Reports as a run makes them: the real catalogue, with the statuses that a test asks for."""
+"""Sample reports: the real catalogue, with the statuses that a test needs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vorel_conformance import clauses, contract
 from vorel_conformance.report import verdict
 from vorel_conformance.report.curl import curl_line
+from vorel_conformance.spec import clauses, contract
 
 KEY = "vapk_live_" + "0123456789ab" + "cdef01234567" * 3
 BASE_URL = "https://api.example.test"
@@ -26,12 +26,12 @@ ONE_OF_EACH = {
 REASONS = {
     "inconclusive": 'The profile has no revoked key. Add to [keys]: revoked = "vapk_live_..."',
     "not_applicable": "Every write is a soft failure on this target.",
-    "error": "Two validators disagree about the answer of exchange 341.",
+    "error": "Two validators disagree about the response of exchange 341.",
 }
 
 
 def violation(number: int = 1, *, body: str | None = None, **members: Any) -> dict[str, Any]:
-    """A breach with its exchange; `body` is that of the answer."""
+    """Return a violation with its exchange. `body` is the body of the response."""
     url = f"{BASE_URL}/api/v1/leads/{LEAD}/handoff"
     sent = json.dumps(
         {"reason": "no-response-7d", "summary": f"vorel-conformance-{number:04d} «ünïcödé»"}, ensure_ascii=False
@@ -70,7 +70,7 @@ def violation(number: int = 1, *, body: str | None = None, **members: Any) -> di
 
 
 def report(statuses: Mapping[str, str] | None = None, **members: Any) -> dict[str, Any]:
-    """A report with these statuses by clause id, and `passed` for all others; `members` go into its top level."""
+    """Return a report with these statuses by clause id, `passed` for all others, and `members` at its top level."""
     statuses = statuses or {}
     entries = []
     for index, clause in enumerate(clauses.load().values()):
@@ -104,7 +104,7 @@ def report(statuses: Mapping[str, str] | None = None, **members: Any) -> dict[st
 
 
 def one_of_each(**members: Any) -> dict[str, Any]:
-    """A report in which every status occurs, and a breach that comes and goes."""
+    """Return a report with every status and a flaky violation."""
     made = report(ONE_OF_EACH, **members)
     by_id = {clause["id"]: clause for clause in made["clauses"]}
     by_id["handoff.fresh-id"]["violations"] = [

@@ -1,4 +1,4 @@
-"""Accepted failures keep a gate open for what somebody answers for, and for nothing else."""
+"""Accepted failures: only the listed violations do not fail a run."""
 
 from datetime import date
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.conformance import report_samples as samples
 
-from vorel_conformance import accepted
-from vorel_conformance.accepted import Accepted, AcceptedError
+from vorel_conformance.runs import accepted
+from vorel_conformance.runs.accepted import Accepted, AcceptedError
 
 TODAY = date(2026, 11, 23)
 ENTRY = """
@@ -50,23 +50,26 @@ def test_load(tmp_path: Path) -> None:
     [
         (
             ENTRY.replace("clause", "claus"),
-            r"entry 1: claus: not known here; an entry has clause, reason, ",
+            r"entry 1: claus: unknown member; valid members: clause, reason, ",
         ),
         (ENTRY.replace("clause", "claus"), r"entry 1: clause: missing"),
-        (ENTRY + ENTRY, r"entry 2 \(limit.retry-after\): clause: an entry above has it already"),
-        (ENTRY.replace("2027-01-31", '"2027-01-31"'), r"expires: has to be a date without quotes and time"),
-        (ENTRY.replace("2027-01-31", "2027-01-31T00:00:00Z"), r"expires: has to be a date without quotes and time"),
+        (ENTRY + ENTRY, r"entry 2 \(limit.retry-after\): clause: duplicate of an earlier entry"),
+        (ENTRY.replace("2027-01-31", '"2027-01-31"'), r"expires: must be a date without quotes and without a "),
+        (
+            ENTRY.replace("2027-01-31", "2027-01-31T00:00:00Z"),
+            r"expires: must be a date without quotes and without a ",
+        ),
         (ENTRY.replace("2027-01-31", "2027-02-30"), r"not a TOML file: "),
-        (ENTRY.replace('"platform@partner.example"', '"  "'), r"\(limit.retry-after\): owner: has to be text"),
-        (ENTRY.replace('"platform@partner.example"', "7"), r"owner: has to be text"),
-        (ENTRY.replace('"limit.retry-after"', "[]"), r"entry 1: clause: has to be text"),
-        (ENTRY.replace("[[accepted]]", "[accepted]"), r"accepted: each entry begins with \[\[accepted\]\]"),
-        (ENTRY.replace("[[accepted]]", "[[acepted]]"), r"acepted: not known here"),
-        ("accepted = [1]", r"each entry begins with \[\[accepted\]\]"),
+        (ENTRY.replace('"platform@partner.example"', '"  "'), r"\(limit.retry-after\): owner: must be a string"),
+        (ENTRY.replace('"platform@partner.example"', "7"), r"owner: must be a string"),
+        (ENTRY.replace('"limit.retry-after"', "[]"), r"entry 1: clause: must be a string"),
+        (ENTRY.replace("[[accepted]]", "[accepted]"), r"accepted: every entry must begin with \[\[accepted\]\]"),
+        (ENTRY.replace("[[accepted]]", "[[acepted]]"), r"unknown name acepted"),
+        ("accepted = [1]", r"every entry must begin with \[\[accepted\]\]"),
         ("= 1", r"not a TOML file: .*line 1"),
     ],
 )
-def test_load_says_what_is_wrong(tmp_path: Path, text: str, complaint: str) -> None:
+def test_load_names_the_problem(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(AcceptedError, match=complaint) as caught:
         load(tmp_path, text)
     assert all(line.startswith(str(tmp_path / "accepted.toml")) for line in str(caught.value).splitlines())
@@ -96,7 +99,7 @@ def test_an_accepted_failure_no_longer_fails_the_run() -> None:
     marked = {clause["id"]: clause["accepted"] for clause in whole["clauses"] if "accepted" in clause}
     assert marked.keys() == {"limit.retry-after", "handoff.fresh-id"}
     assert marked["limit.retry-after"] == {"reason": "Mended in sprint 49.", "owner": "Jana", "expires": "2027-01-31"}
-    # The finding itself stays what it is.
+    # The violation itself does not change.
     assert all(
         clause["status"] == "failed" and clause["violations"] for clause in whole["clauses"] if "accepted" in clause
     )
@@ -122,10 +125,10 @@ def test_an_entry_counts_to_the_end_of_its_day(expires: date, verdict: str) -> N
 @pytest.mark.parametrize(
     ("clause", "status", "state", "complaint"),
     [
-        ("limit.retry-after", "passed", "passing", "limit.retry-after: passes meanwhile; take the entry out"),
-        ("limit.retry-afer", "passed", "unused", "limit.retry-afer: this run has no such clause"),
-        ("limit.retry-after", "inconclusive", "unused", "ended inconclusive, so there is no failure to accept"),
-        ("limit.retry-after", "not_applicable", "unused", "ended not applicable"),
+        ("limit.retry-after", "passed", "passing", "limit.retry-after: the clause passes; remove the entry"),
+        ("limit.retry-afer", "passed", "unused", "limit.retry-afer: not a clause of this run"),
+        ("limit.retry-after", "inconclusive", "unused", "is inconclusive, so there is no failure to accept"),
+        ("limit.retry-after", "not_applicable", "unused", "is not applicable"),
     ],
 )
 def test_an_entry_that_accepts_nothing_fails_the_run(clause: str, status: str, state: str, complaint: str) -> None:

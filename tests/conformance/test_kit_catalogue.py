@@ -1,30 +1,33 @@
-"""The catalogue of clauses, and the suite that asks them."""
+"""The catalogue of clauses, and the tests that cover it."""
 
 from __future__ import annotations
 
 import pytest
 from tests.conformance.reference import serve
 
-from vorel_conformance import clauses, contract, run, suite
-from vorel_conformance.target import from_profile
+from vorel_conformance import suite
+from vorel_conformance.http.target import from_profile
+from vorel_conformance.runs.plan import Options, plan
+from vorel_conformance.runs.server import run
+from vorel_conformance.spec import clauses, contract
 
 CLAUSES = list(clauses.load().values())
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
-def test_the_quote_stands_where_the_pointer_points(clause: clauses.Clause) -> None:
+def test_the_quote_is_at_the_pointer(clause: clauses.Clause) -> None:
     assert clause.quote
     assert clauses.quoted(clause, contract.load().at(clause.pointer))
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
-def test_a_clause_is_told_whole(clause: clauses.Clause) -> None:
+def test_a_clause_is_complete(clause: clauses.Clause) -> None:
     assert clause.level in clauses.LEVELS
     assert all([clause.title, clause.why, clause.how, clause.passing, clause.failing])
     assert clause.passing != clause.failing
 
 
-def test_a_quote_that_is_not_there_is_not_found() -> None:
+def test_a_missing_quote_is_not_found() -> None:
     clause = clauses.load()["auth.unknown"]
     assert not clauses.quoted(clause, "Missing, malformed, or revoked API key.")
 
@@ -39,7 +42,7 @@ def test_the_names_of_tests_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_selection_names_what_is_unknown() -> None:
+def test_a_selection_names_unknown_clauses() -> None:
     assert set(clauses.select(("auth", "crm.ok"))) == {id_ for id_ in clauses.load() if id_.startswith("auth.")} | {
         "crm.ok"
     }
@@ -48,25 +51,25 @@ def test_a_selection_names_what_is_unknown() -> None:
 
 
 def test_each_test_sends_what_the_plan_says() -> None:
-    """Against a conformant server, so that nothing is tried again: the plan is what is sent."""
+    """A conformant server causes no retries, so the run sends what the plan says."""
     with serve(limit=20, window=2.0) as server:
         target = from_profile(server.profile, server.base_url)
-        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        plan = run.plan(target, options)
-        report = run.run(server.base_url, target=target, options=options)
+        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        planned = plan(target, options)
+        report = run(server.base_url, target=target, options=options)
     assert report["verdict"] == "passed"
-    # One request looks at a refused key again while its window runs, where the window is long enough.
-    assert plan["requests"] - 1 <= report["requests"] <= plan["requests"]
-    assert len(report["writes"]) <= plan["writes"]
+    # In a long window, one request checks a rejected key again during its wait.
+    assert planned["requests"] - 1 <= report["requests"] <= planned["requests"]
+    assert len(report["writes"]) <= planned["writes"]
 
 
 def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> None:
     with serve(limit=20, window=2.0) as server:
         full = from_profile(server.profile, server.base_url).full
         target = from_profile({"keys": {"full": full}}, server.base_url)
-        options = run.Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        report = run.run(server.base_url, target=target, options=options)
-        planned = run.plan(target, options)["requests"]
+        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+        report = run(server.base_url, target=target, options=options)
+        planned = plan(target, options)["requests"]
     assert report["verdict"] == "inconclusive"
     reasons = {each["id"]: each.get("reason", "") for each in report["clauses"] if each["status"] == "inconclusive"}
     assert "[keys] read_only =" in reasons["scope.handoff"]

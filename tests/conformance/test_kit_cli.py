@@ -1,4 +1,4 @@
-"""The command line: what it says, what it refuses, what it exits with."""
+"""The command line: output, rejected input, exit codes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 from click.testing import Result
 from tests.conformance.reference import Running
 
-from vorel_conformance import __version__, clauses, report
-from vorel_conformance.contract import validator_of
+from vorel_conformance import __version__, report
+from vorel_conformance.spec import clauses
+from vorel_conformance.spec.contract import validator_of
 
 Serve = Callable[..., Running]
 Profile = Callable[..., Path]
@@ -78,7 +79,7 @@ def test_a_broken_clause_exits_1_with_quote_and_curl(server: Serve, profile: Pro
      "unknown_key_works", "read_opens_crm"],
 )  # fmt: skip
 def test_the_curl_line_reproduces_what_was_found(server: Serve, profile: Profile, kit: Kit, fault: str) -> None:
-    """Pasted as the report says, with the key that it names, the line is let in as it should not be."""
+    """Pasted into bash with the key that the report names, the line is accepted, although it must not be."""
     running = server(fault)
     result = kit("server", running.base_url, "--target", profile(running), "--clauses", "auth,scope", *FAST)
     assert result.exit_code == 1, result.output
@@ -88,14 +89,14 @@ def test_the_curl_line_reproduces_what_was_found(server: Serve, profile: Profile
     assert hint
     keys = running.profile["keys"]
     given = "vapk_live_" + "5" * 48 if not hint[2] else keys[hint[2]][int(hint[3])] if hint[3] else keys[hint[2]]
-    running.server.windows.clear()  # the run may have spent what the key is allowed
+    running.server.windows.clear()  # the run may have used up the limit of the key
     told = subprocess.run(
         ["bash", "-c", line[1]], env={**os.environ, "VOREL_API_KEY": given}, capture_output=True, text=True, timeout=30
     )
     assert told.stdout.startswith("HTTP/1.1 200"), (line[1], told)
 
 
-def test_replay_sends_the_breaches_alone(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+def test_replay_sends_the_violations_alone(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
     running = server("handoff_id_constant")
     found = tmp_path / "r.json"
     target = profile(running)
@@ -107,15 +108,29 @@ def test_replay_sends_the_breaches_alone(server: Serve, profile: Profile, kit: K
     result = kit("replay", found, "--target", target, *FAST)
     assert result.exit_code == 1, result.output
     assert "handoff.fresh-id" in result.output
-    assert "shows again" in result.output
-    breaches = sum(len(each["violations"]) for each in json.loads(found.read_text())["clauses"])
-    assert running.server.requests - before <= 3 * breaches + 10
-    mended = json.loads(found.read_text())
-    mended["target"] = server().base_url
-    found.write_text(json.dumps(mended))
+    assert ": seen again (" in result.output
+    violations = sum(len(each["violations"]) for each in json.loads(found.read_text())["clauses"])
+    assert running.server.requests - before <= 3 * violations + 10
+    fixed = json.loads(found.read_text())
+    fixed["target"] = server().base_url
+    found.write_text(json.dumps(fixed))
     result = kit("replay", found, "--target", target, *FAST)
     assert result.exit_code == 0, result.output
-    assert "is gone" in result.output
+    assert "not seen again" in result.output
+    assert ": seen again (" not in result.output
+
+
+def test_replay_of_a_target_that_is_gone_exits_3(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server("handoff_id_constant")
+    found = tmp_path / "r.json"
+    target = profile(running)
+    kit("server", running.base_url, "--target", target, "--clauses", "handoff.fresh-id", *FAST, "--json", found)
+    gone = json.loads(found.read_text())
+    gone["target"] = "http://127.0.0.1:9"
+    found.write_text(json.dumps(gone))
+    result = kit("replay", found, "--target", target, *FAST)
+    assert result.exit_code == 3, result.output
+    assert "stopped responding" in result.output
 
 
 def test_replay_of_something_else(kit: Kit, tmp_path: Path) -> None:
@@ -138,7 +153,7 @@ def test_inconclusive_clauses_exit_4_when_asked(server: Serve, profile: Profile,
     assert "[keys] read_only" in result.output
 
 
-def test_a_budget_that_is_too_small_is_said(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+def test_a_small_budget_is_reported(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
     running = server()
     found = tmp_path / "r.json"
     result = kit(
@@ -174,26 +189,26 @@ def test_a_profile_that_is_not_valid_exits_3(
     assert "0" * 48 not in result.output
 
 
-def test_a_target_that_does_not_answer_exits_3(kit: Kit, tmp_path: Path) -> None:
+def test_a_target_that_does_not_respond_exits_3(kit: Kit, tmp_path: Path) -> None:
     result = kit("server", "http://127.0.0.1:9")
     assert result.exit_code == 3
-    assert "does not answer" in result.output
+    assert "does not respond" in result.output
     path = tmp_path / "t.toml"
     path.write_text(f'[keys]\nfull = ["vapk_live_{"1" * 48}"]\n')
     result = kit("server", "http://127.0.0.1:9", "--target", path)
     assert result.exit_code == 3
-    assert "does not answer" in result.output
+    assert "does not respond" in result.output
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("keys = 1", "[keys] has to be a table"),
-        ("[keys]\nfull = []", "keys.full is empty"),
-        ("[keys]\nfull = 'x'", "keys.full has to be a list"),
-        ("[keys]\nfull = ['x']\nreadonly = 'y'", "does not know readonly"),
-        ("[keys]\nfull = ['x']\nburst = ['x']", "keys of its own"),
-        ("[keys]\nfull = ['x y']", "characters that no key has"),
+        ("keys = 1", "[keys]: must be a table"),
+        ("[keys]\nfull = []", "keys.full: is empty"),
+        ("[keys]\nfull = 'x'", "keys.full: must be a list"),
+        ("[keys]\nfull = ['x']\nreadonly = 'y'", "unknown name readonly; valid names: burst, "),
+        ("[keys]\nfull = ['x']\nburst = ['x']", "keys.burst: a key is listed twice"),
+        ("[keys]\nfull = ['x y']", "a key has an invalid character"),
         ("[keys]\nfull = ['x']\n[rate_limit]\nrequests = 0", "rate_limit.requests"),
         ("[keys", "not a TOML file"),
     ],
@@ -207,7 +222,7 @@ def test_a_profile_that_cannot_be_read(kit: Kit, tmp_path: Path, text: str, word
     assert "Traceback" not in result.output
 
 
-def test_targets_that_nobody_owns_are_refused(kit: Kit, tmp_path: Path) -> None:
+def test_foreign_targets_need_permission(kit: Kit, tmp_path: Path) -> None:
     result = kit("server", "https://api.example.com")
     assert result.exit_code == 2
     assert "--i-own-this-target" in result.output
@@ -227,7 +242,7 @@ def test_targets_that_nobody_owns_are_refused(kit: Kit, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["localhost:3000", "ftp://x", "http://", "http://u:p@127.0.0.1", "http://127.0.0.1?x=1"]
 )
-def test_what_is_no_base_url(kit: Kit, url: str) -> None:
+def test_invalid_base_urls(kit: Kit, url: str) -> None:
     result = kit("server", url)
     assert result.exit_code == 3
     assert "base URL" in result.output

@@ -1,4 +1,4 @@
-"""docs/conformance.md: its commands work, its numbers are true."""
+"""docs/conformance.md: its commands work, and its numbers are right."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from click.testing import Result
 from tests.conformance.reference import Running
 
-from vorel_conformance import clauses
 from vorel_conformance.cli import cli
-from vorel_conformance.run import DEFAULT_RATE, Options
+from vorel_conformance.runs.plan import DEFAULT_RATE, Options
+from vorel_conformance.spec import clauses
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text(encoding="utf-8")
+TEXT = " ".join(PAGE.split())  # lines of the page are wrapped
 COMMANDS = re.findall(r"^\$ vorel-conformance (.*)$", PAGE, re.MULTILINE)
 
 
@@ -26,18 +27,18 @@ def test_the_commands_of_the_page_work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In their order, in one folder, with the reference server in the place of port 3000 and a faster pace."""
+    """Run them in order in one folder, with the reference server instead of port 3000 and at a faster pace."""
     running = server("code_403_unauthorized")
     monkeypatch.chdir(tmp_path)
     seen = []
     for command in COMMANDS:
         words = shlex.split(command.replace("http://127.0.0.1:3000", running.base_url))
         if words[0] == "server" and "--target" not in words:
-            continue  # asks the server for its profile, which the reference server does not have
+            continue  # needs /_mock/target, which the reference server does not serve
         sends = words[0] in ("server", "replay") and "--dry-run" not in words
         if sends:
             words += ["--rate", "100000"]
-        # The server has a fault, so that there is a breach to replay.
+        # The server has a fault, so that there is a violation to replay.
         finds = sends and "--clauses" not in words
         if words[0] == "server" and finds:
             words += ["--clauses", "scope,envelope"]
@@ -60,13 +61,13 @@ def as_toml(running: Running) -> str:
 
 def test_the_numbers_of_the_page() -> None:
     groups = dict.fromkeys(each.group for each in clauses.load().values())
-    assert f"{len(clauses.load())} clauses in nine groups: " + ", ".join(f"`{group}`" for group in groups) in PAGE
+    assert f"{len(clauses.load())} clauses in nine groups: " + ", ".join(f"`{group}`" for group in groups) in TEXT
     assert len(groups) == 9
-    assert f"{DEFAULT_RATE} a minute at most" in PAGE
+    assert f"{DEFAULT_RATE} a minute at most" in TEXT
     options = Options()
-    assert f"`--max-requests` ({options.max_requests})" in PAGE
-    assert f"{options.connect_timeout:g} s to connect, {options.timeout:g} s from byte to byte" in PAGE
-    assert f"{options.time_limit / 60:g} minutes for a run" in PAGE
+    assert f"`--max-requests` ({options.max_requests})" in TEXT
+    assert f"{options.connect_timeout:g} s to connect, {options.timeout:g} s from byte to byte" in TEXT
+    assert f"{options.time_limit / 60:g} minutes for a run" in TEXT
 
 
 def test_every_option_that_the_page_names_exists() -> None:

@@ -1,4 +1,4 @@
-"""The engine: what is sent, how fast, what counts as evidence, what is tried again."""
+"""The engine: requests, pace, evidence, retries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance.reference import Running
 
-from vorel_conformance import contract, fuzz, limiter, oracles, run, strict
-from vorel_conformance.exchange import Client, Exchange, Pacer, Request
-from vorel_conformance.target import Target, TargetError, from_profile
-from vorel_conformance.templates import resolve
+from vorel_conformance.checks import response
+from vorel_conformance.http import strict_json
+from vorel_conformance.http.client import Client
+from vorel_conformance.http.exchange import Exchange, Request
+from vorel_conformance.http.pacing import Pacer
+from vorel_conformance.http.placeholders import resolve
+from vorel_conformance.http.target import Target, TargetError, from_profile
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
+from vorel_conformance.spec import contract
+from vorel_conformance.suite import fuzzing, rate_limit_bursts
 
 Serve = Callable[..., Running]
 KEYS = tuple(f"vapk_live_{n:048x}" for n in range(1, 4))
@@ -28,7 +35,7 @@ FAST: dict[str, Any] = {"rate": 120_000, "limit": 20, "window_s": 2.0}
 
 def certify(running: Running, monkeypatch: pytest.MonkeyPatch | None = None, **options: Any) -> dict[str, Any]:
     target = from_profile(running.profile, running.base_url)
-    return run.run(running.base_url, target=target, options=run.Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
+    return run(running.base_url, target=target, options=Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
 
 
 def status_of(report: dict[str, Any], clause: str) -> str:
@@ -52,7 +59,7 @@ def requests_of(running: Running, seed: int, monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(Client, "send", listen)
-        # Without the bursts: whether one has to be repeated depends on the clock.
+        # Without the bursts: their repetition depends on the clock.
         certify(running, seed=seed, workers=1, clauses=("envelope", "auth", "tenancy", "handoff", "crm", "fuzz"))
     return sent
 
@@ -80,21 +87,21 @@ def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float)
             for earlier, later in zip(times, times[TARGET.limit - 1 :], strict=False):
                 assert later - earlier > TARGET.window_s
     everything = sorted(chain(*sent.values()))
-    # Evenly, but for one request that may catch up on a delay.
+    # Evenly, except for one request that may catch up after a delay.
     assert all(b - a >= 60 / rate - 1e-6 for a, b in zip(everything, everything[2:], strict=False))
 
 
-def test_a_key_that_was_told_to_wait_waits() -> None:
+def test_a_key_that_is_held_back_waits() -> None:
     now = [100.0]
     pacer = Pacer(TARGET, 60_000, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
-    pacer.park("full.0", 1.5)
+    pacer.hold_back("full.0", 1.5)
     pacer.wait("full.1", unpaced=False)
     assert now[0] < 100.1
     pacer.wait("full.0", unpaced=False)
     assert now[0] >= 101.5
 
 
-def test_an_ordinary_run_never_meets_the_limit_outside_of_the_bursts(server: Serve) -> None:
+def test_only_the_bursts_reach_the_limit(server: Serve) -> None:
     running = server()
     report = certify(running, clauses=("auth", "crm", "handoff", "fuzz"), fuzz=20)
     assert report["verdict"] == "passed"
@@ -102,37 +109,37 @@ def test_an_ordinary_run_never_meets_the_limit_outside_of_the_bursts(server: Ser
     assert not any(tally.count > running.server.limit for tally in running.server.windows.values())
 
 
-def test_a_key_that_is_always_refused_is_waited_for_once(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_is_always_limited_is_waited_for_once(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: Counter[str | None] = Counter()
-    parked: Counter[str] = Counter()
-    send, park = Client.send, Pacer.park
+    held_back: Counter[str] = Counter()
+    send, hold_back = Client.send, Pacer.hold_back
 
     def listen(self: Client, request: Request, *, unpaced: bool = False) -> Exchange:
         sent[request.key] += 1
         return send(self, request, unpaced=unpaced)
 
     def count(self: Pacer, key: str, seconds: float) -> None:
-        parked[key] += 1
-        park(self, key, 0.1)
+        held_back[key] += 1
+        hold_back(self, key, 0.1)
 
     monkeypatch.setattr(Client, "send", listen)
-    monkeypatch.setattr(Pacer, "park", count)
+    monkeypatch.setattr(Pacer, "hold_back", count)
     report = certify(server("soft_failure_429"), clauses=("crm",))
     assert status_of(report, "crm.soft-failure-status") == "failed"
     assert sent["soft.rate_limited"] > 3
-    assert parked["soft.rate_limited"] == 2  # once more when the breach is tried again
+    assert held_back["soft.rate_limited"] == 2  # one more for the retry of the violation
 
 
-def test_a_look_that_comes_too_late_proves_nothing(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiter, "LOOK_AT", 1.2)  # as when the run is busy with something else
+def test_a_check_that_comes_too_late_is_no_evidence(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit_bursts, "CHECK_AT", 1.2)  # like a run that is busy
     report = certify(server(window=8.0), window_s=8.0, clauses=("limit",))
     assert {each["id"]: each["violations"] for each in report["clauses"] if each["status"] != "passed"} == {}
 
 
-# --- templates -------------------------------------------------------------------------------------------------------
+# --- placeholders ----------------------------------------------------------------------------------------------------
 
 
-def test_templates_stand_for_keys() -> None:
+def test_placeholders_are_replaced_by_keys() -> None:
     assert resolve("Bearer ${full.1}", TARGET, 1) == f"Bearer {KEYS[1]}"
     assert resolve("${full.0|cut.22}", TARGET, 1) == KEYS[0][:22]
     assert resolve("${full.0|add.2}", TARGET, 1) == KEYS[0] + "00"
@@ -148,32 +155,32 @@ def test_a_flipped_key_differs_in_one_digit(place: int) -> None:
     assert flipped.lower() != KEYS[0].lower()
 
 
-# --- what is generated -----------------------------------------------------------------------------------------------
+# --- fuzzing ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("operation", list(contract.load().operations))
 @pytest.mark.parametrize("valid", [True, False])
-def test_generated_bodies_are_what_they_should_be(operation: str, valid: bool) -> None:
-    bodies = fuzz.bodies(operation, valid, 11, 60)
+def test_generated_bodies_are_valid_or_invalid_as_asked(operation: str, valid: bool) -> None:
+    bodies = fuzzing.bodies(operation, valid, 11, 60)
     assert len(set(bodies)) == 60
-    assert bodies == fuzz.bodies.__wrapped__(operation, valid, 11, 60)
+    assert bodies == fuzzing.bodies.__wrapped__(operation, valid, 11, 60)
     schema = contract.load().operations[operation].body
     validator = contract.validator_of({**schema, "components": contract.load().document["components"]})
     for body in bodies:
-        parsed = strict.parse(body)
+        parsed = strict_json.parse(body)
         assert (not parsed.error and validator.is_valid(parsed.value)) is valid
 
 
-def test_what_is_imported_does_not_change_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60)
+def test_imported_modules_do_not_change_generated_bodies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fuzzing.bodies.__wrapped__("createCrmRecord", True, 5, 60)
     lines = "\n".join(f"C{n} = 'local {n}'" for n in range(200))
     (tmp_path / "local_module_with_constants.py").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("local_module_with_constants")
-    assert fuzz.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
+    assert fuzzing.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
 
 
-def test_a_generated_breach_is_shrunk(server: Serve) -> None:
+def test_a_generated_violation_is_shrunk(server: Serve) -> None:
     report = certify(server("emoji_refused"), clauses=("fuzz.valid-accepted",), fuzz=60)
     assert status_of(report, "fuzz.valid-accepted") == "failed"
     smallest = violations_of(report, "fuzz.valid-accepted")[0]["request"]["body"]
@@ -183,40 +190,40 @@ def test_a_generated_breach_is_shrunk(server: Serve) -> None:
 # --- evidence --------------------------------------------------------------------------------------------------------
 
 
-def test_a_breach_that_comes_and_goes_is_flaky(server: Serve) -> None:
+def test_a_violation_that_is_not_seen_every_time_is_flaky(server: Serve) -> None:
     report = certify(server("flaky_ok"), clauses=("crm",))
     found = [each.get("flaky") for each in violations_of(report, "crm.ok")]
     assert status_of(report, "crm.ok") == "failed"
     assert any(each and 0 < each["failed"] < each["of"] for each in found)
 
 
-def test_a_breach_that_stays_is_not_flaky(server: Serve) -> None:
+def test_a_violation_that_is_seen_every_time_is_not_flaky(server: Serve) -> None:
     report = certify(server("channel_sms"), clauses=("handoff.notified-channel",))
     assert [each.get("flaky") for each in violations_of(report, "handoff.notified-channel")[:2]] == [None, None]
 
 
-def test_a_disagreement_of_the_validators_is_our_own_error(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vorel_conformance import validators
+def test_a_disagreement_of_the_validators_is_a_fault_of_the_kit(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vorel_conformance.checks import schema
 
     class Contrary:
         def is_valid(self, value: Any) -> bool:
             return not contract.validator("/components/schemas/ErrorEnvelope").is_valid(value)
 
-    monkeypatch.setattr(validators, "_second", lambda pointer: Contrary())
+    monkeypatch.setattr(schema, "_second", lambda pointer: Contrary())
     report = certify(server(), clauses=("auth.missing",))
     assert report["verdict"] == "error"
     assert "disagree" in str(report["clauses"])
 
 
-def test_a_server_that_only_says_401_is_a_precondition(server: Serve) -> None:
+def test_an_invalid_key_ends_the_run_in_the_preflight(server: Serve) -> None:
     running = server()
     profile = {**running.profile, "keys": {"full": ["vapk_live_" + "0" * 48]}}
     with pytest.raises(TargetError, match=r"keys\.full\[0\] does not authenticate"):
-        run.run(running.base_url, target=from_profile(profile, running.base_url), options=run.Options(**FAST))
+        run(running.base_url, target=from_profile(profile, running.base_url), options=Options(**FAST))
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_a_slow_target_is_tested_by_many_at_once(server: Serve, workers: int) -> None:
+def test_a_run_with_several_workers(server: Serve, workers: int) -> None:
     report = certify(server(), workers=workers, fuzz=20)
     assert report["verdict"] == "passed"
 
@@ -240,26 +247,26 @@ def test_a_slow_target_is_tested_by_many_at_once(server: Serve, workers: int) ->
         b"1e999",
     ],
 )
-def test_what_is_no_strict_json(body: bytes) -> None:
-    assert strict.parse(body).error
+def test_invalid_json_is_rejected(body: bytes) -> None:
+    assert strict_json.parse(body).error
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_json_is_parsed(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
-        assert strict.parse(text.encode()) == strict.Parsed(value)
+        assert strict_json.parse(text.encode()) == strict_json.Parsed(value)
 
 
 @given(st.binary(max_size=40))
-def test_no_body_makes_the_parser_fall_over(body: bytes) -> None:
-    parsed = strict.parse(body)
+def test_the_parser_never_raises(body: bytes) -> None:
+    parsed = strict_json.parse(body)
     assert parsed.error or parsed.value is None or body
 
 
-# --- oracles ---------------------------------------------------------------------------------------------------------
+# --- response checks -------------------------------------------------------------------------------------------------
 
 
-def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: str) -> Exchange:
+def response_of(status: int, body: bytes, operation: str = "handoffLead", **headers: str) -> Exchange:
     found = contract.load().operations[operation]
     pairs = (
         ("Content-Type", "application/json"),
@@ -271,7 +278,7 @@ def answer(status: int, body: bytes, operation: str = "handoffLead", **headers: 
 
 
 def broken(exchange: Exchange) -> set[str]:
-    checks = [check for oracle in oracles.ORACLES for check in oracle(exchange, TARGET)]
+    checks = [check for each in response.RESPONSE_CHECKS for check in each(exchange, TARGET)]
     return {check.clause for check in checks if not check.ok}
 
 
@@ -281,23 +288,26 @@ ERROR = b'{"error": {"code": "%s", "message": "%s"}}'
 @pytest.mark.parametrize(
     ("exchange", "expected"),
     [
-        (answer(404, ERROR % (b"not_found", b"no such lead")), set()),
-        (answer(404, ERROR % (b"gone", b"no such lead")), {"envelope.code"}),
-        (answer(404, ERROR % (b"forbidden", b"no")), {"envelope.code-matches-status"}),
-        (answer(404, ERROR % (b"not_found", b"")), {"envelope.message-readable"}),
-        (answer(404, ERROR % (b"not_found", b"for " + b"a1b2" * 12)), {"envelope.message-safe"}),
-        (answer(404, ERROR % (b"not_found", b"Traceback (most recent call last):")), {"envelope.message-safe"}),
-        (answer(404, b'{"error": "x"}'), {"envelope.shape"}),
-        (answer(404, b"<html>"), {"envelope.strict-json"}),
-        (answer(418, ERROR % (b"bad_request", b"tea")), {"envelope.declared-status"}),
-        (answer(500, ERROR % (b"internal_error", b"sorry")), {"fuzz.no-server-error"}),
-        (answer(200, b'{"ok": true, "external_id": "1"}', "createCrmRecord"), set()),
-        (answer(200, b'{"ok": true}', "createCrmRecord"), {"crm.success"}),
-        (answer(200, b'{"ok": 1, "external_id": "1"}', "createCrmRecord"), {"crm.ok"}),
-        (answer(200, b'{"ok": false, "error": "It broke"}', "createCrmRecord"), {"crm.error-token"}),
-        (answer(200, b'{"ok": true, "external_id": "1", "record_url": "/x"}', "createCrmRecord"), {"crm.record-url"}),
+        (response_of(404, ERROR % (b"not_found", b"no such lead")), set()),
+        (response_of(404, ERROR % (b"gone", b"no such lead")), {"envelope.code"}),
+        (response_of(404, ERROR % (b"forbidden", b"no")), {"envelope.code-matches-status"}),
+        (response_of(404, ERROR % (b"not_found", b"")), {"envelope.message-readable"}),
+        (response_of(404, ERROR % (b"not_found", b"for " + b"a1b2" * 12)), {"envelope.message-safe"}),
+        (response_of(404, ERROR % (b"not_found", b"Traceback (most recent call last):")), {"envelope.message-safe"}),
+        (response_of(404, b'{"error": "x"}'), {"envelope.shape"}),
+        (response_of(404, b"<html>"), {"envelope.strict-json"}),
+        (response_of(418, ERROR % (b"bad_request", b"tea")), {"envelope.declared-status"}),
+        (response_of(500, ERROR % (b"internal_error", b"sorry")), {"fuzz.no-server-error"}),
+        (response_of(200, b'{"ok": true, "external_id": "1"}', "createCrmRecord"), set()),
+        (response_of(200, b'{"ok": true}', "createCrmRecord"), {"crm.success"}),
+        (response_of(200, b'{"ok": 1, "external_id": "1"}', "createCrmRecord"), {"crm.ok"}),
+        (response_of(200, b'{"ok": false, "error": "It broke"}', "createCrmRecord"), {"crm.error-token"}),
+        (
+            response_of(200, b'{"ok": true, "external_id": "1", "record_url": "/x"}', "createCrmRecord"),
+            {"crm.record-url"},
+        ),
     ],
     ids=lambda value: "",
 )
-def test_oracles(exchange: Exchange, expected: set[str]) -> None:
+def test_response_checks(exchange: Exchange, expected: set[str]) -> None:
     assert broken(exchange) == expected

@@ -1,17 +1,18 @@
-"""The kit against the project's own mock: it keeps every clause, and each fault of its catalogue is caught."""
+"""The kit against the mock of this project: the mock passes, and the kit catches every fault of its catalogue."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from tests.conformance.proving import FULL
+from tests.conformance.proof_runner import FULL
 
-from vorel_conformance.run import Options, run
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
 from vorel_mock.api.faults.catalogue import CATALOGUE, Fault
 from vorel_mock.testing import MockServer
 
 BREACHES = [fault for fault in CATALOGUE.values() if fault.clause is not None]
-#: A limit that is reached takes a minute to be lifted.
+#: After the limit, a key is rejected for a minute.
 QUICK = [fault for fault in BREACHES if not str(fault.clause).startswith("limit.")]
 
 
@@ -31,14 +32,14 @@ def test_each_fault_of_the_mock_turns_its_clause_red() -> None:
 
 
 def _complaint(fault: Fault) -> str:
-    """Arm `fault` for the demo tenant and judge its clause; empty when it is red."""
-    # Not each request, where any operation meets it: the kit would say that its keys do not work.
+    """Arm `fault` for the demo tenant and judge its clause. Returns an empty string if the clause is violated."""
+    # A fault of any operation must not hit every request: the preflight would reject the keys.
     every = 1 if fault.operation is not None else 3
     with MockServer() as mock:
         tenant = mock.control.target()["tenants"][0]["id"]
         armed = httpx.post(f"{mock.base_url}/_mock/tenants/{tenant}/faults", json={"fault": fault.id, "every": every})
         assert armed.status_code == 201, armed.text
-        # One at a time: with several, every third answer may by chance be all three that one key's preflight gets.
+        # One worker: with several, every third response may by chance hit all three tries of one key in the preflight.
         report = run(mock.base_url, options=Options(seed=1, clauses=(str(fault.clause),), workers=1))
     (clause,) = report["clauses"]
     return "" if clause["status"] == "failed" else f"{fault.id}: {fault.clause} is {clause['status']}"

@@ -1,4 +1,4 @@
-"""The action and the snippets of the docs use what there is."""
+"""The action and the snippets of the docs use existing inputs, outputs and options."""
 
 import os
 import re
@@ -11,8 +11,9 @@ import click
 import pytest
 import yaml
 
-from vorel_conformance import accepted, clauses
 from vorel_conformance.cli import cli
+from vorel_conformance.runs import accepted
+from vorel_conformance.spec import clauses
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -62,7 +63,7 @@ def test_options_exist() -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_the_step_passes_its_inputs_on_and_ends_with_the_code_of_the_kit(tmp_path: Path, code: int) -> None:
-    """The step itself, run by bash with a kit that writes down what it was called with."""
+    """Run the step in bash, with a kit that records its arguments."""
     program = tmp_path / "vorel-conformance" / "bin" / "vorel-conformance"
     program.parent.mkdir(parents=True)
     lines = ["#!/bin/bash", f'printf "%s\\n" "$@" > "{tmp_path}/called"']

@@ -1,4 +1,4 @@
-"""A curl line, pasted into bash, sends the very request."""
+"""A curl line, pasted into bash, sends exactly the request."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from vorel_conformance.http.placeholders import resolve
+from vorel_conformance.http.target import Target
 from vorel_conformance.report.curl import changed_key, curl_line
-from vorel_conformance.target import Target
-from vorel_conformance.templates import resolve
 
 KEY = "vapk_live_" + "0123456789ab" * 4
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash
 
 
 class Echo:
-    """A server that keeps the last request as it came: method, path, header pairs, body."""
+    """A server that keeps the last request: method, path, header pairs, body."""
 
     def __init__(self) -> None:
         echo = self
@@ -83,7 +83,7 @@ def paste(line: str, echo: Echo) -> tuple[str, str, dict[str, str], bytes]:
 @example(body=b"")
 def test_any_body(echo: Echo, body: bytes) -> None:
     line = curl_line("POST", f"{echo.url}/x", [("Content-Type", "application/json")], body)
-    assert line.isprintable()  # one line, no control characters, nothing that turns a terminal around
+    assert line.isprintable()  # one line, no control characters
     method, path, headers, received = paste(line, echo)
     assert (method, path, received) == ("POST", "/x", body)
     assert headers["content-type"] == "application/json"
@@ -110,7 +110,7 @@ def test_headers(echo: Echo) -> None:
     assert headers["x-odd"] == "a'b\"c$d`e!f\\g"
     assert headers["x-empty"] == ""
     assert headers["x-both"] == f"{KEY}'\"{KEY}_tail"
-    assert "content-type" not in headers  # none was sent, so curl may not make one up
+    assert "content-type" not in headers  # none was sent, so curl must not add one
     assert body == b"{}"
 
 
@@ -132,7 +132,7 @@ def test_key_in_a_body_is_the_variable(echo: Echo, body: bytes) -> None:
     assert KEY not in line
     _, path, _, received = paste(line, echo)
     assert path == f"/x?k={KEY}"
-    # A digit behind the key belongs to what is taken for the key.
+    # A digit after the key counts as a part of the key.
     assert received == body.replace(f"{KEY}9".encode(), KEY.encode())
 
 
@@ -152,7 +152,7 @@ def test_key_in_a_body_is_the_variable(echo: Echo, body: bytes) -> None:
 )
 @pytest.mark.parametrize("tail", [b"", b"'\x00"])
 def test_a_key_changed_on_purpose(echo: Echo, change: str, n: int, tail: bytes) -> None:
-    """The line sends what the kit itself has sent."""
+    """The line sends the same request as the kit."""
     expansion = changed_key(change, n)
     line = curl_line("POST", f"{echo.url}/x", [("Authorization", f"Bearer {expansion}")], expansion.encode() + tail)
     _, _, headers, body = paste(line, echo)
@@ -162,7 +162,7 @@ def test_a_key_changed_on_purpose(echo: Echo, change: str, n: int, tail: bytes) 
 
 
 def test_no_other_expansion(echo: Echo) -> None:
-    with pytest.raises(ValueError, match="no such change of a key: eat"):
+    with pytest.raises(ValueError, match="unknown change of a key: eat"):
         changed_key("eat", 1)
     body = b"$(touch x) ${HOME} ${VOREL_API_KEY:0:$(id)} $(tr 0-9a-fA-F 8000000000000000000000 <<<${HOME})"
     assert paste(curl_line("POST", f"{echo.url}/x", [], body), echo)[3] == body

@@ -18,11 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance import report_samples as samples
 
-from vorel_conformance import accepted, contract, report
-from vorel_conformance.report import html, junit, lines, model, sarif
+from vorel_conformance import report
+from vorel_conformance.report import html, junit, model, sarif, source_lines
+from vorel_conformance.runs import accepted
+from vorel_conformance.spec import contract
 
 SCHEMA = jsonschema_rs.Draft202012Validator(report.schema(), validate_formats=True)
-# What a server may send to make a report unreadable, or to act in it.
+# Text of a server that could make a report unreadable, or run code in it.
 NASTY = (
     "</script><script>alert(1)</script><img src=x onerror=alert(1)>]]>"
     "\x00\x1b[31m\ud800\ufffe\u202e&amp;{{ 7*7 }}\r\n::error::x"
@@ -105,7 +107,7 @@ def test_schema_misses_what_is_not_there(name: str) -> None:
 
 # --- JUnit -----------------------------------------------------------------------------------------------------------
 
-# What junit-10.xsd of Jenkins' xUnit plugin allows, for the elements that we use.
+# The attributes that junit-10.xsd of Jenkins' xUnit plugin allows for our elements.
 JUNIT = {
     "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
     "testsuite": (
@@ -142,7 +144,7 @@ def test_junit_is_what_ci_servers_read(made: dict[str, Any]) -> None:
     assert outcome["error"] == int(suite.attrib["errors"]) == shown.get("error", 0)
     skipped = sum(shown.get(status, 0) for status in ("accepted", "inconclusive", "not_applicable"))
     assert outcome["skipped"] == int(suite.attrib["skipped"]) == skipped
-    # Warnings do not fail a run, and do not get lost either.
+    # Warnings do not fail a run, but the file contains them.
     warned = [case for case in cases if case.find("system-out") is not None]
     assert len(warned) == shown.get("warning", 0) + shown.get("accepted", 0)
 
@@ -155,7 +157,7 @@ def test_junit_failure_has_quote_evidence_and_reproduction() -> None:
     for part in ("`Retry-After` header carries seconds-until-reset.", "/components/responses/RateLimited/description"):
         assert part in text
     assert "expected: Retry-After: an integer" in text
-    assert "answer: 429 " in text
+    assert "response: 429 " in text
     assert 'curl -sS -i -X POST -H "Authorization: Bearer $VOREL_API_KEY"' in text
     assert "keys.burst[0]" in text
 
@@ -206,12 +208,12 @@ def test_sarif_levels_and_suppressions() -> None:
     assert [id_ for id_, result in results.items() if "suppressions" in result] == ["handoff.fresh-id"]
     assert results["handoff.fresh-id"]["suppressions"][0]["status"] == "accepted"
     messages = [each["message"]["text"] for each in run["invocations"][0]["toolExecutionNotifications"]]
-    assert any("crm.key-length: passes meanwhile" in message for message in messages)
+    assert any("crm.key-length: the clause passes" in message for message in messages)
 
 
 def test_every_clause_of_the_catalogue_has_a_line() -> None:
     for clause in samples.report()["clauses"]:
-        assert clause["pointer"] in lines.contract_lines()
+        assert clause["pointer"] in source_lines.contract_lines()
 
 
 json_documents = st.recursive(
@@ -227,9 +229,9 @@ json_documents = st.recursive(
 @settings(max_examples=60, deadline=None)
 @given(document=json_documents)
 def test_lines_of_any_document(document: Any) -> None:
-    """Every pointer has a line, and a member's name stands on it."""
+    """Every pointer has a line, which contains the name of the member."""
     text = json.dumps(document, indent=2)
-    found = lines.pointer_lines(text)
+    found = source_lines.pointer_lines(text)
     rows = text.splitlines()
 
     def walk(value: Any, pointer: str) -> None:
@@ -250,7 +252,7 @@ def test_lines_of_any_document(document: Any) -> None:
 
 
 class Page(HTMLParser):
-    """The elements of a page, and its text by id of the clause around it."""
+    """The elements of a page, and its text by the id of the clause."""
 
     VOID = frozenset({"meta", "input", "br", "wbr", "rect", "img", "link"})
 
@@ -335,8 +337,8 @@ def test_html_stays_small_whatever_a_server_sends() -> None:
     clause["violations"] = [samples.violation(n, body="x" * 1_000_000) for n in range(60)]
     text = html.render(made)
     assert len(text) < 1_000_000
-    assert "994,000 characters more in the JSON report" in text
-    assert "35 more breaches of this clause were seen." in text
+    assert "994,000 more characters in the JSON report" in text
+    assert "35 more violations of this clause were seen." in text
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -379,7 +381,7 @@ def test_a_path_that_cannot_be_written_is_named_and_the_rest_is_written(tmp_path
     folder.mkdir()
     with pytest.raises(OSError, match=r"cannot write the report .*r\.json: ") as caught:
         report.write(samples.report(), json=bad, junit=folder, html=tmp_path / "r.html")
-    assert f"cannot write the report {folder}: it is a folder" in str(caught.value)
+    assert f"cannot write the report {folder}: is a folder" in str(caught.value)
     assert (tmp_path / "r.html").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "r.html"]
 

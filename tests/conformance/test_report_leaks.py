@@ -1,4 +1,4 @@
-"""No writer lets a key out, not even from a report that nobody redacted."""
+"""No writer shows a key, even from a report that is not redacted."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ ODD = "an-odd secret/of=another+shape"
 
 
 def leaky() -> dict[str, Any]:
-    """A report that holds both secrets, in several spellings, in each of its texts."""
+    """Return a report that contains both secrets, in several spellings, in each of its texts."""
     text = " ".join(
         spelled
         for secret in (SHAPED, ODD)
@@ -52,7 +52,7 @@ def leaky() -> dict[str, Any]:
 
 
 def leaks(text: str) -> list[str]:
-    """What of the secrets can be read in a text, as it stands, or once it is decoded."""
+    """Return the secrets that a text contains, plain or decoded."""
     text = "".join(text.lower().split())
     return [
         part

@@ -1,4 +1,4 @@
-"""From a real run to the files, and back to the server with the curl line of the report."""
+"""A real run, its files, and the curl line of its report."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import jsonschema_rs
-from tests.conformance.proving import LIMIT, WINDOW, certify
+from tests.conformance.proof_runner import LIMIT, WINDOW, certify
 from tests.conformance.reference import FAULTS, serve
 
 from vorel_conformance import report
@@ -25,7 +25,7 @@ def test_a_real_report_keeps_the_schema_and_its_curl_lines_reproduce(tmp_path: P
         kind, _, index = violation["request"]["key"].partition(".")
         assert kind == "full"
         keys = running.profile["keys"]["full"]
-        # The pacing leaves a part of every limit unused, so there is room for one more request on this key.
+        # The pacing leaves a part of every limit unused, enough for one more request on this key.
         again = subprocess.run(
             ["bash", "-c", violation["curl"]],
             env={"PATH": os.environ["PATH"], "VOREL_API_KEY": keys[int(index)], "NO_PROXY": "*"},

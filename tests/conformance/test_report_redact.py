@@ -1,4 +1,4 @@
-"""No spelling of a key survives redaction, and nothing else is lost."""
+"""Redaction removes a key in every spelling, and nothing else."""
 
 import base64
 import html
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vorel_conformance.report.redact import PLACEHOLDER, redactor
+from vorel_conformance.report.redact import KEY_VARIABLE, redactor
 
 HEX = "0123456789abcdef"
 keys = st.builds("vapk_{}_{}".format, st.sampled_from(["live", "test"]), st.text(HEX, min_size=48, max_size=48))
-# A backslash would belong to the escape behind it.
+# A backslash would become a part of the escape after it.
 before_it = st.text(st.characters(exclude_characters="\\"), max_size=8)
 KEY = "vapk_live_" + "0123456789ab" * 4
 
@@ -39,9 +39,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @given(key=keys, before=before_it, after=st.sampled_from(["", " ", '"', "&x", ".", "%20", "\\n"]))
 def test_spelling(spelling: str, key: str, before: str, after: str) -> None:
     spelled = SPELLINGS[spelling](key)
-    for secrets in ([key], []):  # told, or known by its shape alone
+    for secrets in ([key], []):  # known, or recognized by its form
         found = redactor(secrets)(f"{before}{spelled}{after}")
-        assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), PLACEHOLDER)
+        assert found == f"{before}{spelled}{after}".replace(spelled.strip('"'), KEY_VARIABLE)
 
 
 @settings(max_examples=40, deadline=None)
@@ -51,23 +51,23 @@ def test_base64_at_every_alignment(key: str, before: bytes, after: bytes, url_sa
     encoded = encode(before + key.encode() + after).decode()
     for secrets in ([key], []):
         found = redactor(secrets)(f"<{encoded}>")
-        assert PLACEHOLDER in found
-        # What is left is shorter than what lay around the key, and a few bits of its first character.
-        assert len(found) - len(PLACEHOLDER) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
+        assert KEY_VARIABLE in found
+        # The rest is at most the text around the key, and a few bits of its first character.
+        assert len(found) - len(KEY_VARIABLE) <= 2 + (len(before) + len(after)) * 4 / 3 + 8
 
 
 @settings(max_examples=40, deadline=None)
 @given(key=keys, length=st.integers(22, 58))
 def test_prefix_of_a_known_key_and_more(key: str, length: int) -> None:
     part = key[:length]
-    assert redactor([key])(f"no key {part}...") == f"no key {PLACEHOLDER}..."
-    assert redactor([])(part) == (part if length < 58 else PLACEHOLDER)
+    assert redactor([key])(f"no key {part}...") == f"no key {KEY_VARIABLE}..."
+    assert redactor([])(part) == (part if length < 58 else KEY_VARIABLE)
 
 
 @settings(max_examples=40, deadline=None)
 @given(key=keys)
 def test_rest_of_a_known_key(key: str) -> None:
-    assert redactor([key])(f"...{key[22:]}") == f"...{PLACEHOLDER}"
+    assert redactor([key])(f"...{key[22:]}") == f"...{KEY_VARIABLE}"
     assert redactor([key])(key[:21]) == key[:21]
 
 
@@ -85,13 +85,13 @@ def test_all_else_stays_and_twice_is_once(value: object) -> None:
     assert redact(value) == value
     placed = {"a": [{KEY: f"x{KEY}"}, value]}
     once = redact(placed)
-    assert once == {"a": [{PLACEHOLDER: f"x{PLACEHOLDER}"}, value]}
+    assert once == {"a": [{KEY_VARIABLE: f"x{KEY_VARIABLE}"}, value]}
     assert redact(once) == once
 
 
 def test_two_keys_in_a_row() -> None:
     other = "vapk_test_" + "fedcba987654" * 4
-    assert redactor([KEY, other])(f"{KEY} {other},{KEY}") == f"{PLACEHOLDER} {PLACEHOLDER},{PLACEHOLDER}"
+    assert redactor([KEY, other])(f"{KEY} {other},{KEY}") == f"{KEY_VARIABLE} {KEY_VARIABLE},{KEY_VARIABLE}"
 
 
 def test_a_secret_of_another_shape() -> None:
@@ -102,7 +102,7 @@ def test_a_secret_of_another_shape() -> None:
         "s3cr3t\\u002fwith+odd=chars",
         base64.b64encode(b"s3cr3t/with+odd=chars").decode(),
     ):
-        assert PLACEHOLDER in redact(f"<{text}>")
+        assert KEY_VARIABLE in redact(f"<{text}>")
         assert "s3cr3t" not in redact(text)
 
 
@@ -114,5 +114,5 @@ def test_what_is_no_secret() -> None:
 
 @pytest.mark.parametrize("text", ["vapk_", "v", "%76", "\\\\", "dmFwa1", "0a", "&#0"])
 def test_no_text_makes_a_pattern_run_wild(text: str) -> None:
-    """Where time grows with the square of the length, this takes hours; the time-out of the suite is the judge."""
+    """With quadratic time this takes hours. The timeout of the suite detects it."""
     redactor(["vapk_live_" + f"{number:048x}" for number in range(50)])(text * 100_000)

@@ -1,4 +1,4 @@
-"""What people read while a run goes and after it, at a terminal and on GitHub."""
+"""Output during and after a run, in a terminal and on GitHub."""
 
 import io
 import re
@@ -47,12 +47,12 @@ def test_evidence_of_a_failed_clause() -> None:
         "openapi.json#/components/responses/RateLimited/description",
         "expected  Retry-After: an integer of seconds from 1 to 60",
         "got       Retry-After: 47001",
-        'answer    429 {"error": {"code": "rate_limited"',
+        'response  429 {"error": {"code": "rate_limited"',
         'curl -sS -i -X POST -H "Authorization: Bearer $VOREL_API_KEY"',
         "VOREL_API_KEY: keys.burst[0] of the target profile",
     ):
         assert part in block
-    assert "comes and goes: seen in 2 of 5 tries" in text
+    assert "flaky     seen in 2 of 5 tries" in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -72,7 +72,7 @@ def test_green_is_short() -> None:
 def test_accepted_failures_and_their_problems() -> None:
     text = printed(accepted_report())
     assert "until 2027-01-31 by Jana: The id generator is replaced in sprint 49." in text
-    assert "✗ accepted failures crm.key-length: passes meanwhile" in text
+    assert "✗ accepted failures crm.key-length: the clause passes" in text
 
 
 def test_a_server_moves_no_cursor_and_gives_no_commands() -> None:
@@ -89,7 +89,7 @@ def test_a_curl_line_of_a_megabyte_is_not_printed() -> None:
     clause["violations"] = [samples.violation(curl="curl " + "x" * 1_000_000)]
     text = printed(made)
     assert len(text) < 50_000
-    assert "too long for this place" in text
+    assert "too long for the terminal" in text
 
 
 # --- progress --------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_on_github_the_summary_prints_commands_and_fills_the_job_summary(
     assert commands == list(github.commands(samples.one_of_each()))
     assert path.read_text(encoding="utf-8") == "before\n" + markdown.render(samples.one_of_each())
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    assert "summary of the job could not be written" in printed(samples.report())
+    assert "cannot write the job summary" in printed(samples.report())
 
 
 def test_markdown_shows_all_that_is_not_green() -> None:

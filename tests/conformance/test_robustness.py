@@ -1,4 +1,4 @@
-"""Servers with bad manners on the wire: the kit ends by itself, with a verdict or a clear word on what is wrong."""
+"""Servers that misbehave on the wire: the kit ends by itself, with a verdict or a clear error message."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 import pytest
-from tests.conformance.proving import FULL, LIMIT, WINDOW, certify
+from tests.conformance.proof_runner import FULL, LIMIT, WINDOW, certify
 from tests.conformance.reference import wire
 
-from vorel_conformance.run import Options, run
-from vorel_conformance.target import TargetError, from_profile
+from vorel_conformance.http.target import TargetError, from_profile
+from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.server import run
 
 MIB = 1 << 20
 
@@ -30,25 +31,25 @@ def failed(report: dict[str, Any]) -> set[str]:
     [wire.plain, wire.close_silently, wire.close_said, wire.http_1_0, wire.no_reason],
     ids=["plain", "closes silently", "closes", "HTTP/1.0", "no reason phrase"],
 )
-def test_lawful_manners_pass(manner: wire.Manner) -> None:
+def test_valid_behavior_passes(manner: wire.Manner) -> None:
     assert failed(verdict(manner)) == set()
 
 
 @pytest.mark.parametrize("manner", [wire.drop_one_in(50), wire.cut_one_in(50)], ids=["drops", "cuts"])
-def test_a_connection_lost_now_and_then_is_no_breach(manner: wire.Manner) -> None:
+def test_rare_broken_connections_are_no_violation(manner: wire.Manner) -> None:
     assert failed(verdict(manner)) == set()
 
 
 @pytest.mark.timeout(600)
 def test_slow_server_gets_a_verdict() -> None:
-    # Two seconds an answer and all clauses at full length; a part of either by default.
+    # FULL_PROOF: two seconds for a response, and all clauses. By default a part of both.
     some = ("auth", "scope", "tenancy", "handoff.repost", "handoff.answer")
     report = verdict(wire.slow(2.0 if FULL else 0.3), fuzz=5, clauses=() if FULL else some)
     assert failed(report) == set()
     assert report["verdict"] in ({"passed", "inconclusive"} if FULL else {"passed"})
 
 
-def test_huge_answers_now_and_then_are_a_breach() -> None:
+def test_rare_huge_responses_are_a_violation() -> None:
     report = verdict(wire.endless_one_in(40, 100 * MIB), timeout=2.0, clauses=("envelope", "handoff"))
     assert "envelope.strict-json" in failed(report)
 
@@ -56,24 +57,24 @@ def test_huge_answers_now_and_then_are_a_breach() -> None:
 @pytest.mark.parametrize(
     ("manner", "word"),
     [
-        (wire.never, "does not answer"),
-        (wire.drip, "does not answer"),
-        (wire.garbage, "does not answer"),
-        (wire.long_headers, "does not answer"),
+        (wire.never, "does not respond"),
+        (wire.drip, "does not respond"),
+        (wire.garbage, "does not respond"),
+        (wire.long_headers, "does not respond"),
         (wire.redirect, "redirects"),
-        (wire.gone_after(0), "does not answer"),
+        (wire.gone_after(0), "does not respond"),
         (wire.web_page, "web page"),
         (wire.endless(100 * MIB), "MiB|bytes"),
     ],
     ids=["never", "drip", "garbage", "long headers", "redirect", "closes at once", "web page", "100 MB"],
 )
-def test_what_cannot_be_tested_is_said_before_the_run(manner: wire.Manner, word: str) -> None:
+def test_an_unusable_target_ends_the_run_in_the_preflight(manner: wire.Manner, word: str) -> None:
     with pytest.raises(TargetError, match=word):
         verdict(manner, timeout=0.5, connect_timeout=0.5)
 
 
 @pytest.mark.parametrize("manner", [wire.never_after(150), wire.gone_after(150)], ids=["silent", "gone"])
-def test_a_server_that_goes_away_is_never_green(manner: wire.Manner) -> None:
+def test_a_server_that_stops_responding_never_passes(manner: wire.Manner) -> None:
     report = verdict(manner, timeout=0.3)
     assert report["verdict"] in {"failed", "inconclusive"}
     assert "error" not in {clause["status"] for clause in report["clauses"]}
@@ -84,7 +85,7 @@ def test_untrusted_certificate_is_named() -> None:
         certify(running)
 
 
-def test_plain_http_on_a_tls_port_is_a_clear_word() -> None:
+def test_plain_http_on_a_tls_port_is_a_target_error() -> None:
     with wire.serve_wire(wire.plain, tls=True) as running:
         url = running.base_url.replace("https:", "http:")
         target = from_profile(running.profile, url)
@@ -100,7 +101,7 @@ def test_refused_connection_is_named() -> None:
         run(url, target=from_profile(running.profile, url), options=Options(timeout=0.5, connect_timeout=0.5))
 
 
-def test_a_run_ends_when_its_time_is_over() -> None:
+def test_a_run_ends_at_its_time_limit() -> None:
     began = time.monotonic()
     report = verdict(wire.slow(0.2), time_limit=3.0)
     assert time.monotonic() - began < 60

@@ -1,4 +1,4 @@
-"""Reports: one dict in (`report.schema.json` says its shape), any of four files out."""
+"""Report files: JSON, JUnit XML, HTML and SARIF, written from one dict (see `report.schema.json`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).with_name("report.schema.json")
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a report."""
+    """Return the JSON Schema (2020-12) of a report."""
     found: dict[str, Any] = json_format.loads(SCHEMA.read_text(encoding="utf-8"))
     return found
 
@@ -34,10 +34,10 @@ def write(
     sarif: Path | None = None,
     secrets: Iterable[str] = (),
 ) -> None:
-    """Write the reports that have a path, each whole or not at all; folders are made.
+    """Write the reports that have a path, each complete or not at all. Creates missing folders.
 
-    `report` ought to be redacted already; it is redacted again, of `secrets` and whatever has the shape of a key, so
-    that no writer depends on it. OSError says which files could not be written; the others are there all the same.
+    Redacts `secrets`, and everything with the form of a key, once more: no writer relies on a redacted `report`.
+    Raises OSError with the files that could not be written. The other files are written.
     """
     report = redactor(secrets)(report)
     renderers: list[tuple[Path | None, Callable[[Report], str]]] = [
@@ -46,7 +46,7 @@ def write(
         (html, html_page.render),
         (sarif, sarif_log.render),
     ]
-    failed = []
+    problems = []
     for path, render in renderers:
         if path is None:
             continue
@@ -54,54 +54,54 @@ def write(
         try:
             _replace(path, text)
         except OSError as error:
-            failed.append(_complaint(path, error))
-    if failed:
-        raise OSError("; ".join(failed))
+            problems.append(_problem(path, error))
+    if problems:
+        raise OSError("; ".join(problems))
 
 
 def check_writable(*paths: Path | None) -> None:
-    """Find out before a run whether its reports can be written afterwards; OSError names the path and the trouble."""
+    """Check before a run that its reports can be written. Raises OSError with the path and the reason."""
     for path in paths:
         if path is None or _is_device(path):
             continue
         try:
             if path.is_dir():
-                raise IsADirectoryError(0, "it is a folder")
+                raise IsADirectoryError(0, "is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             part = _part(path)
             part.touch()
             part.unlink()
         except OSError as error:
-            raise OSError(_complaint(path, error)) from error
+            raise OSError(_problem(path, error)) from error
 
 
 def _render_json(report: Report) -> str:
     return json_format.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _complaint(path: Path, error: OSError) -> str:
+def _problem(path: Path, error: OSError) -> str:
     return f"cannot write the report {path}: {(error.strerror or str(error)).lower()}"
 
 
 def _is_device(path: Path) -> bool:
-    """Whether the path is a pipe, a terminal, /dev/stdout: written into, never replaced."""
+    """Return True for a pipe, a terminal or /dev/stdout, which are written to but never replaced."""
     return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def _part(path: Path) -> Path:
-    """Where a file is written before it takes its place: beside it, so that the last step is a rename."""
+    """Return a temporary path in the same folder, so that the last step of writing is a rename."""
     real = path.resolve()
     return real.with_name(f".{real.name}.{os.getpid()}.part")
 
 
 def _replace(path: Path, text: str) -> None:
-    data = text.encode("utf-8", "replace")  # a lone surrogate has no UTF-8
+    data = text.encode("utf-8", "replace")  # a lone surrogate cannot be encoded in UTF-8
     if _is_device(path):
         with path.open("wb") as device:
             device.write(data)
         return
     if path.is_dir():
-        raise IsADirectoryError(0, "it is a folder")
+        raise IsADirectoryError(0, "is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
     try:

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: annotations at the contract's lines, and the summary of the job."""
+"""Output for GitHub Actions: annotations at lines of the contract, and the summary of the job."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vorel_conformance.report import markdown
-from vorel_conformance.report.lines import line_of
 from vorel_conformance.report.model import Report, shown_status, visible, worst_first
 from vorel_conformance.report.sarif import CONTRACT_FILE, level, message
+from vorel_conformance.report.source_lines import line_of
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
 def running() -> bool:
-    """Whether this is a job of GitHub Actions."""
+    """Return True in a job of GitHub Actions."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def commands(report: Report) -> Iterator[str]:
-    """One workflow command a broken or unjudged clause, worst first; accepted ones are notices."""
+    """Yield a workflow command for every clause without a pass, worst first. Accepted failures are notices."""
     for problem in report.get("accepted", {}).get("problems", []):
         yield f"::error title=Accepted failures::{_data(problem)}"
     for clause in worst_first(report["clauses"]):
@@ -33,7 +33,7 @@ def commands(report: Report) -> Iterator[str]:
 
 
 def add_summary(report: Report) -> None:
-    """Append the report to the job's summary, where there is one; OSError when its file cannot be written."""
+    """Append the report to the summary of the job, if there is one. Raises OSError if the file cannot be written."""
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(path).open("a", encoding="utf-8", errors="replace") as file:
             file.write(markdown.render(report))

@@ -1,4 +1,4 @@
-"""The page: one file that shows a run to people, without network, on screen and on paper."""
+"""The HTML report: one file without network access, for screen and paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from vorel_conformance.report.lines import line_of
 from vorel_conformance.report.model import (
     LOOKS,
     VERDICTS,
@@ -30,15 +29,16 @@ from vorel_conformance.report.model import (
     visible,
     worst_first,
 )
+from vorel_conformance.report.source_lines import line_of
 
-# A page that holds a megabyte for each breach does not open; the JSON report has everything.
+# Browsers cannot open a page with a megabyte for each violation. The JSON report has everything.
 _BODY_LIMIT = 6_000
 _CURL_LIMIT = 8_000
 _VIOLATIONS_LIMIT = 25
 
 
 def render(report: Report) -> str:
-    """The report as one HTML file."""
+    """Return the report as one HTML file."""
     template, style, script = _page()
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for clause in report["clauses"]:
@@ -61,7 +61,7 @@ def render(report: Report) -> str:
         time=time,
         duration=_duration(report["duration_s"]),
         remarks=remarks(report),
-        style=Markup(style),  # noqa: S704 - our own files, not the server's words
+        style=Markup(style),  # noqa: S704 - our own files, no text of the server
         script=Markup(script),  # noqa: S704
         style_hash=_hash(style),
         script_hash=_hash(script),
@@ -97,7 +97,7 @@ def _page() -> tuple[Template, str, str]:
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy allows instead of the network and of whatever a server tries to slip in."""
+    """Return the source expression of our own text for the Content-Security-Policy, which forbids everything else."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -106,12 +106,12 @@ def _headers(pairs: list[list[str]]) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """A pointer that may be broken at its slashes."""
+    """Return a pointer that may wrap at its slashes."""
     return Markup("/<wbr>").join(text.split("/"))
 
 
 def _bar(found: Mapping[str, int]) -> list[tuple[str, float, float]]:
-    """The parts of the bar: status, where it begins and how wide it is, in hundredths of the whole."""
+    """Return the parts of the bar: status, start and width, in percent of the whole."""
     total = sum(found.values()) or 1
     parts, start = [], 0.0
     for status in reversed(WORST_FIRST):
@@ -123,7 +123,7 @@ def _bar(found: Mapping[str, int]) -> list[tuple[str, float, float]]:
 
 
 def _sentence(report: Report) -> str:
-    """The verdict in words for whoever reads nothing else."""
+    """Return the verdict in words."""
     clauses = report["clauses"]
     failed = [clause for clause in clauses if shown_status(clause) == "failed"]
     open_ones = sum(shown_status(clause) == "inconclusive" for clause in clauses)
@@ -134,21 +134,21 @@ def _sentence(report: Report) -> str:
             rest = f" {warned} of them with remarks." if warned else ""
             idle = sum(shown_status(clause) == "not_applicable" for clause in clauses)
             who = f"All {total} clauses" if not idle else f"All {total - idle} clauses that apply"
-            return f"{who} were judged and nothing that fails a run was found.{rest}"
+            return f"{who} were judged, and none fails the run.{rest}"
         case "failed" if failed:
             areas = sorted({group(clause) for clause in failed})
             are = "clauses is" if len(failed) == 1 else "clauses are"
-            return f"{len(failed)} of {total} {are} broken, in: {', '.join(areas)}. The evidence is below."
+            return f"{len(failed)} of {total} {are} violated, in: {', '.join(areas)}. The evidence is below."
         case "failed":
-            return "No clause is broken beyond the accepted ones, but the list of accepted failures is out of date."
+            return "Only accepted clauses are violated, but the list of accepted failures is out of date."
         case "inconclusive":
             one = "clause" if open_ones == 1 else "clauses"
-            return f"Nothing was found broken, but {open_ones} {one} of {total} could not be judged on this target."
+            return f"No violation was found, but {open_ones} {one} of {total} could not be judged on this target."
     return "The kit contradicted itself. This run says nothing about the server; please report it."
 
 
 def _moment(text: str) -> tuple[str, str]:
-    """Day and time of day."""
+    """Return day and time of day."""
     moment = datetime.fromisoformat(text)
     zone = "UTC" if moment.utcoffset() is None or not moment.utcoffset() else moment.strftime("%z")
     return f"{moment.day} {moment:%B %Y}", f"{moment:%H:%M} {zone}"

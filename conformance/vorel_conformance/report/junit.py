@@ -1,4 +1,4 @@
-"""JUnit XML as CI servers read it: one test case a clause, one suite a run."""
+"""JUnit XML for CI servers: one test case for each clause, one suite for the run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vorel_conformance.report.model import (
     verdict_sentence,
 )
 
-# What XML 1.0 cannot hold, not even as a reference.
+# Characters that XML 1.0 cannot contain, not even as references.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BODY_LIMIT = 4_000
 
 
 def render(report: Report) -> str:
-    """The report as JUnit XML."""
+    """Return the report as JUnit XML."""
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite")
     properties = ET.SubElement(suite, "properties")
@@ -49,7 +49,7 @@ def render(report: Report) -> str:
     numbers = {name: str(value) for name, value in totals.items()} | {"time": f"{report['duration_s']:.3f}"}
     for element in (suites, suite):
         element.attrib |= {"name": "vorel-conformance"} | numbers
-    # junit-10 knows neither of these on the outer element.
+    # The junit-10 schema does not allow these on the outer element.
     suite.attrib |= {"skipped": str(len(suite.findall("testcase/skipped"))), "timestamp": _xml(report["started"])}
     ET.SubElement(suite, "system-out").text = _xml("\n".join([verdict_sentence(report), *remarks(report)]))
     ET.indent(suites)
@@ -79,22 +79,22 @@ def _first_message(clause: Mapping[str, Any]) -> str:
 
 
 def evidence(clause: Mapping[str, Any]) -> str:
-    """Quote, findings and reproductions of a clause, as text."""
+    """Return the quote, the violations and the curl lines of a clause as text."""
     lines = [f"The contract says, at {clause['pointer']}:", f"  “{clause['quote']}”"]
     if clause.get("reason"):
         lines += ["", clause["reason"]]
     for number, violation in enumerate(clause["violations"], 1):
         lines += ["", f"{number}. {violation['message']}"]
         if flaky := violation.get("flaky"):
-            lines.append(f"   comes and goes: seen in {flaky['failed']} of {flaky['of']} tries")
+            lines.append(f"   flaky: seen in {flaky['failed']} of {flaky['of']} tries")
         for word in ("expected", "got"):
             if violation.get(word):
                 lines.append(f"   {word}: {violation[word]}")
-        if answer := violation["response"]:
-            text, cut = body_text(answer, _BODY_LIMIT)
-            lines.append(f"   answer: {answer['status']} {text}" + (f" … {cut} characters more" if cut else ""))
+        if response := violation["response"]:
+            text, cut = body_text(response, _BODY_LIMIT)
+            lines.append(f"   response: {response['status']} {text}" + (f" … {cut} more characters" if cut else ""))
         elif violation.get("failure"):
-            lines.append(f"   no answer: {violation['failure']}")
+            lines.append(f"   no response: {violation['failure']}")
         if violation["curl"]:
             lines.append(f"   {violation['curl']}")
         if hint := key_hint(violation):

@@ -27,7 +27,7 @@ _CURL_LIMIT = 4_000
 
 
 def render(report: Report) -> str:
-    """The report as Markdown: the verdict, what is not green with its evidence, the counts."""
+    """Return the report as Markdown: the verdict, the clauses that have not passed with their evidence, the counts."""
     contract = report["contract"]
     lines = [
         f"## {_SIGNS[report['verdict']]} {VERDICTS[report['verdict']]}",
@@ -72,7 +72,7 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
     ]
     for violation in violations[:_VIOLATIONS_SHOWN]:
         flaky = violation.get("flaky")
-        often = f" (comes and goes: {flaky['failed']} of {flaky['of']} tries)" if flaky else ""
+        often = f" (flaky: {flaky['failed']} of {flaky['of']} tries)" if flaky else ""
         lines.append(f"{_text(violation['message'])}{often}")
         lines += [f"- {word}: {_text(violation[word])}" for word in ("expected", "got") if violation.get(word)]
         curl = violation["curl"]
@@ -80,7 +80,7 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
             fence = "`" * max(3, max(map(len, re.findall("`+", curl)), default=0) + 1)
             lines += ["", f"{fence}bash", curl, fence]
         elif curl:
-            lines += ["", "The request is too long for this place; the other reports have it."]
+            lines += ["", "The request is too long for this summary. The other reports contain it."]
         lines += [_text(key_hint(violation)), ""]
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         lines += [f"… and {more} more.", ""]
@@ -88,6 +88,6 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """One line of text with nothing that Markdown or HTML would act upon."""
+    """Return one line of text, escaped for Markdown and HTML."""
     plain = html.escape(shorten(str(value), 600), quote=False)
     return re.sub(r"[\\`*_{}\[\]()#+!|~@]", lambda match: f"&#{ord(match[0])};", plain)

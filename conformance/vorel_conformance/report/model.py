@@ -1,4 +1,4 @@
-"""What every writer asks of a report: the order of statuses, the counts, the verdict, the evidence as text."""
+"""Functions on a report that all writers share: order of statuses, counts, verdict, evidence as text."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vorel_conformance.templates import named
+from vorel_conformance.http.placeholders import first_key_name
 
 Report = Mapping[str, Any]
 
-# Worst first. An accepted failure is a status only for the reader: in the report its clause stays failed.
+# Worst first. `accepted` is only shown to the reader: in the report the clause stays failed.
 WORST_FIRST = ("failed", "error", "warning", "accepted", "inconclusive", "not_applicable", "passed")
 BREACHES = ("failed", "warning")
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a status is shown: its word, a sign that needs no colour, a rich style."""
+    """The presentation of a status: a word, a sign that needs no color, a rich style."""
 
     word: str
     sign: str
@@ -40,40 +40,40 @@ LOOKS = {
 VERDICTS = {
     "passed": "Keeps the contract",
     "failed": "Breaks the contract",
-    "inconclusive": "Nothing broken, not all judged",
+    "inconclusive": "No violation, not all clauses judged",
     "error": "No verdict: the kit failed",
 }
 
 
 def shown_status(clause: Mapping[str, Any]) -> str:
-    """The status of a clause for a reader: `accepted` where its breach is an accepted one."""
+    """Return the status that the reader sees: `accepted` for an accepted failure."""
     return "accepted" if clause.get("accepted") and clause["status"] in BREACHES else str(clause["status"])
 
 
 def worst_first(clauses: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The clauses, worst status first, otherwise in their order."""
+    """Return the clauses, worst status first, otherwise in their order."""
     return sorted(clauses, key=lambda clause: WORST_FIRST.index(shown_status(clause)))
 
 
 def counts(report: Report) -> dict[str, int]:
-    """How many clauses have each shown status, worst first, those that occur."""
+    """Return the number of clauses of each shown status, worst first, without zeros."""
     found = Counter(map(shown_status, report["clauses"]))
     return {status: found[status] for status in WORST_FIRST if found[status]}
 
 
 def verdict(report: Report) -> str:
-    """What the clauses, and the file of accepted failures, come to: the word for the report's `verdict`."""
+    """Return the `verdict` of a report, from its clauses and its accepted failures."""
     found = counts(report)
     if "error" in found:
         return "error"
     if "failed" in found or report.get("accepted", {}).get("problems"):
         return "failed"
-    # Nothing judged is no reason to be content either.
+    # A run that judged nothing has not passed.
     return "inconclusive" if "inconclusive" in found or not found.keys() - {"not_applicable"} else "passed"
 
 
 def verdict_sentence(report: Report) -> str:
-    """One line with the numbers behind the verdict."""
+    """Return one line with the numbers behind the verdict."""
     found = counts(report)
     parts = [f"{number} {LOOKS[status].word}" for status, number in found.items()]
     if problems := len(report.get("accepted", {}).get("problems", [])):
@@ -82,20 +82,20 @@ def verdict_sentence(report: Report) -> str:
 
 
 def number_of(count: int, noun: str) -> str:
-    """`1 clause`, `2 clauses`."""
+    """Return `1 clause`, `2 clauses`."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def group(clause: Mapping[str, Any]) -> str:
-    """The part of the clause's id in front of the point."""
+    """Return the part of the clause's id before the dot."""
     return str(clause["id"]).split(".", 1)[0]
 
 
 def key_hint(violation: Mapping[str, Any]) -> str:
-    """What to put into VOREL_API_KEY for the curl line, or nothing when the line needs none."""
+    """Return the key to put into VOREL_API_KEY for the curl line, or an empty string if it needs none."""
     request = violation["request"] or {}
     texts = [*(value for _, value in request.get("headers", ())), request.get("path") or "", request.get("body") or ""]
-    name = request.get("key") or named(texts)
+    name = request.get("key") or first_key_name(texts)
     if not name or "VOREL_API_KEY" not in violation["curl"]:
         return ""
     kind, _, which = name.partition(".")
@@ -106,36 +106,36 @@ def key_hint(violation: Mapping[str, Any]) -> str:
 
 
 def total_violations(clause: Mapping[str, Any]) -> int:
-    """How many violations of a clause there were, listed or not."""
+    """Return the number of violations of a clause, listed or not."""
     return max(len(clause["violations"]), int(clause.get("violations_total", 0)))
 
 
 def remarks(report: Report) -> list[str]:
-    """What a reader of the verdict should know beside it."""
+    """Return remarks on the run for the reader of the verdict."""
     found = []
     if report.get("stopped"):
-        found.append(f"The run ended before its end: {report['stopped']}")
+        found.append(f"The run ended early: {report['stopped']}")
     if retried := report.get("retried", 0):
         found.append(f"Connections broke: {retried} {'request was' if retried == 1 else 'requests were'} sent again.")
     return found
 
 
 def body_text(message: Mapping[str, Any], limit: int) -> tuple[str, int]:
-    """The body of a request or an answer as visible text, at most `limit` characters, and how many are left out."""
+    """Return a body as visible text of at most `limit` characters, and the number of characters cut off."""
     text = message.get("body")
     if text is None:
         encoded = message.get("body_base64", "")
         try:
             text = base64.b64decode(encoded, validate=True).decode("utf-8", "backslashreplace")
         except (binascii.Error, ValueError):
-            text = encoded  # redaction may have cut into it
+            text = encoded  # redaction may have damaged it
     return visible(text[:limit]), max(0, len(text) - limit)
 
 
 def visible(text: str, *, newlines: bool = True) -> str:
-    r"""The text with everything that has no glyph as an escape.
+    r"""Return the text with unprintable characters as escapes.
 
-    A server must not move our cursor or turn our text around. Line feeds and tabs stay unless `newlines` is false.
+    A server must not move the cursor or change the direction of text. Line feeds and tabs stay if `newlines` is true.
     """
     kept = "\n\t" if newlines else ""
     if text.isprintable():
@@ -152,6 +152,6 @@ def _escape(char: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """One line of at most `limit` characters, its end replaced by an ellipsis when it is longer."""
+    """Return one line of at most `limit` characters, with an ellipsis if it was longer."""
     line = visible(text[: limit + 1], newlines=False)
     return line if len(line) <= limit else line[: limit - 1] + "…"

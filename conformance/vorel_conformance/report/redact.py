@@ -1,8 +1,7 @@
-"""Secrets out of reports, by value: whatever the place and however a server spelled them.
+"""Redaction of secrets in reports, by value: in any place and in any spelling.
 
-Redaction by header name is not enough: a server that echoes a key in a message would put it into every report. A key is
-looked for as text in any letter case, percent-encoded, as JSON or HTML escapes, and in base64; what has the shape of a
-key is taken out even when nobody told us that it is one.
+Redaction by header name is not enough: a server may repeat a key in a message. The redactor finds a key in any letter
+case, percent-encoded, with JSON or HTML escapes, and in base64. It also redacts unknown keys, by their form.
 """
 
 from __future__ import annotations
@@ -12,49 +11,48 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-PLACEHOLDER = "$VOREL_API_KEY"
+KEY_VARIABLE = "$VOREL_API_KEY"
 
 T = TypeVar("T")
 
-# The shape is the contract's bearerFormat; a server finds a key by its first 22 characters, so they are a secret too.
+# The form is the contract's bearerFormat. Servers look a key up by its first 22 characters, so they are secret too.
 _KEY = re.compile(r"vapk_[a-z0-9]{1,16}_[0-9a-f]{48,}", re.IGNORECASE)
 _PREFIX_LENGTH = 22
 _HEX = re.compile("[0-9a-f]*", re.IGNORECASE)
-# A shorter "secret" would be found all over ordinary text.
+# A shorter "secret" would occur in ordinary text.
 _SHORTEST = 8
 
-# One character, escaped: %76 (and %2576), \u0076, \x76, &#118;, &#x76;. Repetition is bounded here and below: what a
-# server sends must not make a pattern run for hours.
+# One escaped character: %76 (and %2576), \u0076, \x76, &#118;, &#x76;. Repetition is bounded here and below, so that
+# a response cannot make a pattern run for hours.
 _ESCAPED = r"%(?:25){0,3}[0-9a-f]{2}|\\{1,8}(?:u00|x)[0-9a-f]{2}|&#x0{0,4}[0-9a-f]{2};|&#0{0,4}[0-9]{2,3};"
 _UNIT = re.compile(rf"{_ESCAPED}|.", re.IGNORECASE | re.DOTALL)
-# Where a key may be: a run of what keys are made of, as long as the shortest thing that is looked for.
+# A candidate: a run of characters of keys, as long as the shortest secret part of one.
 _RUN = re.compile(rf"(?:[a-z0-9_]|{_ESCAPED}){{{_PREFIX_LENGTH},}}", re.IGNORECASE)
 
-_LEAD = (0, 2, 3)  # characters of base64 that hold something of the bytes before, for 0, 1 and 2 of them
+_LEAD = (0, 2, 3)  # characters of base64 that depend on the 0, 1 or 2 bytes before
 _URL_SAFE = str.maketrans("-_", "+/")
-# As much of base64 as the longest key needs: a body full of them must not be decoded over and over.
+# Enough base64 for the longest key: decoding is bounded for a body that is full of them.
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/_-]{1,200}")
 
 
 def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
-    """Make a function that replaces every occurrence of `secrets` in a text, or in all texts of a JSON value.
+    """Return a function that replaces `secrets` in a text, or in all texts of a JSON value, by `$VOREL_API_KEY`.
 
-    The function returns a new value of the same shape; numbers, booleans and None pass through. Each secret becomes
-    `$VOREL_API_KEY`. Values shorter than 8 characters are not secrets and stay.
+    The function returns a new value of the same structure. Secrets of fewer than 8 characters are not replaced.
     """
     known = {secret for secret in secrets if len(secret) >= _SHORTEST}
     keys = {secret.lower() for secret in known if _KEY.fullmatch(secret)}
     prefixes = {key[:_PREFIX_LENGTH] for key in keys}
-    # A key without its prefix is as good as a key.
+    # A key without its prefix is a secret too.
     rests = {key[_PREFIX_LENGTH:] for key in keys}
     rest_lengths = {len(rest) for rest in rests}
-    # Secrets of another shape. Longest first, so that nothing of a longer one is left over.
+    # Secrets of another form. Longest first, so that no part of a longer one remains.
     others = sorted((secret for secret in known if secret.lower() not in keys), key=len, reverse=True)
     patterns = [re.compile("".join(map(_spellings, secret)), re.IGNORECASE) for secret in others]
     encoded = [core for secret in others for core, _ in _base64_cores(secret.encode())]
 
     def key_at(text: str, at: int) -> int:
-        """How many characters from `at` on are a key, begin as a known key does, or are the rest of one."""
+        """Return the number of characters from `at` on that are a key, the prefix of one, or the rest of one."""
         if shape := _KEY.match(text, at):
             return shape.end() - at
         if text[at : at + _PREFIX_LENGTH].lower() in prefixes:
@@ -71,7 +69,7 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
         out, at = [], 0
         while at < len(units):
             length = key_at(text, at)
-            out.append(PLACEHOLDER if length else units[at])
+            out.append(KEY_VARIABLE if length else units[at])
             at += length or 1
         return "".join(out)
 
@@ -87,16 +85,16 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
             group = group[: len(group) - (len(group) % 4 == 1)]
             decoded = base64.b64decode(group + "=" * (-len(group) % 4)).decode("latin-1")
             if length := key_at(decoded, before):
-                out += [text[done : mark.start()], PLACEHOLDER]
+                out += [text[done : mark.start()], KEY_VARIABLE]
                 done = start - (-(before + length) * 8 // 6)
         return "".join([*out, text[done:]])
 
     def redacted(text: str) -> str:
         text = _RUN.sub(in_run, text)
         for pattern in patterns:
-            text = pattern.sub(lambda _: PLACEHOLDER, text)
+            text = pattern.sub(lambda _: KEY_VARIABLE, text)
         for core in encoded:
-            text = text.replace(core, PLACEHOLDER)
+            text = text.replace(core, KEY_VARIABLE)
         return in_base64(text)
 
     def walk(value: Any) -> Any:
@@ -112,7 +110,7 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
 
 
 def _spellings(char: str) -> str:
-    """A pattern for one character, plain or escaped."""
+    """Return a pattern for one character, plain or escaped."""
     if not char.isascii():
         return re.escape(char)
     code, number = f"{ord(char):02x}", ord(char)
@@ -121,7 +119,7 @@ def _spellings(char: str) -> str:
 
 
 def _plain(unit: str) -> str:
-    """The character that an escape stands for."""
+    """Return the character of an escape."""
     if len(unit) == 1:
         return unit
     if unit.startswith("&#") and unit[2] not in "xX":
@@ -130,7 +128,7 @@ def _plain(unit: str) -> str:
 
 
 def _base64_cores(secret: bytes) -> Iterator[tuple[str, int]]:
-    """What base64 of any text around `secret` contains, for the three ways it can fall, with the bytes before it."""
+    """Yield the base64 of `secret` that does not depend on the text around it, for 0, 1 and 2 bytes before it."""
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + secret).decode()
         yield encoded[_LEAD[before] : (before + len(secret)) * 8 // 6], before

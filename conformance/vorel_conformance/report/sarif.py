@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: a finding for each broken clause, at the line of openapi.json that it stands on."""
+"""SARIF 2.1.0: a finding for each violated clause, at its line of openapi.json."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vorel_conformance.report import junit
-from vorel_conformance.report.lines import line_of
 from vorel_conformance.report.model import Report, group, shown_status, total_violations, verdict_sentence
+from vorel_conformance.report.source_lines import line_of
 
 CONTRACT_FILE = "openapi.json"
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -17,7 +17,7 @@ _LEVELS = {"MUST": "error", "SHOULD": "warning", "advisory": "note"}
 
 
 def render(report: Report) -> str:
-    """The report as SARIF. One result a clause: a scanner then opens and closes one alert for it."""
+    """Return the report as SARIF. One result for each clause, so that a scanner keeps one alert for it."""
     results = [_result(clause) for clause in report["clauses"] if shown_status(clause) in _REPORTED]
     for index, clause in enumerate(report["clauses"]):
         for result in results:
@@ -68,7 +68,7 @@ _REPORTED = ("failed", "warning", "accepted", "inconclusive")
 
 
 def level(clause: Mapping[str, Any]) -> str:
-    """The SARIF level of a clause's finding."""
+    """Return the SARIF level of a clause's finding."""
     status = clause["status"]
     if status == "inconclusive":
         return "note"
@@ -76,7 +76,7 @@ def level(clause: Mapping[str, Any]) -> str:
 
 
 def message(clause: Mapping[str, Any]) -> str:
-    """What a finding says in one sentence or two."""
+    """Return the message of a clause's finding, one or two sentences."""
     violations = clause["violations"]
     found = violations[0]["message"] if violations else clause.get("reason", "")
     total = total_violations(clause)

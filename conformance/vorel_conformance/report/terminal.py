@@ -1,4 +1,4 @@
-"""The terminal: a bar while the run goes, then a table, worst first, and the evidence behind what is not green."""
+"""Terminal output: a progress bar, then a table, worst first, and the evidence of clauses that have not passed."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _CURL_LIMIT = 2_000
 
 
 class Progress:
-    """A bar with the clauses and their counts, fed with the events of a run. Nothing is shown when not at a terminal.
+    """A progress bar with the counts of the clauses. Shows nothing if the output is not a terminal.
 
     Use it as a context manager and call it with each event: `{"event": "phase", "name"}`, `{"event": "exchange"}`,
-    `{"event": "clause", "id", "status", "checks"}`. Events of another kind are ignored. Any thread may call.
+    `{"event": "clause", "id", "status", "checks"}`. It ignores other events. Safe to call from any thread.
     """
 
     def __init__(self, console: Console, *, clauses: int | None = None) -> None:
@@ -71,7 +71,7 @@ class Progress:
         self._bar.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Take in one event."""
+        """Show one event."""
         with self._lock:
             match event.get("event"):
                 case "exchange":
@@ -95,19 +95,19 @@ class Progress:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many clauses have each status so far; the last word on a clause counts."""
+        """The number of clauses of each status so far."""
         return dict(Counter(self._statuses.values()))
 
     @property
     def requests(self) -> int:
-        """How many exchanges there were so far."""
+        """The number of exchanges so far."""
         return self._requests
 
 
 def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) -> None:
-    """Print the table, the evidence and the verdict; in a job of GitHub Actions its annotations and summary as well.
+    """Print the table, the evidence and the verdict. In GitHub Actions, also write annotations and the job summary.
 
-    The report is redacted once more, as by `report.write`.
+    Redacts the report once more, like `report.write`.
     """
     report = redactor(secrets)(report)
     _print_table(report, console)
@@ -118,12 +118,12 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
     _print_verdict(report, console)
     if github.running():
         for line in github.commands(report):
-            # A command has to be one whole line without styles.
+            # A workflow command must be one complete line without styles.
             print(line, file=console.file)
         try:
             github.add_summary(report)
-        except OSError as error:  # a verdict is not lost for want of its summary
-            _line(console, Text(f"The summary of the job could not be written: {error.strerror}", style="yellow"))
+        except OSError as error:  # the verdict matters more than its summary
+            _line(console, Text(f"cannot write the job summary: {error.strerror}", style="yellow"))
 
 
 def _print_table(report: Report, console: Console) -> None:
@@ -164,20 +164,20 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
         console.print()
         _label(console, "found", violation["message"])
         if flaky := violation.get("flaky"):
-            _label(console, "flaky", f"comes and goes: seen in {flaky['failed']} of {flaky['of']} tries")
+            _label(console, "flaky", f"seen in {flaky['failed']} of {flaky['of']} tries")
         if violation.get("expected"):
             _label(console, "expected", violation["expected"])
         if violation.get("got"):
             _label(console, "got", violation["got"])
-        if answer := violation["response"]:
-            text, cut = body_text(answer, 300)
-            _label(console, "answer", f"{answer['status']} {text}" + (f" … {cut} characters more" if cut else ""))
+        if response := violation["response"]:
+            text, cut = body_text(response, 300)
+            _label(console, "response", f"{response['status']} {text}" + (f" … {cut} more characters" if cut else ""))
         elif violation.get("failure"):
-            _label(console, "answer", f"none: {violation['failure']}")
+            _label(console, "response", f"none: {violation['failure']}")
         if 0 < len(violation["curl"]) <= _CURL_LIMIT:
             _line(console, Text.assemble(("  again     ", "dim"), visible(violation["curl"], newlines=False)))
         elif violation["curl"]:
-            _label(console, "again", "the request is too long for this place; the reports have the curl line")
+            _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
         if hint := key_hint(violation):
             _label(console, "", hint)
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
@@ -185,7 +185,7 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
 
 
 def _print_reasons(report: Report, console: Console) -> None:
-    """Why there is no verdict on a clause. Not in the table, where a wrapped line may begin with a server's words."""
+    """Print the reasons for missing verdicts. Not in the table: there, a wrapped line may begin with server text."""
     reasons = [
         (LOOKS[clause["status"]], clause)
         for clause in worst_first(report["clauses"])
@@ -220,10 +220,10 @@ def _print_verdict(report: Report, console: Console) -> None:
 
 
 def _label(console: Console, name: str, text: str) -> None:
-    """A labelled line. Text of the server never begins a line, where a CI server would look for commands."""
+    """Print a line with a label. Server text never begins a line, because CI servers look for commands there."""
     _line(console, Text.assemble((f"  {name:<10}", "dim"), shorten(text, 600)))
 
 
 def _line(console: Console, text: Text) -> None:
-    # Wrapped by the terminal alone, so that a curl line can be copied whole.
+    # Only the terminal wraps the line, so that a curl line can be copied as a whole.
     console.print(text, soft_wrap=True)

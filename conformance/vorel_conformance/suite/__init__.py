@@ -1,41 +1,36 @@
-"""The tests: one module a topic, each test with the clauses that it asks.
+"""The tests, one module for each topic. Every test names the clauses that it covers.
 
-A test is a function of a `Probe`. `vorel_conformance.run` calls it, and so does pytest (`pytest conformance --base-
-url URL`).
+A test is a function of a `Probe`. `runs.server` calls it, and so does pytest (`pytest conformance --base-url URL`).
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vorel_conformance.session import Probe
+    from vorel_conformance.session.probe import Probe
 
 Function = Callable[["Probe"], None]
-# The limiter's burst goes first and its recovery last: the rest of the run fills the time between the two.
-EARLY, MIDDLE, LATE = 0, 1, 2
+
+
+class When(IntEnum):
+    """The part of a run in which a test runs. The bursts over the rate limit frame the other tests: a burst early, the
+    look at the recovered key late, everything else in the minute between them.
+    """
+
+    EARLY = 0
+    MIDDLE = 1
+    LATE = 2
 
 
 @dataclass(frozen=True)
-class Test:
-    """A test, its clauses, and what it costs: requests, and how many of them write when the server does as it
-    should."""
-
-    name: str
-    function: Function
-    clauses: tuple[str, ...]
-    requests: Callable[[Plan], int]
-    when: int
-    writes: bool  # whether a conformant server accepts what the test sends
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the cost of a test depends on."""
+class Size:
+    """The numbers that the cost of a test depends on."""
 
     own: int
     foreign: int
@@ -47,29 +42,55 @@ class Plan:
     fuzz: int
 
 
+@dataclass(frozen=True)
+class Test:
+    """A test, the clauses that it covers, and its cost."""
+
+    name: str
+    function: Function
+    clauses: tuple[str, ...]
+    requests: Callable[[Size], int]  # sent to a conformant server
+    when: When
+    writes: bool  # True if a conformant server accepts the requests
+    pair: str = ""  # tests with the same pair are one test in two parts: a rerun runs both
+    repeatable: bool = True  # False if the test takes a whole window and repeats itself in case of doubt
+
+
 _TESTS: dict[Function, Test] = {}
 
 
 def covers(
-    *clauses: str, requests: int | Callable[[Plan], int], when: int = MIDDLE, writes: bool = True
+    *clauses: str,
+    requests: int | Callable[[Size], int],
+    when: When = When.MIDDLE,
+    writes: bool = True,
+    pair: str = "",
+    repeatable: bool = True,
 ) -> Callable[[Function], Function]:
-    """Register a test with its clauses and the number of requests it sends to a conformant server."""
+    """Register a test. The arguments are the members of `Test`; `requests` may be a constant."""
 
     def register(function: Function) -> Function:
         cost = requests if callable(requests) else lambda _, n=requests: n
-        _TESTS[function] = Test(function.__name__, function, clauses, cost, when, writes)
+        _TESTS[function] = Test(function.__name__, function, clauses, cost, when, writes, pair, repeatable)
         return function
 
     return register
 
 
 def test_of(function: Function) -> Test | None:
-    """What was registered for a function."""
+    """Return the registered test of a function, or None."""
     return _TESTS.get(function)
 
 
 def collect() -> list[Test]:
-    """All tests in the order in which they run."""
-    for module in sorted(each.name for each in pkgutil.iter_modules(__path__)):
-        importlib.import_module(f"{__name__}.{module}")
+    """Return all tests of a server, in the order in which they run."""
+    from vorel_conformance.suite import server
+
+    for module in sorted(each.name for each in pkgutil.iter_modules(server.__path__)):
+        importlib.import_module(f"{server.__name__}.{module}")
     return sorted(_TESTS.values(), key=lambda each: (each.when, each.function.__module__))
+
+
+def together(test: Test, tests: Iterable[Test]) -> list[Test]:
+    """Return the tests that a rerun of `test` has to run, in their order: the test itself, or its pair."""
+    return [each for each in tests if each is test or (test.pair and each.pair == test.pair)]

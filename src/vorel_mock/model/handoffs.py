@@ -1,16 +1,10 @@
-"""Escalating a lead to a human: the conversation's status, the audit row, the event."""
+"""The rows of a handoff, the escalation of a lead to a human."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from vorel_mock.model.types import Moment, Uuid
-
-if TYPE_CHECKING:
-    from vorel_mock.model.leads import Lead
-    from vorel_mock.model.tenant import Tenant
 
 # "Defaults are written into the audit log so the trail is never empty" (#/components/schemas/LeadHandoffBody);
 # the texts are ours, docs/assumptions.md.
@@ -55,53 +49,3 @@ class Event(msgspec.Struct, frozen=True):
     event: str
     created_at: Moment
     data: dict[str, Any]
-
-
-def request_handoff(
-    tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str, now: float
-) -> Handoff:
-    """Set the lead's conversation to `status`, and write a fresh handoff and audit row.
-
-    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` stands for the
-    default.
-    """
-    conversation = tenant.conversations[lead.conversation_id]
-    conversation.status = status
-    handoff = Handoff(
-        id=tenant.ids.uuid(),
-        lead_id=lead.id,
-        conversation_id=conversation.id,
-        reason=DEFAULT_REASON if reason is None else reason,
-        summary=DEFAULT_SUMMARY if summary is None else summary,
-        notified_channel=tenant.notified_channel,
-        requested_at=now,
-    )
-    tenant.handoffs.append(handoff)
-    tenant.audit_log.append(
-        AuditRow(
-            tenant.ids.uuid(),
-            now,
-            "lead.handoff",
-            handoff.id,
-            lead.id,
-            conversation.id,
-            handoff.reason,
-            handoff.summary,
-            key_id,
-        )
-    )
-    return handoff
-
-
-def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
-    """Return the event that tells the tenant's webhooks about a handoff."""
-    data = {
-        "handoff_id": handoff.id,
-        "lead_id": handoff.lead_id,
-        "conversation_id": handoff.conversation_id,
-        "reason": handoff.reason,
-        "summary": handoff.summary,
-        "notified_channel": handoff.notified_channel,
-        "requested_at": handoff.requested_at,
-    }
-    return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, data)

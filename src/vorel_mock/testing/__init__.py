@@ -8,23 +8,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vorel_mock.testing.clock import Clock
     from vorel_mock.testing.connection import ControlError
     from vorel_mock.testing.control_client import Control
+    from vorel_mock.testing.faults import Faults
     from vorel_mock.testing.in_process import InProcessMock
     from vorel_mock.testing.mock_server import MockServer
     from vorel_mock.testing.receiver import Receiver
+    from vorel_mock.testing.requests import Requests
+    from vorel_mock.testing.subscription import Subscription
     from vorel_mock.testing.tenant import Tenant
     from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
-    from vorel_mock.testing.world import Clock, Faults, Requests, Subscription, Webhooks
+    from vorel_mock.testing.webhooks import Webhooks
 
 _MODULES = {
-    "Clock": "world",
+    "Clock": "clock",
     "Control": "control_client",
-    "Faults": "world",
-    "Requests": "world",
-    "Subscription": "world",
+    "Faults": "faults",
+    "Requests": "requests",
+    "Subscription": "subscription",
     "Tenant": "tenant",
-    "Webhooks": "world",
+    "Webhooks": "webhooks",
     "ControlError": "connection",
     "InProcessMock": "in_process",
     "Receiver": "receiver",

@@ -1,7 +1,7 @@
 """The road from a test to the control plane, and what comes back along it when something is wrong."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from json import dumps
 from math import inf
 from typing import Any
@@ -17,6 +17,9 @@ Rows = list[Json]
 
 #: Seconds, or a text such as 61s, 2h, 1h30m or 500ms.
 Duration = str | float | timedelta
+
+#: Seconds beyond a wait in the mock itself, so that its response, not a time-out here, says what did not come.
+SLACK = 10.0
 
 _PREFIX = "/_mock"
 #: Seconds that the mock has for an answer that it need not wait for.
@@ -121,6 +124,16 @@ def names(name: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{name}: must be a list of texts, not one: write [{values!r}]")
     return list(values)
+
+
+def moment_text(moment: str | datetime) -> str:
+    """Return a moment as the control plane takes it."""
+    return moment if isinstance(moment, str) else moment.isoformat()
+
+
+def id_of(thing: Json | str) -> str:
+    """Return the id of what the control plane returned, or the id itself."""
+    return thing if isinstance(thing, str) else str(thing["id"])
 
 
 def rows(answer: Any) -> Rows:

@@ -5,9 +5,10 @@ from typing import Any, Unpack
 
 import httpx
 
+from vorel_mock.testing.clock import Clock
 from vorel_mock.testing.connection import Connection, Json, Rows, rows
+from vorel_mock.testing.requests import Filters, Requests
 from vorel_mock.testing.tenant import Tenant
-from vorel_mock.testing.world import Clock, Filters, Requests
 
 
 class Control:

@@ -4,15 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vorel_mock.model.webhooks import TEST_EVENT
 from vorel_mock.testing.connection import ControlError, Json
+from vorel_mock.testing.subscription import Subscription, Subscriptions
 from vorel_mock.webhooks import signature
 from vorel_mock.webhooks.receiver import serve
-
-if TYPE_CHECKING:
-    from vorel_mock.testing.world import Subscription, Webhooks
 
 #: Seconds between two looks of the server's thread at whether it is to end.
 _POLL = 0.02
@@ -26,7 +24,9 @@ class Receiver:
     with 2xx it has not accepted, and does not hand over.
     """
 
-    def __init__(self, webhooks: "Webhooks", events: tuple[str, ...], on_close: Callable[["Receiver"], object]) -> None:
+    def __init__(
+        self, webhooks: Subscriptions, events: tuple[str, ...], on_close: Callable[["Receiver"], object]
+    ) -> None:
         self.status: int | None = None
         self.delay = 0.0
         self.events: list[Json] = []

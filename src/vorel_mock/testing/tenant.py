@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from vorel_mock.testing.clock import Clock
 from vorel_mock.testing.connection import Connection, ControlError, Json, Rows, Secret, names, rows, without_none
+from vorel_mock.testing.faults import Faults
 from vorel_mock.testing.receiver import Receiver
-from vorel_mock.testing.world import Clock, Faults, Requests, Webhooks
+from vorel_mock.testing.requests import Requests
+from vorel_mock.testing.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -1,11 +1,10 @@
-"""A small conformant server of the contract, its conformant readings, and faults that each break one thing.
+"""The proof of the kit: a small conformant server, lenient servers, and servers with one fault each.
 
-It proves the kit: what is wrong here must be found, what is right here must pass.
-It shares no code with the mock or the kit.
+The kit must pass the conformant ones and find every fault. The code here shares nothing with the mock or the kit.
 """
 
 from .faults import FAULTS, Fault
-from .readings import READINGS, Reading
+from .lenient_servers import READINGS, Reading
 from .server import Running, serve
 
 __all__ = ["FAULTS", "READINGS", "Fault", "Reading", "Running", "serve"]

@@ -1,4 +1,4 @@
-"""What the reference server reads from the contract document."""
+"""The parts of the contract document that the reference server uses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Operation:
 
 
 def _validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    # Masked: a message never repeats what the client sent.
+    # Masked, so that a message never repeats input of the client.
     whole = schema | {"components": DOCUMENT["components"]}
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, mask="the value")
 
@@ -52,7 +52,7 @@ OPERATIONS = _operations()
 
 
 def body_error(operation: Operation, value: Any) -> str | None:
-    """The first breach of the body's schema as `field: what is wrong`, None when there is none."""
+    """Return the first violation of the body's schema as `field: problem`, or None."""
     for error in operation.body.iter_errors(value):
         field = getattr(error.kind, "property", None) or ".".join(map(str, error.instance_path)) or "body"
         return f"{field}: {error.message}"

@@ -1,8 +1,8 @@
 """The reference server: one small conformant implementation of the contract.
 
-The road of a request is `road()`, top to bottom. What a server may decide for itself, or may get wrong, is a hook: a
-function from the visit to a result. A reading or a fault replaces hooks; it gets the function that it replaces, and
-the visit.
+`road()` shows the steps of a request in order. Everything that a server may choose, or may get wrong, is a hook: a
+function from the visit to a result. A lenient server or a fault replaces hooks. Its functions get the function that
+they replace, and the visit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ABSENT = object()  # no body at all: not the same as `null`
 
 
 class RefusedError(Exception):
-    """The road ends here: answer with the envelope."""
+    """Ends the steps with an error in the envelope."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What came in; header names in lower case."""
+    """A request, with header names in lower case."""
 
     method: str
     path: str
@@ -63,7 +63,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes out, before it is bytes."""
+    """A response before it is encoded."""
 
     status: int
     body: Any
@@ -76,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes out, as bytes. Two headers of one name are possible here."""
+    """An encoded response. It may have two headers of one name."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -85,7 +85,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Tally:
-    """A request's number in its window (1 is the first) and when the window ends, in epoch seconds."""
+    """The number of a request in its window (from 1), and the end of the window in epoch seconds."""
 
     count: int
     ends: float
@@ -93,7 +93,7 @@ class Tally:
 
 @dataclass
 class Visit:
-    """One request on its way; each step fills in what it finds out."""
+    """One request in progress. Every step adds its result."""
 
     server: Server
     request: Request
@@ -115,17 +115,17 @@ class Visit:
 
     @property
     def caller(self) -> Key:
-        """The key; for steps behind authentication."""
+        """The key, for steps after authentication."""
         assert self.key is not None, "a step that needs the key ran before authentication"
         return self.key
 
     @property
     def notes(self) -> dict[Any, Any]:
-        """A place for what a variant remembers from request to request."""
+        """Storage in which a variant keeps data between requests."""
         return self.server.notes
 
     def once_more(self, what: str) -> int:
-        """Counts from 1 how often `what` happened on this server."""
+        """Count the calls with `what` on this server, from 1."""
         self.notes[what] = int(self.notes.get(what, 0)) + 1
         return int(self.notes[what])
 
@@ -134,7 +134,7 @@ class Visit:
 
 
 def road(v: Visit) -> Answer:
-    """What every request meets."""
+    """Run all steps for a request."""
     hooks = v.server.hooks
     route(v)
     for step in hooks.steps(v):
@@ -208,7 +208,7 @@ STEPS: dict[str, Callable[[Visit], None]] = {
     "lookup": look_up,
 }
 
-# --- what the conformant server does at each hook ---------------------------------------------------------------------
+# --- the hooks of the conformant server -------------------------------------------------------------------------------
 
 
 def bearer(v: Visit) -> str | None:
@@ -222,7 +222,7 @@ def find_key(v: Visit) -> Key | None:
 
 
 def tally(v: Visit) -> Tally:
-    """A fixed window that begins with the first request after the one before has run out."""
+    """Count in a fixed window, which begins with the first request after the end of the previous one."""
     bucket = v.server.hooks.bucket(v)
     last = v.server.windows.get(bucket)
     now = Tally(1, v.now + v.server.window) if last is None or v.now >= last.ends else Tally(last.count + 1, last.ends)
@@ -255,7 +255,7 @@ def media_type_fits(v: Visit) -> bool:
 
 
 def parse(v: Visit) -> Any:
-    """Strict JSON: UTF-8, no NaN, no lone surrogate, bounded in depth by the parser."""
+    """Parse strict JSON: UTF-8, no NaN, no lone surrogate, depth bounded by the parser."""
 
     def no_constant(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
@@ -269,7 +269,7 @@ def parse(v: Visit) -> Any:
 
 
 def walk(value: Any) -> Iterator[tuple[int, Any]]:
-    """Every value and every name in a JSON value, with how deep it lies (the value itself lies at 1)."""
+    """Yield every value and every name in a JSON value with its depth, which starts at 1."""
     todo = [(1, value)]
     while todo:
         depth, value = todo.pop()
@@ -302,7 +302,7 @@ def handoff(v: Visit) -> dict[str, Any]:
 
 
 def crm(v: Visit) -> dict[str, Any]:
-    """One record for one idempotency key of a tenant; the same key with another content is a soft failure."""
+    """Create one record for an idempotency key of a tenant. The same key with other content is a soft failure."""
     if error := v.server.hooks.crm_trouble(v):
         return {"ok": False, "error": error, "detail": "The CRM did not take the record."}
     content = (v.value["object"], json.dumps(v.value["fields"], sort_keys=True))
@@ -330,7 +330,7 @@ def encode(v: Visit) -> Reply:
 
 @dataclass(frozen=True)
 class Hooks:
-    """Every point where a reading or a fault may step in, with what the conformant server does there."""
+    """All hooks, with the functions of the conformant server."""
 
     steps: Callable[[Visit], tuple[str, ...]] = lambda _: tuple(STEPS)
     token: Callable[[Visit], str | None] = bearer
@@ -363,7 +363,7 @@ Change = Callable[[Callable[[Visit], Any], Visit], Any]
 
 @dataclass(frozen=True)
 class Variant:
-    """A server that differs from the conformant one: `changes` maps a hook to (what was there, visit) -> result."""
+    """A server that differs from the conformant one. `changes` maps a hook to (replaced function, visit) -> result."""
 
     id: str
     sentence: str
@@ -375,7 +375,7 @@ class Variant:
         assert not unknown, f"{self.id}: no such hook: {sorted(unknown)}"
 
     def apply(self, hooks: Hooks) -> Hooks:
-        """The hooks with this variant's changes around them."""
+        """Return the hooks with the changes of this variant."""
         return replace(hooks, **{name: partial(change, getattr(hooks, name)) for name, change in self.changes.items()})
 
 
@@ -384,7 +384,7 @@ class Variant:
 
 @dataclass
 class Server:
-    """An ASGI application with its state: the limiter's windows, CRM records, notes of variants, own crashes."""
+    """An ASGI application with its state: windows of the rate limit, CRM records, data of variants, crashes."""
 
     world: World
     hooks: Hooks
@@ -398,7 +398,7 @@ class Server:
     crashes: list[str] = field(default_factory=list)
 
     def respond(self, request: Request) -> Reply:
-        """Answer one request. A crash of this code is kept for the test to see: it is not a fault of the catalogue."""
+        """Respond to one request. Keeps a crash of this code for the test: it is not a fault of the catalogue."""
         self.requests += 1
         v = Visit(self, request, self.requests, time.time())
         try:
@@ -433,7 +433,7 @@ class Server:
         reply = self.respond(Request(scope["method"], scope["path"], query, headers, body, connection))
         named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if self.date:
-            # uvicorn's own is as old as its last tick, which is seconds on a busy machine.
+            # uvicorn's Date may be seconds old on a busy machine.
             named.append((b"Date", formatdate(usegmt=True).encode()))
         if not any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in named):
             named.append((b"Content-Length", str(len(reply.body)).encode()))
@@ -443,7 +443,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Running:
-    """A server that listens."""
+    """A running server."""
 
     base_url: str
     profile: dict[str, Any]
@@ -460,9 +460,9 @@ def serve(
     full_keys: int = 40,
     burst_keys: int = 4,
 ) -> Iterator[Running]:
-    """Serve the contract at a free port of 127.0.0.1, with a reading or a fault or both.
+    """Serve the contract on a free port of 127.0.0.1, as a lenient server, with a fault, or both.
 
-    `limit` requests of each key in `window` seconds. The result carries the base URL and the target profile.
+    The limit is `limit` requests of each key in `window` seconds. Yields the base URL and the target profile.
     """
     hooks = Hooks()
     for variant in (reading, fault):

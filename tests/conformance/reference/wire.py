@@ -1,7 +1,7 @@
-"""Servers that answer rightly, or not at all, but misbehave on the wire: slow, dropping, closing, too long, not HTTP.
+"""Servers that misbehave on the wire: slow, dropped, closed, too long, not HTTP.
 
-Plain sockets, a thread for each connection. A manner is a function that writes the reply to one request its own way
-and says whether the connection stays open.
+Plain sockets, with a thread for each connection. A manner is a function that writes the reply to one request, and
+returns True if the connection stays open.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Manner = Callable[[Turn], bool]
 
 
 def plain(turn: Turn) -> bool:
-    """Just right."""
+    """Send a correct response."""
     turn.write()
     return True
 
 
 def slow(seconds: float) -> Manner:
-    """Each answer takes its time."""
+    """Delay every response."""
 
     def answer(turn: Turn) -> bool:
         turn.stopping.wait(seconds)
@@ -66,7 +66,7 @@ def slow(seconds: float) -> Manner:
 
 
 def drop_one_in(number: int) -> Manner:
-    """Some connections break instead of an answer. The request itself was served, and counted."""
+    """Close some connections instead of a response, after the request was served and counted."""
 
     def answer(turn: Turn) -> bool:
         if turn.number % number == 0:
@@ -78,7 +78,7 @@ def drop_one_in(number: int) -> Manner:
 
 
 def cut_one_in(number: int) -> Manner:
-    """Some connections break in the middle of an answer."""
+    """Close some connections in the middle of a response."""
 
     def answer(turn: Turn) -> bool:
         if turn.number % number == 0:
@@ -91,31 +91,31 @@ def cut_one_in(number: int) -> Manner:
 
 
 def close_silently(turn: Turn) -> bool:
-    """Closes after each answer without having said so."""
+    """Close after every response without announcing it."""
     turn.write()
     return False
 
 
 def close_said(turn: Turn) -> bool:
-    """`Connection: close` on each answer."""
+    """Send `Connection: close` with every response."""
     turn.write(connection="close")
     return False
 
 
 def http_1_0(turn: Turn) -> bool:
-    """HTTP/1.0: one answer a connection."""
+    """Use HTTP/1.0: one response for each connection."""
     turn.write(version="1.0")
     return False
 
 
 def no_reason(turn: Turn) -> bool:
-    """A status line without a phrase."""
+    """Send a status line without a reason phrase."""
     turn.write(status=f"{turn.reply.status} ")
     return True
 
 
 def endless(size: int) -> Manner:
-    """Every answer is `size` bytes long."""
+    """Send `size` bytes as every response."""
 
     def answer(turn: Turn) -> bool:
         turn.connection.sendall(
@@ -132,12 +132,12 @@ def endless(size: int) -> Manner:
 
 
 def endless_one_in(number: int, size: int) -> Manner:
-    """Some answers are `size` bytes long."""
+    """Send `size` bytes as some responses."""
     return lambda turn: endless(size)(turn) if turn.number % number == 0 else plain(turn)
 
 
 def drip(turn: Turn) -> bool:
-    """A byte of the answer now and then: never quite silent, never done."""
+    """Send single bytes of the response, without an end."""
     turn.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
     while not turn.stopping.wait(0.2):
         turn.connection.sendall(b" ")
@@ -145,36 +145,36 @@ def drip(turn: Turn) -> bool:
 
 
 def never(turn: Turn) -> bool:
-    """No answer, and no end."""
+    """Send nothing and keep the connection open."""
     turn.stopping.wait()
     return False
 
 
 def never_after(number: int) -> Manner:
-    """Served up to a point; then silence."""
+    """Respond to some requests, then send nothing."""
     return lambda turn: plain(turn) if turn.number <= number else never(turn)
 
 
 def gone_after(number: int) -> Manner:
-    """Served up to a point; then every connection breaks."""
+    """Respond to some requests, then close every connection."""
     return lambda turn: plain(turn) if turn.number <= number else False
 
 
 def redirect(turn: Turn) -> bool:
-    """Everything is somewhere else."""
+    """Redirect every request."""
     where = b"HTTP/1.1 308 Permanent Redirect\r\nLocation: https://api.example.com/\r\nContent-Length: 0\r\n\r\n"
     turn.connection.sendall(where)
     return True
 
 
 def garbage(turn: Turn) -> bool:
-    """Not HTTP."""
+    """Send something that is not HTTP."""
     turn.connection.sendall(b"\x16\x03\x01 SSH-2.0-OpenSSH_9.6\r\n\x00\xff\xfe")
     return False
 
 
 def long_headers(turn: Turn) -> bool:
-    """Headers without end."""
+    """Send headers without an end."""
     turn.connection.sendall(b"HTTP/1.1 200 OK\r\n")
     with contextlib.suppress(OSError):
         for number in range(100_000):
@@ -185,7 +185,7 @@ def long_headers(turn: Turn) -> bool:
 
 
 def web_page(turn: Turn) -> bool:
-    """Another server altogether: a page for everything."""
+    """Send a web page for every request."""
     page = b"<!doctype html><title>It works!</title>"
     turn.connection.sendall(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)
@@ -194,7 +194,7 @@ def web_page(turn: Turn) -> bool:
 
 
 def _read(stream: Any) -> Request | None:
-    """One request from the connection; None at its end."""
+    """Read one request from the connection. Returns None at its end."""
     line = stream.readline(65536).decode("latin-1").split()
     if len(line) != 3:
         return None
@@ -211,7 +211,7 @@ def _read(stream: Any) -> Request | None:
 def serve_wire(
     manner: Manner, *, limit: int = 200, window: float = 60.0, tls: bool = False, full_keys: int = 40
 ) -> Iterator[Running]:
-    """Serve the reference with bad manners. With `tls`, behind a certificate that nobody should trust."""
+    """Serve the reference server with a manner. `tls`: with an untrusted certificate."""
     world = make_world(full_keys)
     server = Server(world, Hooks(), limit, window)
     lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The tenants, keys and leads of the reference server, derived from names: every run sees the same world."""
+"""The tenants, keys and leads of the reference server. They are derived from names, so every run has the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOFT_FAILURES = ("no_crm_configured", "auth_failed", "rate_limited", "validation
 
 @dataclass(frozen=True)
 class Key:
-    """An API key; `trouble` is the soft failure that its tenant's CRM answers to every write."""
+    """An API key. `trouble` is the soft failure of its tenant's CRM for every write."""
 
     token: str
     tenant: str
@@ -26,7 +26,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Lead:
-    """A lead and the conversation under it."""
+    """A lead and its conversation."""
 
     id: str
     tenant: str
@@ -35,7 +35,7 @@ class Lead:
 
 @dataclass(frozen=True)
 class World:
-    """Keys by token, leads by id, and the target profile that tells a client of them."""
+    """Keys by token, leads by id, and the target profile with them."""
 
     keys: dict[str, Key]
     leads: dict[str, Lead]
@@ -43,17 +43,17 @@ class World:
 
 
 def token(name: str) -> str:
-    """A key of the shape that the contract describes."""
+    """Return a key of the form in the contract."""
     return "vapk_live_" + hashlib.sha256(name.encode()).hexdigest()[:48]
 
 
 def identifier(name: str) -> str:
-    """A random-looking UUID, always the same for one name."""
+    """Return a UUID that depends on the name alone."""
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
 
 
 def make_world(full: int = 40, burst: int = 4) -> World:
-    """Two tenants with leads (`own`, `foreign`), one for each soft failure, `full` + `burst` keys of all scopes."""
+    """Make two tenants with leads (`own`, `foreign`), one for each soft failure, and `full` + `burst` keys."""
     keys: list[Key] = []
     own = [Lead(identifier(f"own {n}"), "acme", identifier(f"own conversation {n}")) for n in range(12)]
     foreign = [Lead(identifier(f"foreign {n}"), "globex", identifier(f"foreign conversation {n}")) for n in range(3)]

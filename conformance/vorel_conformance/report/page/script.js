@@ -29,7 +29,7 @@
     if ("fold" in event.target.dataset) clauses.forEach((clause) => { clause.open = event.target.dataset.fold === "open"; });
   });
 
-  // A link into the page has to show what it leads to, folded or filtered as it may be.
+  // A link to a clause shows it, even if it is collapsed or filtered.
   const reveal = () => {
     const clause = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!clause || !texts.has(clause)) return;
@@ -50,7 +50,7 @@
     });
   }
 
-  // Paper cannot be unfolded: what is not green is printed with its evidence.
+  // For printing, expand the clauses that have not passed: paper cannot be expanded.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")].filter((each) => each.closest(".clause:not(.s-passed)"));

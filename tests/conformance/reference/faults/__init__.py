@@ -8,8 +8,8 @@ from .crm import CRM_FAULTS
 from .envelope import ENVELOPE_FAULTS
 from .generated import GENERATED_FAULTS
 from .handoff import HANDOFF_FAULTS
+from .helpers import Fault
 from .limit import LIMIT_FAULTS
-from .parts import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *ENVELOPE_FAULTS,

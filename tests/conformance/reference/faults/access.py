@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 from ..contract import CRM, HANDOFF
 from ..server import Answer, Change, RefusedError, Visit, bearer
 from ..world import Lead, identifier
-from .parts import (
+from .helpers import (
     Fault,
     always,
     fault,
@@ -32,7 +32,7 @@ def all_keys(v: Visit) -> Any:
 
 
 def opens(scope: str, operation: str) -> Change:
-    """For `allowed`: this scope, which is another operation's, opens this one."""
+    """For `allowed`: accept the scope of another operation."""
     return lambda was, v: was(v) or (v.name == operation and scope in v.caller.scopes)
 
 
@@ -56,7 +56,7 @@ def cookie_key(v: Visit) -> str | None:
 
 
 def header_key(*names: str) -> Change:
-    """For `token`: the key counts in these headers too."""
+    """For `token`: accept the key in these headers too."""
 
     def find(v: Visit) -> str | None:
         given = (v.request.headers.get(name, "").rpartition(" ")[2] for name in names)
@@ -77,13 +77,13 @@ def basic_key(v: Visit) -> str | None:
 
 
 def same_digits(v: Visit) -> str | None:
-    """The key whose digits are those sent, whatever stands before them."""
+    """Find the key by its digits, with any prefix."""
     digits = (bearer(v) or "").rpartition("_")[2]
     return next((token for token in v.server.world.keys if token.rpartition("_")[2] == digits), None)
 
 
 def but_for(place: int) -> Change:
-    """For `find_key`: one place of the key is not compared."""
+    """For `find_key`: do not compare one position of the key."""
 
     def find(was: Any, v: Visit) -> Any:
         token = v.server.hooks.token(v) or ""
@@ -101,7 +101,7 @@ def any_scheme(was: Any, v: Visit) -> str | None:
 
 
 def by_prefix(length: int) -> Change:
-    """For `find_key`: only the beginning of the key is compared."""
+    """For `find_key`: compare only the beginning of the key."""
 
     def find(was: Any, v: Visit) -> Any:
         token = v.server.hooks.token(v) or ""
@@ -115,7 +115,7 @@ def by_prefix(length: int) -> Change:
 
 
 def by_tail(was: Any, v: Visit) -> Any:
-    """Only the last 24 hexadecimal digits are compared."""
+    """Compare only the last 24 hexadecimal digits."""
     token = v.server.hooks.token(v) or ""
     return was(v) or next(
         (k for k in v.server.world.keys.values() if len(token) == 58 and k.token[-24:] == token[-24:]), None
@@ -128,7 +128,7 @@ def any_length(was: Any, v: Visit) -> Any:
 
 
 def other_status_for_key(is_so: Callable[[Visit], bool], status: int, message: str = "No.") -> Change:
-    """For `find_key`: another status than 401 for some of the keys that are refused."""
+    """For `find_key`: another status than 401 for some of the rejected keys."""
 
     def find(was: Any, v: Visit) -> Any:
         key = was(v)
@@ -145,12 +145,12 @@ def well_formed_unknown(v: Visit) -> bool:
 
 
 def in_pool(v: Visit) -> bool:
-    """The key is one of those that are not for the bursts."""
+    """Return True for a key that is not a burst key."""
     return v.server.hooks.token(v) in v.server.world.profile["keys"]["full"]
 
 
 def foreign(v: Visit) -> bool:
-    """The lead exists, and is another tenant's."""
+    """Return True for a lead of another tenant."""
     lead = v.server.world.leads.get(v.lead_id.lower())
     return lead is not None and v.key is not None and lead.tenant != v.key.tenant
 
@@ -160,17 +160,17 @@ def foreign_found(was: Any, v: Visit) -> Any:
 
 
 def foreign_by_capitals(was: Any, v: Visit) -> Any:
-    """The tenant is compared for the id as it is written only."""
+    """Compare the tenant only if the id is in canonical form."""
     return was(v) or (v.server.world.leads.get(v.lead_id.lower()) if v.lead_id != v.lead_id.lower() else None)
 
 
 def on_foreign(edit: Callable[[Answer], Answer]) -> Change:
-    """For `refuse`: another answer to a lead of another tenant."""
+    """For `refuse`: another response for a lead of another tenant."""
     return lambda was, v: edit(was(v)) if v.refusal and v.refusal.status == 404 and foreign(v) else was(v)
 
 
 def existence_first(was: Any, v: Visit) -> tuple[str, ...]:
-    """An unknown lead is a 404 at once; another tenant's lead is judged by its body first."""
+    """Check the body before the lead, except for unknown leads."""
     if v.lead_id.lower() in v.server.world.leads:
         return ("authenticate", "limit", "scope", "path", "body", "lookup")
     return ("authenticate", "limit", "scope", "path", "lookup", "body")
@@ -181,14 +181,14 @@ def known_lead(v: Visit) -> bool:
 
 
 def existence_before_scope(was: Any, v: Visit) -> tuple[str, ...]:
-    """An unknown lead is a 404 whatever the scope."""
+    """Return 404 for an unknown lead before the scope is checked."""
     if known_lead(v):
         return ("authenticate", "limit", "scope", "path", "body", "lookup")
     return ("authenticate", "limit", "path", "body", "lookup", "scope")
 
 
 def existence_before_key(was: Any, v: Visit) -> Any:
-    """An unknown lead is a 404 whoever asks."""
+    """Return 404 for an unknown lead before authentication."""
     key = was(v)
     if key is None and well_formed_unknown(v) and v.name == HANDOFF and not known_lead(v):
         raise RefusedError(404, "There is no such lead.")
@@ -196,7 +196,7 @@ def existence_before_key(was: Any, v: Visit) -> Any:
 
 
 def request_id(of_foreign: Callable[[], str], of_unknown: Callable[[], str]) -> Change:
-    """For `refuse`: a request id on each 404, of two kinds."""
+    """For `refuse`: a request id for every 404, in two forms."""
 
     def refuse(was: Any, v: Visit) -> Answer:
         answer: Answer = was(v)
@@ -208,7 +208,7 @@ def request_id(of_foreign: Callable[[], str], of_unknown: Callable[[], str]) -> 
 
 
 def scope_unless(is_free: Callable[[Visit], bool]) -> Change:
-    """For `allowed`: some requests are served without the scope."""
+    """For `allowed`: accept some requests without the scope."""
     return lambda was, v: was(v) or is_free(v)
 
 
@@ -219,7 +219,7 @@ def is_replay(v: Visit) -> bool:
 
 
 def sent(v: Visit) -> Any:
-    """The body of a request that may be refused yet."""
+    """Return the body of a request that is not validated yet."""
     try:
         return json.loads(v.request.body)
     except ValueError:
@@ -235,28 +235,28 @@ def made_up_lead(was: Any, v: Visit) -> Any:
 ACCESS_FAULTS: tuple[Fault, ...] = (
     fault(
         "valid_key_401",
-        "Each fortieth request with a valid key is a 401.",
+        "Every fortieth request with a valid key is a 401.",
         "auth.accepts-valid",
         also="fuzz.valid-accepted fuzz.invalid-refused tenancy.indistinguishable",
         find_key=lambda was, v: None if in_pool(v) and v.once_more("401") % 40 == 0 else was(v),
     ),
     fault(
         "missing_key_works",
-        "Without a key, the first tenant's is used.",
+        "Without a key, a key of the first tenant is used.",
         "auth.missing",
         also="auth.header-only",
         find_key=lambda was, v: all_keys(v) if no_header(v) else was(v),
     ),
     fault(
         "missing_key_works_crm",
-        "Without a key, the CRM operation uses the first tenant's.",
+        "Without a key, the CRM operation uses a key of the first tenant.",
         "auth.missing",
         also="auth.header-only",
         find_key=lambda was, v: all_keys(v) if no_header(v) and v.name == CRM else was(v),
     ),
     fault(
         "missing_key_403",
-        "Without a key, 403.",
+        "A missing key is a 403.",
         "auth.missing",
         also="auth.header-only",
         find_key=other_status_for_key(no_header, 403),
@@ -270,14 +270,14 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "empty_bearer_works",
-        "`Bearer` with nothing behind it is let in.",
+        "`Bearer` without a key is accepted.",
         "auth.malformed",
         also="auth.missing",
         find_key=lambda was, v: (
             all_keys(v) if v.request.headers.get("authorization", "").strip().lower() == "bearer" else was(v)
         ),
     ),
-    fault("any_scheme", "The scheme is not looked at.", "auth.malformed", token=any_scheme),
+    fault("any_scheme", "The scheme is not checked.", "auth.malformed", token=any_scheme),
     fault(
         "bare_key",
         "The key counts without a scheme.",
@@ -321,7 +321,7 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "unknown_key_works",
-        "Any key of the right shape is let in.",
+        "Any key of the right form is accepted.",
         "auth.unknown",
         also="auth.whole-key",
         find_key=lambda was, v: all_keys(v) if well_formed_unknown(v) else was(v),
@@ -362,7 +362,7 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "longer_key_works",
-        "What follows a key is ignored.",
+        "Text after a key is ignored.",
         "auth.whole-key",
         also="auth.malformed",
         find_key=any_length,
@@ -392,13 +392,13 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "leads_write_opens_crm",
-        "`leads:write` opens the CRM operation.",
+        "`leads:write` allows the CRM operation.",
         "scope.no-crossover",
         allowed=opens("leads:write", CRM),
     ),
     fault(
         "crm_write_opens_handoff",
-        "`crm:write` opens the handoff.",
+        "`crm:write` allows the handoff.",
         "scope.no-crossover",
         allowed=opens("crm:write", HANDOFF),
     ),
@@ -425,20 +425,20 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "scope_200",
-        "A key without the scope is told so under 200.",
+        "A key without the scope gets the error with status 200.",
         "scope.handoff",
         also="scope.no-crossover handoff.answer",
         answer=same_body_under(200, lambda v: v.answer.status == 403 and v.name == HANDOFF),
     ),
     fault(
         "crm_needs_leads_write",
-        "The CRM operation needs `leads:write` as well.",
+        "The CRM operation also needs `leads:write`.",
         "scope.sufficient",
         allowed=lambda was, v: was(v) and (v.name == HANDOFF or "leads:write" in v.caller.scopes),
     ),
     fault(
         "handoff_needs_conversations",
-        "The handoff needs `conversations:write` as well.",
+        "The handoff also needs `conversations:write`.",
         "scope.sufficient",
         allowed=lambda was, v: was(v) and (v.name == CRM or "conversations:write" in v.caller.scopes),
     ),
@@ -451,7 +451,7 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "unknown_lead_400",
-        "An unknown lead is a 400, another tenant's too.",
+        "An unknown lead and another tenant's lead are a 400.",
         "tenancy.unknown-lead tenancy.foreign-lead",
         refuse=other_status(404, 400),
     ),
@@ -464,7 +464,7 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "foreign_lead_by_capitals",
-        "Another tenant's lead is handed off when its id is in capitals.",
+        "Another tenant's lead is handed off if its id is in upper case.",
         "tenancy.foreign-lead",
         also="tenancy.indistinguishable",
         find_lead=foreign_by_capitals,
@@ -478,25 +478,25 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "foreign_message",
-        "Another tenant's lead has another message.",
+        "The message for another tenant's lead differs.",
         "tenancy.indistinguishable",
         not_found_message=lambda was, v: "Lead not found." if foreign(v) else was(v),
     ),
     fault(
         "foreign_message_blank",
-        "Another tenant's lead has a blank more in its message.",
+        "The message for another tenant's lead has one more blank.",
         "tenancy.indistinguishable",
         not_found_message=lambda was, v: was(v) + (" " if foreign(v) else ""),
     ),
     fault(
         "foreign_header",
-        "Another tenant's lead has a header more.",
+        "The response for another tenant's lead has one more header.",
         "tenancy.indistinguishable",
         refuse=on_foreign(lambda a: change(a, headers={**a.headers, "X-Tenant": "other"})),
     ),
     fault(
         "foreign_header_value",
-        "Another tenant's lead has another Cache-Control.",
+        "The response for another tenant's lead has another Cache-Control.",
         "tenancy.indistinguishable",
         refuse=lambda was, v: (
             change(a := was(v), headers={**a.headers, "Cache-Control": "private" if foreign(v) else "no-store"})
@@ -506,50 +506,50 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "foreign_member",
-        "Another tenant's lead has a member more.",
+        "The response for another tenant's lead has one more member.",
         "tenancy.indistinguishable",
         refuse=on_foreign(lambda a: change(a, body={**a.body, "retry": False})),
     ),
     fault(
         "foreign_member_order",
-        "Another tenant's lead has its members in another order.",
+        "The members of the error for another tenant's lead are in another order.",
         "tenancy.indistinguishable",
         refuse=on_foreign(lambda a: change(a, body={"error": dict(reversed(a.body["error"].items()))})),
     ),
     fault(
         "foreign_after_body",
-        "A bad body is judged for leads that exist only.",
+        "The body is validated only for leads that exist.",
         "tenancy.indistinguishable",
         also="tenancy.foreign-lead",
         steps=existence_first,
     ),
     fault(
         "foreign_request_id_length",
-        "Another tenant's lead has a shorter request id.",
+        "The request id for another tenant's lead is shorter.",
         "tenancy.indistinguishable",
         refuse=request_id(lambda: secrets.token_hex(8), lambda: secrets.token_hex(16)),
     ),
     fault(
         "foreign_request_id_prefix",
-        "Another tenant's lead has a request id that begins otherwise.",
+        "The request id for another tenant's lead has another prefix.",
         "tenancy.indistinguishable",
         refuse=request_id(lambda: f"db-{secrets.token_hex(8)}", lambda: f"no-{secrets.token_hex(8)}"),
     ),
     fault(
         "foreign_before_scope",
-        "Whether a lead exists is told to keys without the scope.",
+        "Keys without the scope can find out whether a lead exists.",
         "tenancy.indistinguishable",
         steps=existence_before_scope,
     ),
     fault(
         "foreign_before_key",
-        "Whether a lead exists is told to keys that were never issued.",
+        "Unknown keys can find out whether a lead exists.",
         "tenancy.indistinguishable",
         find_key=existence_before_key,
     ),
     fault(
         "foreign_without_body",
-        "Another tenant's lead has another message where there is no body.",
+        "The message for another tenant's lead differs if the request has no body.",
         "tenancy.indistinguishable",
         not_found_message=lambda was, v: "Lead not found." if foreign(v) and not v.request.body else was(v),
     ),
@@ -562,13 +562,13 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "key_unescaped",
-        "Percent escapes in a key are resolved.",
+        "Percent escapes in a key are decoded.",
         "auth.malformed",
         token=lambda was, v: unquote(token) if (token := was(v)) else token,
     ),
     fault(
         "one_digit_ignored",
-        "The thirty-first character of a key is not compared.",
+        "The 31st character of a key is not compared.",
         "auth.whole-key",
         find_key=but_for(30),
     ),
@@ -600,7 +600,7 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "scope_unchecked_for_replays",
-        "A write that was made before needs no scope.",
+        "A replay of a write needs no scope.",
         "scope.crm scope.no-crossover",
         allowed=scope_unless(lambda v: v.name == CRM and is_replay(v)),
     ),

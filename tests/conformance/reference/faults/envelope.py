@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Answer, Change, Reply, Visit
-from .parts import (
+from .helpers import (
     BAD_BODY_400,
     CRM_SERVED,
     HANDOFF_SERVED,
@@ -103,7 +103,7 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "html_404",
-        "A lead that is not found is an HTML page.",
+        "An unknown lead gets an HTML page.",
         "envelope.json-media-type",
         also="envelope.strict-json envelope.shape",
         encode=on_wire(
@@ -119,14 +119,14 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "empty_200",
-        "A handoff answers without a body.",
+        "The response to a handoff has no body.",
         "envelope.strict-json",
         also="handoff.answer",
         encode=on_wire(200, lambda r: change(r, body=b""), HANDOFF),
     ),
     fault(
         "duplicate_member",
-        "`ok` stands twice in a CRM answer.",
+        "`ok` occurs twice in a response to a CRM write.",
         "envelope.strict-json",
         also="crm.success crm.ok",
         encode=on_wire(200, duplicate, CRM),
@@ -146,7 +146,7 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "trailing_garbage",
-        "Something stands behind the JSON of a handoff.",
+        "The JSON of a handoff is followed by other text.",
         "envelope.strict-json",
         also="handoff.answer",
         encode=on_wire(200, lambda r: change(r, body=r.body + b"\n<!-- 3 ms -->"), HANDOFF),
@@ -174,14 +174,14 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "two_values",
-        "Two JSON values in one body.",
+        "A body with two JSON values is accepted.",
         "envelope.strict-json",
         also="envelope.shape",
         encode=on_wire(404, lambda r: change(r, body=r.body + b"\n" + r.body)),
     ),
     fault(
         "huge_answer",
-        "A 400 for what is missing is longer than a mebibyte.",
+        "A 400 for a missing member is longer than 1 MiB.",
         "envelope.strict-json",
         also="envelope.shape",
         refuse=error_body(400, lambda v, e: {"error": e, "pad": "x" * 1_200_000 * ("required" in e["message"])}),
@@ -260,25 +260,25 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "code_of_another_status",
-        "A 400 of the handoff says `not_found`.",
+        "A 400 of the handoff has the code `not_found`.",
         "envelope.code-matches-status",
         refuse=with_code(400, "not_found", HANDOFF),
     ),
     fault(
         "code_403_unauthorized",
-        "A 403 of the CRM operation says `unauthorized`.",
+        "A 403 of the CRM operation has the code `unauthorized`.",
         "envelope.code-matches-status",
         refuse=with_code(403, "unauthorized", CRM),
     ),
     fault(
         "code_429_bad_request",
-        "A 429 says `bad_request`.",
+        "A 429 has the code `bad_request`.",
         "envelope.code-matches-status",
         refuse=with_code(429, "bad_request"),
     ),
     fault(
         "code_401_forbidden",
-        "A revoked key is told `forbidden` under 401.",
+        "A revoked key gets a 401 with the code `forbidden`.",
         "envelope.code-matches-status",
         refuse=lambda was, v: with_code(401, "forbidden")(was, v) if revoked(v) else was(v),
     ),
@@ -330,19 +330,19 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "stack_trace_java",
-        "The message of a 400 shows where Java threw.",
+        "The message of a 400 contains a Java stack trace.",
         "envelope.message-safe",
         refuse=with_message(400, lambda v, m: f"{m}\n\tat com.example.api.Handler.handle(Handler.java:42)"),
     ),
     fault(
         "stack_trace_node",
-        "The message of a 400 shows where Node threw.",
+        "The message of a 400 contains a Node.js stack trace.",
         "envelope.message-safe",
         refuse=with_message(400, lambda v, m: f"{m}\n    at validate (/srv/app/dist/server.js:10:15)"),
     ),
     fault(
         "sql_in_404",
-        "The message of a 404 shows the statement that found nothing.",
+        "The message of a 404 contains the SQL statement.",
         "envelope.message-safe",
         refuse=with_message(404, lambda v, m: "psycopg2.errors.NoData: SELECT id FROM leads WHERE tenant_id = $1"),
     ),
@@ -366,13 +366,13 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "missing_field_not_named",
-        "A missing member is not named.",
+        "The error for a missing member does not name it.",
         "envelope.names-field",
         refuse=with_message(400, lambda v, m: "A required member is missing." if "required" in m else m),
     ),
     fault(
         "status_422",
-        "A body that breaks the schema is a 422.",
+        "An invalid body is a 422.",
         "envelope.declared-status",
         also=BAD_BODY_400,
         refuse=other_status(400, 422),
@@ -386,7 +386,7 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "error_under_200",
-        "A lead that is not found is told so under 200.",
+        "An unknown lead gets the error with status 200.",
         "tenancy.unknown-lead tenancy.foreign-lead",
         also="handoff.answer handoff.malformed-id tenancy.indistinguishable",
         answer=same_body_under(200, lambda v: v.answer.status == 404 and v.name == HANDOFF),
@@ -434,25 +434,25 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "trace_of_dotnet",
-        "A 400 shows where the server was, in .NET.",
+        "A 400 contains a .NET stack trace.",
         "envelope.message-safe",
         refuse=with_message(400, lambda v, m: f"{m}\n   at Vorel.Api.Crm.Validate(Record r) in /src/Crm.cs:line 71"),
     ),
     fault(
         "trace_of_rust",
-        "A 400 shows where the server was, in Rust.",
+        "A 400 contains a Rust panic message.",
         "envelope.message-safe",
         refuse=with_message(400, lambda v, m: f"{m} thread 'main' panicked at src/crm.rs:71:9"),
     ),
     fault(
         "encoding_not_kept",
-        "A 404 says that it is compressed, and is not.",
+        "A 404 declares compression, but is not compressed.",
         "envelope.strict-json",
         encode=on_wire(404, lambda r: change(r, headers=(*r.headers, ("Content-Encoding", "gzip")))),
     ),
     fault(
         "two_media_types",
-        "A 404 has two headers Content-Type.",
+        "A 404 has two Content-Type headers.",
         "envelope.json-media-type",
         encode=on_wire(404, lambda r: change(r, headers=(*r.headers, ("Content-Type", "text/html")))),
     ),

@@ -1,4 +1,4 @@
-"""Faults in what is read as a body, and those that only many or strange requests bring out."""
+"""Faults in reading the body, and faults that only many or unusual requests show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Change, RefusedError, Visit, walk
-from .parts import (
+from .helpers import (
     BODY_CLAUSES,
     FUZZ_INVALID,
     FUZZ_VALID,
@@ -25,7 +25,7 @@ from .parts import (
 
 
 def crash(on: Callable[[Visit], bool], operation: str | None = None) -> Change:
-    """For any hook: a 500, decently wrapped."""
+    """For any hook: a 500 with the envelope."""
 
     def crashed(was: Any, v: Visit) -> Any:
         result = was(v)
@@ -58,7 +58,7 @@ def after_requests(number: int, broken: Callable[[Any], Any]) -> Change:
 
 
 def or_else(was: Any, v: Visit, otherwise: Any) -> Any:
-    """For `parse`: what comes of a body that is not JSON; None is a crash."""
+    """For `parse`: another result for a body that is not JSON. None is a crash."""
     try:
         return was(v)
     except RefusedError as error:
@@ -79,7 +79,7 @@ def first_value(was: Any, v: Visit) -> Any:
 
 
 def with_nan(was: Any, v: Visit) -> Any:
-    """For `parse`: what Python takes for JSON."""
+    """For `parse`: accept everything that Python parses as JSON."""
     try:
         return was(v)
     except RefusedError:
@@ -135,7 +135,7 @@ def two_errors(was: Any, v: Visit) -> Any:
 GENERATED_FAULTS: tuple[Fault, ...] = (
     fault(
         "broken_json_ignored",
-        "A handoff's body that is not JSON is taken as no body.",
+        "A handoff's body that is not JSON counts as a missing body.",
         "body.json",
         also=f"body.strict {FUZZ_INVALID}",
         parse=lambda was, v: or_else(was, v, {}),
@@ -149,7 +149,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "first_value_taken",
-        "What follows the first JSON value of a body is ignored.",
+        "Text after the first JSON value of a body is ignored.",
         "body.json",
         parse=lambda was, v: first_value(was, v),
     ),
@@ -168,20 +168,20 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "request_charset_refused",
-        "A request with a charset in its Content-Type is refused.",
+        "A request with a charset in its Content-Type is rejected.",
         FUZZ_VALID,
         media_type_fits=lambda was, v: was(v) and "charset" not in v.request.headers.get("content-type", "").lower(),
     ),
     fault(
         "unknown_member_refused",
-        "An unknown member of a handoff is refused.",
+        "An unknown member of a handoff is rejected.",
         "body.unknown-members",
         also=f"{FUZZ_VALID} auth.header-only",
         body_error=refuses(HANDOFF, "body", lambda b: bool(set(b) - {"reason", "summary"})),
     ),
     fault(
         "unknown_member_refused_crm",
-        "An unknown member of a write is refused.",
+        "An unknown member of a write is rejected.",
         "body.unknown-members",
         also=f"{FUZZ_VALID} auth.header-only",
         body_error=refuses(CRM, "body", lambda b: len(b) > 3),
@@ -298,14 +298,14 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "emoji_refused",
-        "`reason` takes the basic plane only.",
+        "`reason` accepts only characters of the basic plane.",
         "fuzz.valid-accepted",
         also="handoff.characters",
         body_error=refuses(HANDOFF, "reason", lambda b: any(c > "\uffff" for c in b.get("reason", ""))),
     ),
     fault(
         "control_refused",
-        "`summary` takes no line feed.",
+        "A line feed in `summary` is rejected.",
         "handoff.characters",
         also=f"{FUZZ_VALID} handoff.fields-optional",
         body_error=refuses(HANDOFF, "summary", lambda b: "\n" in b.get("summary", "")),
@@ -326,7 +326,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "wrong_after_150",
-        "After 150 requests, lead_id is another's.",
+        "After 150 requests, lead_id is that of another lead.",
         "handoff.lead-id",
         handoff=lambda was, v: other_lead(was, v) if v.number > 150 else was(v),
     ),
@@ -339,7 +339,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "flaky_ok",
-        "Each seventh CRM answer has `ok` as a string.",
+        "In every seventh response to a CRM write `ok` is a string.",
         "crm.ok",
         also="crm.success crm.soft-failure crm.soft-failure-name",
         crm=now_and_then(7, lambda a: {**a, "ok": str(a["ok"]).lower()}),
@@ -353,7 +353,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "flaky_channel",
-        "Each fifth handoff notifies nobody.",
+        "Every fifth handoff has the notified_channel `none`.",
         "handoff.notified-channel",
         handoff=now_and_then(5, lambda a: {**a, "notified_channel": "none"}),
     ),

@@ -11,7 +11,7 @@ from typing import Any
 from ..contract import HANDOFF
 from ..server import Change, Visit
 from ..world import Lead
-from .parts import (
+from .helpers import (
     FUZZ_INVALID,
     FUZZ_VALID,
     HANDOFF_SERVED,
@@ -39,7 +39,7 @@ def drop_null(body: Any) -> Any:
 
 
 def first_lead(was: Any, v: Visit) -> Any:
-    """The lead of the first handoff stands in every answer."""
+    """Return the lead of the first handoff in every response."""
     answer = was(v)
     return {**answer, "lead_id": v.notes.setdefault("lead_id", answer["lead_id"])}
 
@@ -49,7 +49,7 @@ def handoff_id_of_lead(was: Any, v: Visit) -> str:
 
 
 def handoff_id_shared(was: Any, v: Visit) -> str:
-    """One id serves two handoffs, now and then."""
+    """Use the same id for two handoffs, at intervals."""
     if v.once_more("handoffs") % 10 == 0:
         return str(v.notes["last id"])
     v.notes["last id"] = was(v)
@@ -63,7 +63,7 @@ def new_conversation(was: Any, v: Visit) -> Any:
 
 
 def repost(handle: Callable[[Visit, dict[str, Any]], Any]) -> Change:
-    """For `handoff`: something else from the second handoff of a lead on."""
+    """For `handoff`: another response from the second handoff of a lead on."""
 
     def handoff(was: Any, v: Visit) -> Any:
         answer = was(v)
@@ -101,7 +101,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "wrapped_handoff",
-        "A handoff stands in `data`.",
+        "The members of a handoff are nested in `data`.",
         "handoff.answer",
         also="handoff.uuids",
         handoff=lambda was, v: {"data": was(v)},
@@ -164,29 +164,29 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         "handoff.notified-channel",
         handoff=with_members(notified_channel="Slack"),
     ),
-    fault("lead_id_of_another", "lead_id is another lead's.", "handoff.lead-id", handoff=other_lead),
+    fault("lead_id_of_another", "lead_id is that of another lead.", "handoff.lead-id", handoff=other_lead),
     fault(
         "lead_id_of_the_first",
-        "lead_id is the first request's in every answer.",
+        "Every response has the lead_id of the first request.",
         "handoff.lead-id",
         handoff=first_lead,
     ),
     fault(
         "lead_id_is_conversation",
-        "lead_id and conversation_id are the wrong way round.",
+        "lead_id and conversation_id are swapped.",
         "handoff.lead-id",
         also="handoff.same-conversation",
         handoff=lambda was, v: {**(a := was(v)), "lead_id": a["conversation_id"], "conversation_id": a["lead_id"]},
     ),
     fault(
         "ids_in_capitals",
-        "The ids are in capitals.",
+        "The ids are in upper case.",
         "handoff.canonical-id",
         handoff=lambda was, v: {**(a := was(v)), "lead_id": a["lead_id"].upper()},
     ),
     fault(
         "id_echoed",
-        "lead_id is written as the caller wrote it.",
+        "lead_id has the letter case of the request.",
         "handoff.canonical-id",
         handoff=lambda was, v: {**was(v), "lead_id": v.lead_id},
     ),
@@ -213,14 +213,14 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "empty_object_refused",
-        "`{}` is refused.",
+        "`{}` is rejected.",
         "handoff.fields-optional",
         also=f"{OTHER_BODIES} {FUZZ_VALID} handoff.repost",
         body_error=refuses(HANDOFF, "body", lambda b: b == {}),
     ),
     fault(
         "reason_needed",
-        "A body without `reason` is refused.",
+        "A body without `reason` is rejected.",
         "handoff.fields-optional",
         also=f"{OTHER_BODIES} {FUZZ_VALID} "
         "handoff.summary-length handoff.characters body.unknown-members handoff.repost",
@@ -228,7 +228,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "summary_needed",
-        "A body without `summary` is refused.",
+        "A body without `summary` is rejected.",
         "handoff.fields-optional",
         also=f"{OTHER_BODIES} {FUZZ_VALID} "
         "handoff.reason-length handoff.characters body.unknown-members handoff.repost",
@@ -236,21 +236,21 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "empty_reason_refused",
-        "An empty `reason` is refused.",
+        "An empty `reason` is rejected.",
         "handoff.fields-optional",
         also=FUZZ_VALID,
         body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason") == ""),
     ),
     fault(
         "blank_reason_refused",
-        "A `reason` of blanks is refused.",
+        "A `reason` of blanks is rejected.",
         "handoff.characters",
         also=f"{FUZZ_VALID} handoff.reason-length handoff.fields-optional",
         body_error=refuses(HANDOFF, "reason", lambda b: b.get("reason", "x").isspace()),
     ),
     fault(
         "reason_199",
-        "`reason` of 200 characters is refused.",
+        "`reason` of 200 characters is rejected.",
         "handoff.reason-length",
         also=f"{FUZZ_VALID} handoff.characters",
         body_error=refuses(HANDOFF, "reason", longer_than("reason", 199)),
@@ -264,14 +264,14 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "reason_cut",
-        "A long `reason` is cut off instead of refused.",
+        "A `reason` that is too long is shortened instead of rejected.",
         "handoff.reason-length",
         also=f"{FUZZ_INVALID} handoff.characters envelope.names-field",
         body_error=tolerates(HANDOFF, repair_member("reason", cut(200))),
     ),
     fault(
         "summary_999",
-        "`summary` of 1000 characters is refused.",
+        "`summary` of 1000 characters is rejected.",
         "handoff.summary-length",
         also=f"{FUZZ_VALID} handoff.characters",
         body_error=refuses(HANDOFF, "summary", longer_than("summary", 999)),
@@ -306,7 +306,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "reason_in_escapes",
-        "`reason` is measured as it is written, escapes and all.",
+        "`reason` is measured with its escapes.",
         "handoff.characters",
         also=FUZZ_VALID,
         body_error=refuses(HANDOFF, "reason", longer_than("reason", 200, lambda t: len(json.dumps(t)) - 2)),
@@ -329,7 +329,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "reason_number",
-        "A number is taken as `reason`.",
+        "A number is accepted as `reason`.",
         "handoff.types",
         also=FUZZ_INVALID,
         body_error=tolerates(
@@ -339,42 +339,42 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "reason_null",
-        "null is taken as no `reason`.",
+        "null counts as a missing `reason`.",
         "handoff.types",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, drop_null),
     ),
     fault(
         "summary_list",
-        "A list is taken as `summary`.",
+        "A list is accepted as `summary`.",
         "handoff.types",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, repair_member("summary", lambda t: "" if isinstance(t, list) else t)),
     ),
     fault(
         "summary_boolean",
-        "A boolean is taken as `summary`.",
+        "A boolean is accepted as `summary`.",
         "handoff.types",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, repair_member("summary", lambda t: str(t) if isinstance(t, bool) else t)),
     ),
     fault(
         "null_body",
-        "null is taken as no body.",
+        "null counts as a missing body.",
         "handoff.body-object",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, lambda b: {} if b is None else b),
     ),
     fault(
         "list_body",
-        "A list is taken as an empty body.",
+        "A list counts as an empty body.",
         "handoff.body-object",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, lambda b: {} if isinstance(b, list) else b),
     ),
     fault(
         "string_body",
-        "A string is taken as an empty body.",
+        "A string counts as an empty body.",
         "handoff.body-object",
         also=FUZZ_INVALID,
         body_error=tolerates(HANDOFF, lambda b: {} if isinstance(b, str) else b),
@@ -426,7 +426,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "handoff_id_shared",
-        "Each tenth handoff has the id of the one before.",
+        "Every tenth handoff has the id of the previous one.",
         "handoff.fresh-id",
         new_id=handoff_id_shared,
     ),
@@ -444,7 +444,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "id_with_more_behind",
-        "What follows a lead's id is ignored.",
+        "Text after a lead's id is ignored.",
         "handoff.malformed-id",
         also="handoff.lead-id",
         well_formed_id=lambda was, v: was(v) or len(v.lead_id) > 36,
@@ -452,7 +452,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "id_trimmed",
-        "Blanks around a lead's id are taken away.",
+        "Blanks around a lead's id are removed.",
         "handoff.malformed-id",
         also="handoff.lead-id",
         well_formed_id=lambda was, v: was(v) or len(v.lead_id.strip()) == 36,
@@ -460,7 +460,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "summary_counted_in_html",
-        "`summary` is counted as HTML escapes it.",
+        "`summary` is measured after HTML escaping.",
         "handoff.characters",
         also=FUZZ_VALID,
         body_error=refuses(HANDOFF, "summary", longer_than("summary", 2000, lambda text: len(html.escape(text)))),
@@ -476,7 +476,7 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "gateway_refuses_sql",
-        "A gateway refuses texts that look like SQL.",
+        "A gateway rejects texts that look like SQL.",
         "handoff.characters crm.characters crm.fields-free",
         also=FUZZ_VALID,
         parse=lambda was, v: refusing(403, "Blocked.")(v, None) if b"UNION SELECT" in v.request.body else was(v),

@@ -1,4 +1,4 @@
-"""Faults of the limiter."""
+"""Faults of the rate limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..contract import CRM, HANDOFF
 from ..server import Change, Reply, Tally, Visit
-from .parts import (
+from .helpers import (
     HANDOFF_SERVED,
     Fault,
     ends,
@@ -21,7 +21,7 @@ from .parts import (
 
 
 def by_window(length: Callable[[Visit], float]) -> Change:
-    """For `tally`: a fixed window of another length."""
+    """For `tally`: count in a fixed window of another length."""
 
     def tally(was: Any, v: Visit) -> Tally:
         bucket = v.server.hooks.bucket(v)
@@ -35,7 +35,7 @@ def by_window(length: Callable[[Visit], float]) -> Change:
 
 
 def penalty(was: Any, v: Visit) -> Tally:
-    """A refused request bars the key for three windows, whatever Retry-After says."""
+    """Reject a key for three windows after one rejected request, whatever Retry-After says."""
     tally: Tally = was(v)
     if tally.count > v.server.limit:
         v.notes["banned", v.caller.token] = v.now + 3 * v.server.window
@@ -45,7 +45,7 @@ def penalty(was: Any, v: Visit) -> Tally:
 
 
 def limit_header(name: str, value: Callable[[Visit, str], str | None]) -> Change:
-    """For `limit_headers`: another value, or none."""
+    """For `limit_headers`: another value, or no header."""
 
     def headers(was: Any, v: Visit) -> dict[str, str]:
         result: dict[str, str] = was(v)
@@ -70,7 +70,7 @@ def block_all(was: Any, v: Visit) -> Tally:
 LIMIT_FAULTS: tuple[Fault, ...] = (
     fault(
         "limit_one_early",
-        "The last request of the limit is refused.",
+        "The last request of the limit is rejected.",
         "limit.not-before",
         also="limit.every-operation",
         limit=lambda was, v: was(v) - 1,
@@ -92,14 +92,14 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     fault("no_limit", "There is no limit.", "limit.enforced", also="limit.every-operation", limit=lambda was, v: 10**9),
     fault(
         "one_refusal_only",
-        "One request is refused, then the key is served again.",
+        "One request is rejected, then the key is accepted again.",
         "limit.enforced",
         also="limit.every-operation limit.remaining-zero",
         tally=lambda was, v: tally if (tally := was(v)).count == v.server.limit + 1 else Tally(1, tally.ends),
     ),
     fault(
         "limit_per_operation",
-        "Each operation has a limit of its own.",
+        "Every operation has a limit of its own.",
         "limit.every-operation",
         bucket=lambda was, v: f"{was(v)} {v.name}",
     ),
@@ -122,7 +122,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "refused_key_takes_all",
-        "While one key is refused, so are the tenant's others.",
+        "While one key is rejected, all keys of the tenant are rejected.",
         "limit.per-key",
         also="limit.not-before limit.every-operation limit.recovers limit.enforced limit.window",
         tally=lambda was, v: block_all(was, v),
@@ -157,7 +157,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "retry_after_constant",
-        "Retry-After is the length of the window, however much of it is over.",
+        "Retry-After is always the length of the window.",
         "limit.reset",
         also="limit.retry-after",
         window=10.0,
@@ -165,7 +165,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "reset_runs_away",
-        "Each 429 says that the window begins just now.",
+        "Every 429 names a window that starts at that moment.",
         "limit.reset",
         also="limit.window limit.retry-after",
         window=10.0,
@@ -245,7 +245,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "limit_with_window",
-        "X-RateLimit-Limit names the window as well.",
+        "X-RateLimit-Limit also contains the window.",
         "limit.headers-integer",
         also="limit.limit-value",
         limit_headers=limit_header("X-RateLimit-Limit", lambda v, h: f"{h};w=60"),
@@ -324,7 +324,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "waiting_is_not_enough",
-        "A key that was refused stays refused after Retry-After.",
+        "A rejected key is still rejected after Retry-After.",
         "limit.recovers",
         also="limit.window limit.not-before limit.every-operation limit.per-key",
         tally=penalty,
@@ -345,14 +345,14 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "limit_per_connection",
-        "Each connection has a limit of its own.",
+        "Every connection has a limit of its own.",
         "limit.enforced",
         also="limit.every-operation limit.per-key limit.recovers",
         bucket=lambda was, v: f"{was(v)} {v.request.connection}",
     ),
     fault(
         "window_shorter_than_told",
-        "The window ends in half the time that a 429 says.",
+        "The window ends after half the time that a 429 names.",
         "limit.retry-after",
         also="limit.enforced limit.window limit.reset",
         window=14.0,
@@ -365,7 +365,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
     ),
     fault(
         "limit_header_twice",
-        "X-RateLimit-Limit stands there twice.",
+        "X-RateLimit-Limit occurs twice.",
         "limit.headers-integer",
         also="limit.limit-value",
         encode=lambda was, v: twice("X-RateLimit-Limit", was(v)),

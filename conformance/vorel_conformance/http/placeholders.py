@@ -1,0 +1,54 @@
+"""Placeholders: the names by which a request refers to keys, for example `${full.0}`.
+
+`${random.3}` is a key that was never issued. `${full.0|flip.57}` is a valid key with one deliberate change;
+`report.curl.changed_key` writes the same changes in bash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+
+from vorel_conformance.http.target import Target
+
+# The name of a key, then optionally a change and its number.
+PLACEHOLDER = re.compile(r"\$\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)(?:\|([a-z]+)\.(\d+))?\}")
+
+
+def resolve(text: str, target: Target, seed: int) -> str:
+    """Replace the placeholders in a text by the keys. Raises KeyError if the profile lacks one of them."""
+
+    def put(match: re.Match[str]) -> str:
+        name, change, number = match.groups()
+        if name.startswith("random."):
+            secret: str | None = "vapk_live_" + hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:48]
+        else:
+            secret = target.key(name)
+        if secret is None:
+            raise KeyError(name)
+        n = int(number or 0)
+        if change == "flip":  # a different hexadecimal digit at index n
+            return secret[:n] + ("8" if secret[n] == "0" else "0") + secret[n + 1 :]
+        if change == "cut":  # the first n characters
+            return secret[:n]
+        if change == "add":  # n more digits
+            return secret + "0" * n
+        if change == "from":  # the characters from index n on
+            return secret[n:]
+        if change == "basic":  # RFC 7617: the key as the user (n is 0) or as the password
+            return base64.b64encode((f"{secret}:" if n == 0 else f":{secret}").encode()).decode()
+        return secret
+
+    return PLACEHOLDER.sub(put, text)
+
+
+def holds_placeholder(body: bytes) -> bool:
+    """True if a body contains the placeholder of a full key. Others do not count: fuzzed text may look like them."""
+    return b"${full." in body
+
+
+def first_key_name(texts: Iterable[str]) -> str:
+    """Return the name of the first key that `texts` have a placeholder of, or an empty string."""
+    return next((found[1] for found in map(PLACEHOLDER.search, texts) if found), "")

@@ -1,0 +1,249 @@
+"""The target profile: the server under test, its keys and its leads."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+# The contract gives these numbers in prose only, so a profile can replace them.
+LIMIT = 200
+WINDOW_S = 60.0
+SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked")
+PRODUCTION = "app.vorel.ai"
+# The optional parts of a profile, each with the line that adds it.
+LINES = {
+    "burst": '[keys] burst = ["<a key with both write scopes that nothing else uses>"]',
+    "read_only": '[keys] read_only = "<a key without either write scope>"',
+    "leads_only": '[keys] leads_only = "<a key whose only write scope is the handoff\'s>"',
+    "crm_only": '[keys] crm_only = "<a key whose only write scope is the CRM\'s>"',
+    "revoked": '[keys] revoked = "<a key that was revoked>"',
+    "own": '[leads] own = ["<the id of a lead of your tenant>"]',
+    "foreign": '[leads] foreign = ["<the id of a lead of another tenant>"]',
+    "soft_failures": '[soft_failures] no_crm_configured = "<a key of a tenant without a CRM>"',
+}
+
+
+class TargetError(Exception):
+    """The target cannot be tested: it is unreachable, or its profile, keys or leads are invalid.
+
+    The message says what to do.
+    """
+
+
+class ForbiddenError(TargetError):
+    """Testing this target is not allowed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server under test, with the keys and leads that the kit may use. Its repr shows no key."""
+
+    base_url: str
+    full: tuple[str, ...] = field(repr=False)
+    burst: tuple[str, ...] = field(default=(), repr=False)
+    single: Mapping[str, str] = field(default_factory=dict, repr=False)
+    own: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    soft_failures: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limit: int = LIMIT
+    window_s: float = WINDOW_S
+    agreed: bool = False
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every key of the profile. No report may show any of them."""
+        return [*self.full, *self.burst, *self.single.values(), *self.soft_failures.values()]
+
+    @property
+    def host(self) -> str:
+        """The host name of the base URL."""
+        return (urlsplit(self.base_url).hostname or "").rstrip(".")
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if the target is this machine."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def permit(self, *, owned: bool) -> None:
+        """Raises ForbiddenError if the kit may not write to this target. `owned`: the user says that they may."""
+        if self.host == PRODUCTION and not self.agreed:
+            raise ForbiddenError(
+                f"{PRODUCTION} is production: its owner has to agree first, with agreed = true in the profile."
+            )
+        if not self.is_loopback and not owned:
+            raise ForbiddenError(
+                f"{self.host} is not this machine, and the run writes data there. If you may, add --i-own-this-target."
+            )
+
+    @property
+    def lacks(self) -> list[str]:
+        """The names of the optional parts that the profile lacks, as in LINES."""
+        there = {"burst": self.burst, "own": self.own, "foreign": self.foreign, "soft_failures": self.soft_failures}
+        return [name for name in LINES if not there.get(name, name in self.single)]
+
+    def key(self, name: str) -> str | None:
+        """Return the key with a name such as `full.0`, `read_only` or `soft.auth_failed`, or None if it is missing."""
+        kind, _, which = name.partition(".")
+        if kind == "soft":
+            return self.soft_failures.get(which)
+        pool = {"full": self.full, "burst": self.burst}.get(kind)
+        if pool is None:
+            return self.single.get(kind)
+        return pool[int(which)] if int(which) < len(pool) else None
+
+
+def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the target profile") -> Target:
+    """Make a target from a profile. Its members are those of the file that `init` writes.
+
+    Raises TargetError if a member is invalid.
+    """
+
+    def table(name: str) -> Mapping[str, Any]:
+        value = profile.get(name, {})
+        if not isinstance(value, Mapping):
+            raise TargetError(f"{source}: [{name}]: must be a table")
+        return value
+
+    def strings(place: Mapping[str, Any], table_name: str, name: str) -> tuple[str, ...]:
+        value = place.get(name, [])
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) and each for each in value):
+            raise TargetError(f"{source}: {table_name}.{name}: must be a list of strings")
+        return tuple(value)
+
+    def singles(place: Mapping[str, Any], table_name: str, names: Any) -> dict[str, str]:
+        found = {name: place[name] for name in names if place.get(name) is not None}
+        for name, value in found.items():
+            if not isinstance(value, str) or not value:
+                raise TargetError(f"{source}: {table_name}.{name}: must be a string that is not empty")
+        return found
+
+    def number(place: Mapping[str, Any], name: str, default: float) -> float:
+        value = place.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise TargetError(f"{source}: rate_limit.{name}: must be a number above 0")
+        return value
+
+    keys, leads, limits, soft = table("keys"), table("leads"), table("rate_limit"), table("soft_failures")
+    for place, name, known in (
+        (keys, "keys", {"full", "burst", *SINGLE_KEYS}),
+        (leads, "leads", {"own", "foreign"}),
+        (limits, "rate_limit", {"requests", "window_s"}),
+    ):
+        # A misspelled name would make its clauses inconclusive without a visible reason.
+        if unknown := sorted(set(place) - known):
+            raise TargetError(
+                f"{source}: [{name}]: unknown name {', '.join(unknown)}; valid names: {', '.join(sorted(known))}"
+            )
+    full = strings(keys, "keys", "full")
+    if not full:
+        raise TargetError(f"{source}: keys.full: is empty; add at least one key with both write scopes")
+    target = Target(
+        base_url=base_url.rstrip("/"),
+        full=full,
+        burst=strings(keys, "keys", "burst"),
+        single=singles(keys, "keys", SINGLE_KEYS),
+        own=strings(leads, "leads", "own"),
+        foreign=strings(leads, "leads", "foreign"),
+        soft_failures=singles(soft, "soft_failures", list(soft)),
+        limit=int(number(limits, "requests", LIMIT)),
+        window_s=float(number(limits, "window_s", WINDOW_S)),
+        agreed=profile.get("agreed") is True,
+    )
+    if any(not secret.isascii() or not secret.isprintable() or " " in secret for secret in target.secrets):
+        raise TargetError(f"{source}: a key has an invalid character; only printable ASCII without blanks is allowed")
+    if any(target.secrets.count(key) > 1 for key in target.burst):
+        raise TargetError(f"{source}: keys.burst: a key is listed twice in the profile; the bursts need their own keys")
+    return target
+
+
+def check_url(base_url: str) -> str:
+    """Return the base URL without a trailing slash. Raises TargetError if it is not a base URL."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise TargetError(
+            f"{base_url!r}: not a base URL; use one like http://127.0.0.1:3000 or https://api.example.com"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise TargetError("the base URL has a user, query or fragment; only scheme, host, port and path are allowed")
+    return base_url.rstrip("/")
+
+
+def from_file(path: Path, base_url: str | None) -> Target:
+    """Read a profile, in TOML or, with the suffix .json, in JSON. `base_url` overrides the one in the file.
+
+    Raises TargetError if the file cannot be read or is invalid.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        profile = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+    except ValueError as error:
+        raise TargetError(f"{path}: not a {'JSON' if path.suffix == '.json' else 'TOML'} file: {error}") from error
+    if not isinstance(profile, dict):
+        raise TargetError(f"{path}: must be an object with keys and leads")
+    url = base_url or profile.get("base_url")
+    if not isinstance(url, str):
+        raise TargetError(f"{path}: base_url: missing; add it, or pass the URL on the command line")
+    return from_profile(profile, check_url(url), str(path))
+
+
+def fetch(base_url: str) -> Target:
+    """Get the profile of a mock from `/_mock/target`. Raises TargetError if the server has none."""
+    address = f"{check_url(base_url)}/_mock/target"
+    advice = "Create a profile with `vorel-conformance init` and pass it with --target FILE."
+    try:
+        response = httpx.get(address, timeout=10.0, trust_env=False, headers={"Accept": "application/json"})
+        profile = response.json() if response.status_code == 200 else None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TargetError(f"{base_url} does not respond: {error or type(error).__name__}") from error
+    except (ValueError, RecursionError):
+        profile = None
+    if not isinstance(profile, dict):
+        raise TargetError(f"{address} has no target profile (HTTP {response.status_code}). {advice}")
+    return from_profile(profile, check_url(base_url), address)
+
+
+TEMPLATE = """\
+# What vorel-conformance may use on the server under test. This file contains keys: keep it out of version control.
+# Clauses that need a missing entry are inconclusive. The report names the line to add.
+base_url = "http://127.0.0.1:3000"
+
+# Needed for app.vorel.ai: its owner has agreed to the test.
+# agreed = true
+
+[keys]
+# Keys with both write scopes. One is enough; with twenty or more a run takes little more than a minute.
+full = ["vapk_live_..."]
+# Keys with both write scopes that nothing else uses, one to four. The kit exceeds the rate limit of each.
+# burst = ["vapk_live_..."]
+# A key without either write scope.
+# read_only = "vapk_live_..."
+# A key whose only write scope is the handoff's, and one whose only write scope is the CRM's.
+# leads_only = "vapk_live_..."
+# crm_only = "vapk_live_..."
+# A key that was revoked.
+# revoked = "vapk_live_..."
+
+[leads]
+# Ids of leads that the keys above can see. The kit hands each of them off many times.
+own = ["00000000-0000-4000-8000-000000000000"]
+# Ids of existing leads of another tenant.
+# foreign = ["00000000-0000-4000-8000-000000000001"]
+
+# Keys of tenants whose CRM fails in a known way, by the error that the API returns. Each needs the CRM's write scope.
+# [soft_failures]
+# no_crm_configured = "vapk_live_..."
+
+# Only for a server whose limit differs from the contract's.
+# [rate_limit]
+# requests = 200
+# window_s = 60
+"""

@@ -1,0 +1,116 @@
+"""Preflight: checks before the run that the target responds, every key authenticates and every lead is visible.
+
+With an invalid key or lead, a run would see only 401s and 404s, and could not tell a good server from a bad one.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from vorel_conformance.http.client import ATTEMPTS, Client
+from vorel_conformance.http.exchange import READ_CAP, Exchange, Request
+from vorel_conformance.http.target import TargetError
+from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.session import Session
+
+TRIES = 3
+# Up to this response time one connection is enough. A slower target gets more, in proportion.
+KEEPS_UP_S = 0.03
+MAX_WORKERS = 32
+
+
+def preflight(session: Session, workers: int | None = None) -> None:
+    """Check the target profile, and set the number of workers of the session.
+
+    `workers`: the number of requests at a time. None: chosen by the response time of the target.
+    Raises TargetError with the first invalid key or lead, and what to do.
+    """
+    probe = Probe(session, "preflight")
+    first = _first_response(session.client, _handoff(probe, "full.0"))
+    session.workers = workers or max(1, min(MAX_WORKERS, math.ceil(first.elapsed / KEEPS_UP_S)))
+    own, single = session.target.own, session.target.single
+    keys = [
+        (f"full.{n}", _handoff(probe, f"full.{n}", own[n % len(own)] if own else None), f"keys.full[{n}]")
+        for n in range(len(session.target.full))
+    ]
+    if "leads_only" in single:
+        keys.append(("leads_only", _handoff(probe, "leads_only"), "keys.leads_only"))
+    if "crm_only" in single:
+        keys.append(("crm_only", probe.valid(probe.crm, key="crm_only"), "keys.crm_only"))
+    for error in session.target.soft_failures:
+        key = f"soft.{error}"
+        keys.append((key, probe.valid(probe.crm, key=key), f"soft_failures.{error}"))
+    probe.each(lambda each: _check_key(probe, *each), keys)
+    probe.each(lambda each: _check_lead(probe, *each), list(enumerate(own)))
+    if workers is None:
+        typical = statistics.median(each.elapsed for each in session.client.exchanges)
+        session.workers = max(1, min(MAX_WORKERS, math.ceil(typical / KEEPS_UP_S)))
+
+
+def _handoff(probe: Probe, key: str, lead: str | None = None) -> Request:
+    """Build a valid handoff with this key, on a lead of the profile, or on an unknown one if it has none."""
+    own = probe.target.own
+    return probe.valid(probe.handoff, key=key, lead=lead or (own[0] if own else probe.unknown_lead()))
+
+
+def _check_key(probe: Probe, key: str, request: Request, place: str) -> None:
+    for _ in range(TRIES):
+        exchange = probe.send(request)
+        if exchange.status not in (0, 401, 403):
+            return
+    if exchange.status == 401:
+        raise TargetError(
+            f"{place} does not authenticate (401{_said(exchange)}). Correct or remove it in the target profile."
+        )
+    # A scoped key that is rejected here may be the server's fault: scope.sufficient checks it.
+    if exchange.status == 403 and key.startswith("full."):
+        raise TargetError(f"{place} lacks a scope (403{_said(exchange)}). A full key needs both write scopes.")
+    if not exchange.responded:
+        raise TargetError(f"{probe.target.base_url} does not respond: {exchange.failure}")
+
+
+def _check_lead(probe: Probe, n: int, lead: str) -> None:
+    for _ in range(TRIES):
+        exchange = probe.send(probe.valid(probe.handoff, lead=lead))
+        if exchange.status != 404:
+            return
+    raise TargetError(
+        f"leads.own[{n}] ({lead}) is not visible to keys.full (404{_said(exchange)}). "
+        "Correct or remove it in the target profile."
+    )
+
+
+def _first_response(client: Client, request: Request) -> Exchange:
+    """Send the first request. Raises TargetError if there is no response, or if it cannot be one of this API."""
+    for _ in range(ATTEMPTS):
+        exchange = client.send(request)
+        problem = _not_this_api(exchange, client.target.base_url)
+        if not problem:
+            return exchange
+    raise TargetError(problem)
+
+
+def _not_this_api(exchange: Exchange, base_url: str) -> str:
+    """Return why a response cannot be one of this API, or an empty string."""
+    if not exchange.responded:
+        hint = (
+            " Set SSL_CERT_FILE to the authority that signed it." if "CERTIFICATE" in exchange.failure.upper() else ""
+        )
+        return f"{base_url} does not respond to the first request: {exchange.failure}.{hint}"
+    if 300 <= exchange.status < 400:
+        where = exchange.header("Location") or "an unknown place"
+        return f"{base_url} redirects the first request to {where}. Use the URL of the API itself."
+    if exchange.truncated:
+        return f"{base_url} responds to the first request with more than {READ_CAP} bytes. Is it this API?"
+    if exchange.body.lstrip().startswith(b"<") and not exchange.is_json:
+        return f"{base_url} responds to the first request with a web page (HTTP {exchange.status}). Is it this API?"
+    return ""
+
+
+def _said(exchange: Exchange) -> str:
+    """Return the error message of a response, in quotes after a comma, or an empty string."""
+    value = exchange.parsed.value
+    message = value.get("error", {}) if isinstance(value, dict) else {}
+    text = str(message.get("message", "")) if isinstance(message, dict) else ""
+    return f", {text[:120]!r}" if text else ""

@@ -1,0 +1,171 @@
+"""The state of one run: what was sent, and the evidence for every clause.
+
+A clause passes only on evidence, that is, checks of the kind that it needs. A check that could not be made leaves a
+gap. A clause with a gap and without a violation is inconclusive.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vorel_conformance.checks.cross_exchange import CrossExchangeChecks
+from vorel_conformance.checks.response import Check
+from vorel_conformance.checks.schema import DisagreementError
+from vorel_conformance.http.client import Client
+from vorel_conformance.http.exchange import Exchange
+from vorel_conformance.http.target import Target
+from vorel_conformance.session import judging
+from vorel_conformance.session.judging import Expectation, Judgement
+from vorel_conformance.spec import clauses
+from vorel_conformance.spec.clauses import Clause
+
+KEPT = 20  # violations of one clause that are kept with their exchanges; any more are only counted
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A failed check, with the exchange that shows it and the test that found it."""
+
+    check: Check
+    exchange: Exchange | None
+    test: str
+    expectation: Expectation | None = None
+    flaky: tuple[int, int] | None = None  # failed k times of n
+
+
+@dataclass
+class ClauseResult:
+    """The evidence for one clause so far."""
+
+    clause: Clause
+    checks: int = 0
+    broken: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    not_applicable: str = ""
+
+    @property
+    def status(self) -> str:
+        """The verdict: `error` first, then `failed` or `warning`, then `not_applicable`, `inconclusive`, `passed`."""
+        if self.errors:
+            return "error"
+        if self.broken:
+            return "failed" if self.clause.level == "MUST" else "warning"
+        if self.not_applicable and not self.checks:
+            return "not_applicable"
+        return "passed" if self.checks and not self.gaps else "inconclusive"
+
+
+class TimedTests(Protocol):
+    """Tests with steps that are due at certain times, while other tests run: the bursts over the rate limit."""
+
+    @property
+    def saw_429(self) -> bool:
+        """True if a burst was rejected with 429."""
+
+    def tick(self) -> None:
+        """Run the steps that are due."""
+
+    def finish(self) -> None:
+        """Wait for the remaining steps, run them, and record the verdicts."""
+
+
+class Session:
+    """A run in progress. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        target: Target,
+        client: Client,
+        *,
+        selected: dict[str, Clause] | None = None,
+        workers: int = 1,
+        fuzz_count: int = 0,
+        on_event: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        self.target = target
+        self.client = client
+        self.seed = client.seed
+        self.workers = workers
+        self.fuzz_count = fuzz_count  # generated requests of each kind
+        self.results = {id_: ClauseResult(each) for id_, each in (selected or clauses.load()).items()}
+        self.cross_exchange = CrossExchangeChecks()
+        self.writes: list[str] = []  # operation, id, marker
+        self.on_event = on_event
+        self.exhausted_keys: set[str] = set()  # keys outside the pool that were limited again after waiting
+        self.bursts: TimedTests | None = None  # set by the first rate limit test, finished by the last
+        self.stopped = ""  # why the run ended early
+        self.clauses_of_tests: dict[str, tuple[str, ...]] = {}
+        self._lock = threading.RLock()
+
+    def wants(self, *ids: str) -> bool:
+        """Return True if at least one of these clauses is selected."""
+        return any(id_ in self.results for id_ in ids)
+
+    def judge(self, exchange: Exchange, test: str, expectation: Expectation | None = None) -> Judgement:
+        """Return the judgement on an exchange, compared with the earlier ones. It remembers the exchange's ids for
+        later comparisons; the checks are recorded by `record` alone.
+        """
+        try:
+            found = judging.judge(exchange, self.target, expectation)
+        except DisagreementError as error:
+            self.kit_error(test, expectation, error)
+            return Judgement()
+        with self._lock:
+            compared = tuple(self.cross_exchange.compare(exchange))
+        return Judgement(found.checks + compared, found.no_evidence)
+
+    def record(
+        self, checks: Iterable[Check], exchange: Exchange | None, test: str, expectation: Expectation | None = None
+    ) -> None:
+        """Record checks under their clauses."""
+        with self._lock:
+            for check in checks:
+                result = self.results.get(check.clause)
+                if result is None:
+                    continue
+                before = result.status
+                result.checks += 1
+                if not check.ok:
+                    result.broken += 1
+                    if len(result.violations) < KEPT:
+                        result.violations.append(Violation(check, exchange, test, expectation))
+                if result.status != before:
+                    self._tell(result)
+
+    def gap(self, clause: str, reason: str) -> None:
+        """Record that a part of a clause could not be checked, and why."""
+        with self._lock:
+            result = self.results.get(clause)
+            if result and reason not in result.gaps:
+                result.gaps.append(reason)
+                self._tell(result)
+
+    def does_not_apply(self, clause: str, reason: str) -> None:
+        """Record that a clause does not apply to this target, unless there is evidence for it already."""
+        with self._lock:
+            result = self.results.get(clause)
+            if result and not result.checks:
+                result.not_applicable = reason
+                self._tell(result)
+
+    def gap_if_unseen(self, clause: str, reason: str) -> None:
+        """Record a gap unless there is evidence for the clause already."""
+        result = self.results.get(clause)
+        if result and not result.checks:
+            self.gap(clause, reason)
+
+    def kit_error(self, test: str, expectation: Expectation | None, error: Exception) -> None:
+        """Record a fault of the kit itself."""
+        with self._lock:
+            named = [expectation.clause] if expectation else []
+            for id_ in [*named, *self.clauses_of_tests.get(test, ())][:1] or list(self.results)[:1]:
+                if id_ in self.results:
+                    self.results[id_].errors.append(f"{type(error).__name__} in {test}: {error}")
+
+    def _tell(self, result: ClauseResult) -> None:
+        self.on_event({"event": "clause", "id": result.clause.id, "status": result.status, "checks": result.checks})

@@ -1,0 +1,58 @@
+"""The catalogue of clauses, read from server.toml."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CATALOGUE = Path(__file__).with_name("server.toml")
+LEVELS = ("MUST", "SHOULD", "advisory")
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One requirement for a server, and the sentence of the contract that it comes from."""
+
+    id: str
+    level: str
+    title: str
+    pointer: str
+    quote: str
+    why: str
+    how: str
+    passing: str
+    failing: str
+
+    @property
+    def group(self) -> str:
+        """The part of the id before the dot."""
+        return self.id.split(".", 1)[0]
+
+
+@cache
+def load() -> dict[str, Clause]:
+    """Return all clauses by id, in the order of the file."""
+    entries = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))["clause"]
+    return {entry["id"]: Clause(**entry) for entry in entries}
+
+
+def select(wanted: tuple[str, ...]) -> dict[str, Clause]:
+    """Return the clauses named by id or group, all for an empty tuple. Raises ValueError with the unknown names."""
+    clauses = load()
+    unknown = [name for name in wanted if not any(name in (each.id, each.group) for each in clauses.values())]
+    if unknown:
+        raise ValueError(
+            f"unknown clause or group: {', '.join(unknown)}. `vorel-conformance clauses` lists the valid ids."
+        )
+    return {id_: each for id_, each in clauses.items() if not wanted or id_ in wanted or each.group in wanted}
+
+
+def quoted(clause: Clause, value: Any) -> bool:
+    """Return True if `value` contains the quote: a string as it is, anything else as JSON without white space."""
+    if isinstance(value, str):
+        return clause.quote in value
+    return "".join(clause.quote.split()) in "".join(json.dumps(value, ensure_ascii=False).split())

@@ -1,0 +1,367 @@
+"""Bursts over the rate limit, on keys that nothing else uses. `suite.server.test_rate_limit` starts and finishes them.
+
+A burst sends exactly as many requests as a window allows, and a few more. Someone may have used its key just before.
+A burst that is limited too early is therefore repeated on the same key after a window of rest. A window that is
+aligned to the clock may also end during a burst. Bursts therefore avoid full minutes, and a burst across one that is
+limited too late is repeated.
+
+The other tests run between the bursts: every step here has a time when it is due.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vorel_conformance.http.exchange import Exchange
+from vorel_conformance.http.target import TargetError
+
+if TYPE_CHECKING:
+    from vorel_conformance.session.probe import Probe
+
+EXTRA = 4  # requests over the limit, each of which must be rejected
+GRACE_S = 1.0  # added to Retry-After, which counts whole seconds
+CHECK_S = 6.0  # shorter waits are not checked in between
+CHECK_AT = 0.6  # the part of a wait after which it is checked in between
+REPEATS = 2  # of a burst during which a window ended
+
+
+@dataclass(frozen=True)
+class Burst:
+    """The result of a burst. `lost` requests broke their connection, so the server may not have counted them."""
+
+    key: str
+    pattern: str
+    served: int
+    asked: int
+    lost: int
+    first: Exchange
+    rejection: Exchange | None
+    ended: float  # time.monotonic()
+    crossed: bool  # a window aligned to the server's clock began during the burst
+
+
+@dataclass
+class Step:
+    """An action that is due at a time of time.monotonic()."""
+
+    at: float
+    run: Callable[[], None]
+
+
+@dataclass
+class Bursts:
+    """The bursts of one run, and the checks that follow from them."""
+
+    probe: Probe
+    steps: list[Step] = field(default_factory=list)
+    settled: dict[str, Burst] = field(default_factory=dict)  # by pattern: bursts that need no repetition
+    rejected: list[Burst] = field(default_factory=list)
+    checked_other_key: bool = False
+    one_allowance: bool = False  # all keys share one allowance
+    pending: set[str] = field(default_factory=set)  # keys with a step to come
+
+    def start(self) -> None:
+        """Send the first bursts, one for each pattern, and plan the later steps."""
+        keys = [f"burst.{n}" for n in range(len(self.probe.target.burst))]
+        patterns = ["handoff", "crm", "both"] if self.probe.target.own else ["crm"]
+        if len(keys) == 1:
+            patterns = patterns[-1:]
+        spare = keys.pop() if len(keys) > 1 else None
+        for pattern, key in zip(_first(patterns, len(keys)), keys, strict=False):
+            self._burst(key, pattern)
+        window = self.probe.target.window_s
+        if spare:
+            # Half a window later: this detects a server whose window is half as long.
+            self._later(window / 2, lambda: self._burst(spare, patterns[-1]), spare)
+        self._plan_recovery()
+        rested = next((each for each in reversed(self.rejected) if each.key not in self.pending), None)
+        if rested and window > 1:
+            self._repeat(rested)
+
+    @property
+    def saw_429(self) -> bool:
+        """True if a burst was rejected with 429."""
+        return bool(self.rejected)
+
+    def due(self) -> bool:
+        """Return True if a step is due."""
+        return any(step.at <= time.monotonic() for step in self.steps)
+
+    def tick(self) -> None:
+        """Run the steps that are due."""
+        while self.due():
+            self._next()
+
+    def finish(self) -> None:
+        """Wait for the remaining steps, run them, and compare the patterns."""
+        while self.steps:
+            step = min(self.steps, key=lambda each: each.at)
+            time.sleep(max(0.0, step.at - time.monotonic()))
+            self._next()
+        self._compare()
+
+    def _next(self) -> None:
+        step = min(self.steps, key=lambda each: each.at)
+        self.steps.remove(step)
+        step.run()
+
+    def _later(self, seconds: float, run: Callable[[], None], key: str) -> None:
+        def and_then() -> None:
+            self.pending.discard(key)
+            run()
+
+        self.pending.add(key)
+        self.steps.append(Step(time.monotonic() + seconds, and_then))
+
+    def _repeat(self, burst: Burst, attempt: int = 1) -> None:
+        """Plan the same burst after a whole window of rest, when no earlier request can count any more."""
+        rest = burst.ended + self.probe.target.window_s + GRACE_S - time.monotonic()
+        self._later(rest, lambda: self._burst(burst.key, burst.pattern, rested=True, attempt=attempt), burst.key)
+
+    def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
+        if self.one_allowance:
+            return
+        burst = send_burst(self.probe.part(f"{key} {attempt}"), key, pattern)
+        if rested:
+            # No Retry-After can ask for more than a whole window of rest.
+            self.probe.check("limit.recovers", not isinstance(burst, float), "still rejected after a window of rest")
+        if isinstance(burst, float):
+            self._check_other_key()
+            if rested or attempt >= REPEATS:
+                self.probe.session.gap("limit.not-before", f"keys.{key} is rejected from the first request on")
+                return
+            self._later(burst, lambda: self._burst(key, pattern, rested=rested, attempt=attempt + 1), key)
+            return
+        if burst.rejection:
+            self.rejected.append(burst)
+            self._check_window(burst)
+            self._check_other_key()
+        target = self.probe.target
+        early, late = burst.served < target.limit - burst.lost, burst.served > target.limit
+        if early and not rested and attempt < REPEATS:
+            self._repeat(burst, attempt + 1)
+            return
+        if late and burst.crossed:
+            if attempt < REPEATS:
+                self._repeat(burst, attempt + 1)
+            else:
+                self.probe.session.gap("limit.enforced", "the target is too slow: every burst ran into the next window")
+            return
+        known = self.settled.get(pattern)
+        # Keep the worse of two counts: the limit must be right every time.
+        if known is None or abs(burst.served - target.limit) > abs(known.served - target.limit):
+            self.settled[pattern] = burst
+
+    def _check_other_key(self) -> None:
+        """Check `limit.per-key` once: while one key is rejected, another one must be served."""
+        if self.checked_other_key:
+            return
+        self.checked_other_key = True
+        probe = self.probe.part("another key")
+        for _ in range(2):
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=probe.next_full_key()))
+            if exchange.responded and exchange.status < 500:
+                ok = exchange.status != 429
+                if not ok:
+                    # All keys share one allowance: further bursts would prove nothing.
+                    self.probe.session.client.pacer.one_allowance()
+                    self.one_allowance = True
+                message = "another key of the tenant is rejected too"
+                self.probe.check("limit.per-key", ok, message, exchange, expected="a status other than 429", got="429")
+
+    def _check_window(self, burst: Burst) -> None:
+        """Check `limit.window`: the window ends at a full minute of the server, or a window after its first request."""
+        rejection, window = burst.rejection, self.probe.target.window_s
+        reset = reset_of(rejection, window) if rejection else None
+        if rejection is None or reset is None:
+            return
+        moment, grace = reset
+        off = moment % window
+        aligned = min(off, window - off) <= grace
+        # Compare with the server's Date, which may be old, and with our clock, which may be wrong, in whole seconds.
+        first = burst.first
+        close = min(3.0, window / 4) if window >= 8 else 3.0
+        since_first = any(abs(moment - begin - window) <= close for begin in (first.at, first.started))
+        self.probe.check(
+            "limit.window",
+            aligned or since_first,
+            f"the window ends {moment - burst.first.at:.0f} s after its first request, and not at a full minute",
+            rejection,
+            expected=f"a multiple of {window:g}, or {burst.first.at + window:.0f}",
+            got=f"{moment:.0f}",
+        )
+
+    def _plan_recovery(self) -> None:
+        """Plan the check of `limit.recovers`: after Retry-After, one request on a key without another step."""
+        burst = next((each for each in self.rejected if each.key not in self.pending), None)
+        if burst is None or burst.rejection is None:
+            return
+        wait = min(burst.rejection.wait_s or self.probe.target.window_s, self.probe.target.window_s + 2)
+        at = burst.ended + wait + GRACE_S
+
+        def check_again() -> None:
+            if self.one_allowance:
+                return
+            probe = self.probe.part("recovery")
+            exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+            if exchange.responded and exchange.status < 500:
+                ok = exchange.status != 429
+                message = f"still rejected {wait:g} s after a 429 that asked to wait for that time"
+                self.probe.check("limit.recovers", ok, message, exchange, expected="a status other than 429", got="429")
+
+        self._later(at - time.monotonic(), check_again, burst.key)
+        # During the window: the next 429 must name the same end.
+        if wait > CHECK_S:
+            self.steps.append(Step(burst.ended + wait * CHECK_AT, lambda: self._check_same_end(burst)))
+
+    def _check_same_end(self, burst: Burst) -> None:
+        """Check during the wait that a 429 asked for: the key is rejected, and the next 429 names the same end."""
+        probe, target = self.probe.part("later"), self.probe.target
+        window = target.window_s
+        exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+        if burst.rejection and burst.rejection.wait_s and burst.served <= target.limit and not self.one_allowance:
+            # limit.enforced reports a burst that was served too much, limit.per-key keys that share one allowance.
+            told = burst.rejection.wait_s
+            waited = exchange.started + exchange.elapsed - burst.rejection.started
+            # A busy run may check late, and Retry-After may be rounded up by a second.
+            if exchange.responded and exchange.status < 500 and waited < told - 1.5:
+                message = f"served {waited:.0f} s after a 429 that asked to wait {told:g} s"
+                ok = exchange.status == 429
+                probe.check("limit.retry-after", ok, message, exchange, expected="429", got=str(exchange.status))
+        before = reset_of(burst.rejection, window) if burst.rejection else None
+        after = reset_of(exchange, window)
+        if self.one_allowance or exchange.status != 429 or before is None or after is None:
+            return
+        moved = after[0] - before[0]
+        message = f"the end of the window moved by {moved:g} s between two 429s of this window"
+        ok = abs(moved) <= 2 + before[1] + after[1]
+        probe.check("limit.reset", ok, message, exchange, expected=f"{before[0]:.0f}", got=f"{after[0]:.0f}")
+
+    def _compare(self) -> None:
+        """Record the verdicts on the bursts."""
+        probe, limit = self.probe, self.probe.target.limit
+        if self.one_allowance:
+            for clause in ("limit.not-before", "limit.enforced", "limit.every-operation", "limit.recovers"):
+                probe.session.gap(clause, "all keys share one allowance, see limit.per-key")
+            return
+        reference = self.settled.get("handoff") or next(iter(self.settled.values()), None)
+        if reference is None:
+            probe.session.gap_if_unseen("limit.not-before", "no burst was completed")
+            probe.session.gap_if_unseen("limit.enforced", "no burst was completed")
+            return
+        exchange = reference.rejection or reference.first
+        early = reference.served < limit - reference.lost
+        probe.check(
+            "limit.not-before",
+            not early,
+            f"request {reference.served + 1} of a window was rejected",
+            exchange,
+            expected=f"{limit} requests served",
+            got=f"{reference.served} served",
+        )
+        late = reference.served > limit
+        probe.check(
+            "limit.enforced",
+            not late and (early or reference.rejection is not None),
+            f"{reference.served} of {reference.asked} requests of a window were served",
+            exchange,
+            expected=f"{limit} served, the others rejected with 429",
+            got=f"{reference.served} served",
+        )
+        others = [each for each in self.settled.values() if each is not reference]
+        if reference.rejection is None:
+            probe.session.gap("limit.every-operation", "the limit is not enforced, see limit.enforced")
+        elif not others and reference.pattern == "both":
+            probe.check("limit.every-operation", ok=True)
+        elif not others:
+            probe.session.gap("limit.every-operation", "add a second key to [keys] burst of the target profile")
+        for other in others if reference.rejection else ():
+            slack = other.lost + reference.lost
+            probe.check(
+                "limit.every-operation",
+                abs(other.served - reference.served) <= slack,
+                f"{other.served} requests served ({other.pattern}), {reference.served} of {reference.pattern} alone",
+                other.rejection or other.first,
+                expected=f"{reference.served} served",
+                got=f"{other.served} served",
+            )
+
+
+def _first(patterns: list[str], keys: int) -> list[str]:
+    """Return the patterns for a number of keys. One operation alone and both in turns come first."""
+    return patterns if keys >= len(patterns) else [patterns[0], patterns[-1]][:keys]
+
+
+def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
+    """Send as many requests as a window allows on `key`, and EXTRA more.
+
+    Returns the seconds to wait instead if the key is already used up. Raises TargetError if the key is invalid.
+    """
+    target, client = probe.target, probe.session.client
+    keep_off_the_boundary(probe)
+    retried = client.retried
+    operations = {"handoff": [probe.handoff], "crm": [probe.crm], "both": [probe.handoff, probe.crm]}[pattern]
+    requests = [probe.valid(operations[n % len(operations)], key=key) for n in range(target.limit)]
+    # The last requests use new connections: this detects a limit that is counted for each connection.
+    requests.extend(
+        probe.valid(operations[n % len(operations)], key=key, headers=[("Connection", "close")])
+        for n in range(target.limit, target.limit + EXTRA)
+    )
+    first = probe.send_at_once(requests[0])
+    if first.status == 401:
+        raise TargetError(
+            f"keys.burst[{key.partition('.')[2]}] does not authenticate (401). Correct it in the target profile."
+        )
+    if first.status == 429:
+        return min(first.wait_s or target.window_s, target.window_s) + GRACE_S
+    sent = [first]
+    # The order does not matter below the limit. Over the limit it does.
+    probe.each(lambda request: sent.append(probe.send_at_once(request)), requests[1 : target.limit])
+    sent.extend(probe.send_at_once(request) for request in requests[target.limit :])
+    rejections = [each for each in sent if each.status == 429]
+    served = len([each for each in sent if each.responded and each.status != 429])
+    lost = len([each for each in sent if not each.responded]) + client.retried - retried
+    last = max(sent, key=lambda each: each.started)
+    return Burst(
+        key=key,
+        pattern=pattern,
+        served=served,
+        asked=len(sent),
+        lost=lost,
+        first=first,
+        rejection=max(rejections, key=lambda each: each.started) if rejections else None,
+        ended=time.monotonic(),
+        crossed=first.at // target.window_s != last.at // target.window_s,
+    )
+
+
+def keep_off_the_boundary(probe: Probe) -> None:
+    """Wait for the next full window of the server's clock if a burst would run into it."""
+    window, seen = probe.target.window_s, [each for each in probe.session.client.exchanges[-50:] if each.responded]
+    if not seen:
+        return
+    typical = sorted(each.elapsed for each in seen)[len(seen) // 2]
+    length = 0.3 + 1.5 * typical * (probe.target.limit / probe.session.workers + EXTRA)
+    off = seen[-1].at - (seen[-1].started + seen[-1].elapsed)
+    # Date counts whole seconds: a difference below two seconds does not count.
+    now = time.time() + (off if abs(off) >= 2 else 0.0)
+    left = window - now % window
+    if left < length < window:
+        time.sleep(left + min(0.2, window / 10))
+
+
+def reset_of(rejection: Exchange, window: float) -> tuple[float, float] | None:
+    """Return the end of the window that a 429 names, in the server's epoch seconds, and its tolerance in seconds.
+
+    Returns None if the 429 names no end.
+    """
+    reset = rejection.header("X-RateLimit-Reset") or ""
+    if reset.isdecimal() and abs(int(reset) - rejection.at) <= 3 * window + 5:
+        return float(reset), 0.0
+    if rejection.wait_s is not None and rejection.wait_s <= 3 * window + 5:
+        return math.floor(rejection.at) + rejection.wait_s, 1.0
+    return None

@@ -1,0 +1,1 @@
+"""The tests of a server, one module for each topic."""

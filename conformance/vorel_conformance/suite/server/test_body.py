@@ -1,0 +1,59 @@
+"""Request bodies: JSON and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vorel_conformance.http import strict_json
+from vorel_conformance.session.probe import Probe
+from vorel_conformance.suite import covers
+
+# Changes that make the bytes of a valid body invalid JSON.
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda body: body[:-1],
+    "cut in the middle": lambda body: body[: len(body) // 2],
+    "a trailing comma": lambda body: body[:-1] + b",}",
+    "single quotes": lambda body: body.replace(b'"', b"'"),
+    "two values": lambda body: body + b" " + body,
+    "garbage at the end": lambda body: body + b"]",
+    "a comment": lambda body: b"/* x */ " + body,
+    "no quotes around names": lambda body: b"{reason: 1, object: 2}",
+    "plain text": lambda body: b"please call back",
+    "a form": lambda body: b"reason=x&object=contact",
+    "markup": lambda body: b"<reason>x</reason>",
+    "blanks": lambda body: b"   ",
+    "bytes at random": lambda body: bytes(range(256)),
+}
+
+
+@covers("body.json", requests=lambda size: len(BROKEN) * (1 + bool(size.own)), writes=False)
+def test_broken_json(probe: Probe) -> None:
+    for operation in probe.contract.operations.values():
+        if operation.takes_lead and not probe.target.own:
+            continue
+        for label, change in BROKEN.items():
+            valid = strict_json.dumps(probe.handoff_body() if operation.takes_lead else probe.record_body())
+            # The contract does not say whether blanks are a missing body or a broken one.
+            statuses = {400, 200} if label == "blanks" and not operation.body_required else {400}
+            probe.expect("body.json", f"{operation.id}: {label}", probe.request(operation, change(valid)), statuses)
+
+
+@covers("body.strict", requests=lambda size: 4 + 2 * bool(size.own), writes=False)
+def test_nearly_json(probe: Probe) -> None:
+    for text in (b"NaN", b"Infinity", b"-Infinity", b'"\xff\xfe"'):
+        body = strict_json.dumps(probe.record_body(fields={"value": "HERE"})).replace(b'"HERE"', text)
+        probe.expect("body.strict", f"fields contain {text!r}", probe.request(probe.crm, body), {400})
+    if probe.target.own:
+        for raw in (b'"\xc3("', b'"\xed\xa0\x80"'):
+            body = strict_json.dumps(probe.handoff_body(reason="HERE")).replace(b'"HERE"', raw)
+            probe.expect("body.strict", f"reason is {raw!r}", probe.request(probe.handoff, body), {400})
+
+
+@covers("body.unknown-members", requests=lambda size: 2 + 2 * bool(size.own))
+def test_unknown_members(probe: Probe) -> None:
+    for name, value in (("x_source", "n8n"), ("metadata", {"a": [1]})):
+        record = probe.request(probe.crm, probe.record_body(**{name: value}))
+        probe.expect("body.unknown-members", f"{name} in a CRM write", record, {200})
+        if probe.target.own:
+            note = probe.request(probe.handoff, probe.handoff_body(**{name: value}))
+            probe.expect("body.unknown-members", f"{name} in a handoff", note, {200})

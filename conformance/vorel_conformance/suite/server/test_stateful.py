@@ -1,0 +1,41 @@
+"""Random walks: handoffs, repeated handoffs, writes and replays in random order, over a few leads and keys.
+
+Every step gets the checks of every response, and `checks.cross_exchange` compares it with all earlier steps. The
+external_id of a replay is compared with that of the first write.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from vorel_conformance.http.exchange import Request
+from vorel_conformance.session.probe import Probe
+from vorel_conformance.suite import covers, fuzzing
+from vorel_conformance.suite.server.test_crm import external_id
+
+STEPS = 60
+KINDS = ("hand off", "hand off briefly", "post again", "write", "replay")
+
+
+@covers("handoff.repost", "handoff.fresh-id", "handoff.same-conversation", "crm.replay", requests=STEPS)
+def test_walk(probe: Probe) -> None:
+    steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), min_size=STEPS, max_size=STEPS)
+    handoffs: list[Request] = []
+    writes: list[tuple[Request, str | None]] = []
+    for kind, which in fuzzing.example(steps, probe.session.seed):
+        if kind.startswith("hand off") and probe.target.own:
+            lead = probe.target.own[which % len(probe.target.own)]
+            body = probe.handoff_body() if kind == "hand off" else probe.handoff_body(summary="")
+            handoffs.append(probe.request(probe.handoff, body, lead=lead))
+            probe.send(handoffs[-1])
+        elif kind == "post again" and handoffs:
+            probe.expect("handoff.repost", "a repeated handoff", handoffs[which % len(handoffs)], {200})
+        elif kind == "replay" and writes:
+            request, first = writes[which % len(writes)]
+            again = probe.send(request)
+            if first and external_id(again):
+                ok = external_id(again) == first
+                probe.check("crm.replay", ok, "a replay has another external_id", again, expected=first)
+        else:
+            request = probe.valid(probe.crm)
+            writes.append((request, external_id(probe.send(request))))

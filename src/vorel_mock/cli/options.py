@@ -1,0 +1,119 @@
+"""Options that are also environment variables and members of a TOML file."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from vorel_mock.model.clock import parse_iso
+
+CONFIG_FILE = "vorel-mock.toml"
+
+
+class Setting(click.Option):
+    """An option that is also an environment variable (--port: VOREL_MOCK_PORT) and a member of the TOML file.
+
+    An error names the one of the three that said it.
+    """
+
+    def __init__(self, declarations: list[str], **attributes: Any) -> None:
+        self.variable = "VOREL_MOCK_" + declarations[0].strip("-").replace("-", "_").upper()
+        super().__init__(declarations, envvar=self.variable, **attributes)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Where the value came from."""
+        source = ctx.get_parameter_source(self.name) if ctx is not None and self.name is not None else None
+        if ctx is not None and source is ParameterSource.DEFAULT_MAP:
+            return f"'{self.opts[0].strip('-')}' in {ctx.meta[CONFIG_FILE]}"
+        return f"'{self.variable if source is ParameterSource.ENVIRONMENT else self.opts[0]}'"
+
+
+class WholeNumber(click.IntRange):
+    """An integer; click's own range says `not a valid integer range` of a word."""
+
+    name = "integer"
+
+
+class FileName(click.Path):
+    """The path of a file; an empty one would be the folder that the mock was started in."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what no file can be called."""
+        if value == "" or "\0" in str(value):
+            self.fail(f"{value!r} is the name of no file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class ClockSetting(click.ParamType[str]):
+    """real, frozen, or an RFC 3339 timestamp."""
+
+    name = "clock"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the timestamp."""
+        if value not in ("real", "frozen"):
+            try:
+                parse_iso(value)
+            except ValueError as error:
+                self.fail(f"{error}; or say real or frozen", param, ctx)
+        return value
+
+
+def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Take what the TOML file says as defaults; a member that is no option is an error, not a silence."""
+    path = value or Path(CONFIG_FILE)
+    try:
+        members = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        if value is None and isinstance(error, FileNotFoundError):
+            return
+        raise click.UsageError(f"{path}: cannot be read: {error.strerror}", ctx) from None
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path}: is not UTF-8 text: byte {error.start}", ctx) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise click.UsageError(f"{path}: is not TOML: {error}", ctx) from None
+    settings = (p for p in ctx.command.params if isinstance(p, Setting) and p.name != param.name)
+    options = {setting.opts[0].strip("-"): setting for setting in settings}
+    defaults: dict[str, Any] = {}
+    for name, member in members.items():
+        try:
+            known, default = _member(name, member, options)
+            if known in defaults:
+                raise ValueError(f"{name!r} stands twice")
+        except ValueError as error:
+            raise click.UsageError(f"{path}: {error}", ctx) from None
+        defaults[known] = default
+    ctx.default_map = defaults
+    ctx.meta[CONFIG_FILE] = path
+
+
+def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, Any]:
+    """The option that a member of the TOML file stands for, and its value. ValueError says what is wrong with it."""
+    if isinstance(member, dict):
+        raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
+    if name.replace("_", "-") not in options:
+        near = difflib.get_close_matches(name.replace("_", "-"), list(options))
+        raise ValueError(f"{name!r} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+    option = options[name.replace("_", "-")]
+    known = str(option.name)
+    if hasattr(member, "isoformat"):  # TOML has dates; an option takes their text
+        member = member.isoformat()
+    wanted: type = str
+    words = "text"
+    if option.multiple:
+        if not isinstance(member, list) or not all(isinstance(item, str) for item in member):
+            raise ValueError(f"{name!r} must be a list of texts")
+        return known, member
+    if option.is_flag:
+        wanted, words = bool, "true or false"
+    elif isinstance(option.type, (WholeNumber, click.types.IntParamType)):
+        wanted, words = int, "a whole number"
+    if type(member) is not wanted:  # not isinstance: Python takes true for a number
+        raise ValueError(f"{name!r} must be {words}")
+    return known, member

@@ -1,0 +1,186 @@
+"""`vorel-mock serve`: run the mock."""
+
+import errno
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import vorel_mock
+from vorel_mock.cli.options import CONFIG_FILE, ClockSetting, FileName, Setting, WholeNumber, read_config
+from vorel_mock.model.types import MAX_LIMIT
+
+if TYPE_CHECKING:
+    from vorel_mock.mock.settings import Settings
+
+
+@click.command(
+    epilog="Every option is also an environment variable (--port: VOREL_MOCK_PORT) and a member of the TOML file "
+    "(port = 3000). The command line comes first, then the environment, then the file."
+)
+@click.option(
+    "--config",
+    cls=Setting,
+    type=FileName(),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    metavar="FILE",
+    help=f"Options in TOML.  [default: {CONFIG_FILE}]",
+)
+@click.option("--host", cls=Setting, default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    cls=Setting,
+    default=3000,
+    show_default=True,
+    type=WholeNumber(0, 65535),
+    help="Port; 0 picks a free one.",
+)
+@click.option(
+    "--seed",
+    cls=Setting,
+    type=int,
+    help="Makes every id reproducible.  [default: a fresh one, told by /_mock/health]",
+)
+@click.option(
+    "--clock",
+    cls=Setting,
+    default="real",
+    show_default=True,
+    type=ClockSetting(),
+    metavar="real|frozen|TIME",
+    help="The real time; or standing still, at 2026-01-01 or at the moment given: 2027-01-01T00:00:00Z.",
+)
+@click.option(
+    "--contract",
+    cls=Setting,
+    type=FileName(),
+    metavar="FILE",
+    help="Serve another document of the same API (OpenAPI 3.1, JSON or YAML).",
+)
+@click.option(
+    "--rate-limit",
+    cls=Setting,
+    default=200,
+    show_default=True,
+    type=WholeNumber(0, MAX_LIMIT),
+    help="Requests a minute for a key; 0 = off.",
+)
+@click.option(
+    "--tenant-rate-limit",
+    cls=Setting,
+    default=5000,
+    show_default=True,
+    type=WholeNumber(0, MAX_LIMIT),
+    help="Requests a minute for all keys of a tenant; 0 = off.",
+)
+@click.option(
+    "--rate-limit-headers",
+    cls=Setting,
+    default="429",
+    show_default=True,
+    type=click.Choice(["429", "always"]),
+    help="Which answers carry X-RateLimit-*.",
+)
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    cls=Setting,
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="A host beyond this machine that webhooks may go to. May be repeated.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    cls=Setting,
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose pages may call the API, scheme://host[:port], or *. May be repeated.",
+)
+@click.option(
+    "--control-token",
+    cls=Setting,
+    metavar="TOKEN",
+    help="What /_mock asks for.  [default: nothing on loopback, a fresh one beyond it]",
+)
+@click.option("--json-logs", cls=Setting, is_flag=True, help="One JSON object a line instead of text.")
+@click.pass_context
+def serve(ctx: click.Context, /, **options: Any) -> None:
+    """Run the mock until Ctrl-C."""
+    # Imported here, so that --help and a wrong option answer at once.
+    from vorel_mock.contract.contract import ContractError
+    from vorel_mock.mock.journal.access_log import AccessLog
+    from vorel_mock.mock.mock import Mock
+    from vorel_mock.server import listener
+    from vorel_mock.server.app import App
+
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = _settings(ctx)
+    log = AccessLog(as_json=settings.json_logs)
+    try:
+        mock = Mock(settings, log)
+    except ContractError as error:
+        raise click.BadParameter(f"{settings.contract}: {error}", ctx, _parameter(ctx, "contract")) from None
+    app = App(mock)
+    try:
+        sock = listener.listen(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
+        sys.exit(1)
+    url = listener.base_url(sock)
+    log.start()
+    try:
+        listener.run(app, sock, lambda: _greet(log, mock, url))
+    finally:
+        log.say("Stopped.", event="stopped")
+        log.stop()
+
+
+def settings_of_environment() -> "Settings":
+    """Return the settings that `vorel-mock serve` has without arguments. Raises click.UsageError if one is wrong."""
+    return _settings(serve.make_context("vorel-mock", []))
+
+
+def _settings(ctx: click.Context) -> "Settings":
+    from vorel_mock.mock.settings import SettingError, Settings
+
+    try:
+        return Settings(**ctx.params)
+    except SettingError as error:
+        raise click.BadParameter(f"{error.problem}.", ctx, _parameter(ctx, error.setting)) from None
+
+
+def _parameter(ctx: click.Context, name: str) -> click.Parameter:
+    return next(parameter for parameter in ctx.command.params if parameter.name == name)
+
+
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by another program. Say --port with another one, or --port 0 for any."
+    if number == errno.EACCES:
+        return f"port {port} may not be used by this user. Say --port with one above 1023."
+    # For an address of no machine, or of another one, the resolver and the system have many numbers and words.
+    why = getattr(error, "strerror", None) or "not a host name"
+    return f"cannot listen on {host!r}: {why}. Say --host with an address of this machine, such as 127.0.0.1."
+
+
+def _greet(log: Any, mock: Any, url: str) -> None:
+    # Imported here, as is all that serves.
+    from vorel_mock.cli import example_request
+
+    curl = example_request.curl(mock, url)
+    log.say(f"vorel-mock {vorel_mock.__version__} at {url}", event="listening", base_url=url, seed=mock.seed)
+    if curl is not None:
+        log.say(f"\n  {curl}\n", event="try", curl=curl)
+    log.say(
+        f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
+    )
+    for warning in mock.router.warnings():
+        log.say(f"Warning: {warning}.", event="warning", warning=warning)
+    if mock.control_token is not None:
+        log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
+    log.say("Ready.", event="ready", base_url=url)

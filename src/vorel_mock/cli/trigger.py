@@ -1,0 +1,66 @@
+"""`vorel-mock trigger`: make an event happen through the API."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from vorel_mock.cli.mock_client import ask, connect, demo_tenant
+from vorel_mock.model.handoffs import HANDOFF_REQUESTED
+from vorel_mock.model.webhooks import EVENTS
+from vorel_mock.webhooks.receiver import printable
+
+#: The events that the operations of the contract cause, each with the operationId that does.
+CAUSES = {HANDOFF_REQUESTED: "handoffLead"}
+
+
+@click.command()
+@click.argument("event", metavar="EVENT")
+@click.option("--base-url", default="http://127.0.0.1:3000", show_default=True, help="The running mock.")
+@click.option("--tenant", help="Id of one of its demo tenants.  [default: the first]")
+@click.option("--reason", help="Of the handoff.")
+@click.option("--summary", help="Of the handoff.")
+@click.option(
+    "--control-token",
+    envvar="VOREL_MOCK_CONTROL_TOKEN",
+    show_envvar=True,
+    help="Of a mock that is bound beyond loopback.",
+)
+def trigger(
+    event: str,
+    base_url: str,
+    tenant: str | None,
+    reason: str | None,
+    summary: str | None,
+    control_token: str | None,
+) -> None:
+    """Make EVENT happen, through the API, and print the API's answer.
+
+    The contract's operations cause one event: conversation.handoff_requested.
+    """
+    if event not in CAUSES:
+        known = "is an event that no operation of the contract causes" if event in EVENTS else "is not an event"
+        raise click.UsageError(f"{printable(event)} {known}. What can be triggered: {', '.join(CAUSES)}.")
+    body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
+    with connect(base_url, control_token) as client:
+        world = demo_tenant(client, tenant)
+        if world["key"] is None or world["lead"] is None:
+            raise click.ClickException(_lacking(world))
+        path = _path(CAUSES[event]).replace("{id}", quote(str(world["lead"]), safe=""))
+        answer = ask(client, "POST", path, json=body, headers={"Authorization": f"Bearer {world['key']}"})
+    click.echo(json.dumps(answer, indent=2))
+
+
+def _lacking(world: dict[str, Any]) -> str:
+    what, where = ("key", "keys") if world["key"] is None else ("lead", "leads")
+    return (
+        f"tenant {printable(str(world['id']))} has no {what}; POST /_mock/tenants/{{id}}/{where} adds one, and "
+        "POST /_mock/reset takes the demo world back to its start"
+    )
+
+
+def _path(operation_id: str) -> str:
+    from vorel_mock.contract import contract  # reading the document takes a moment; --help need not wait for it
+
+    return next(operation.path for operation in contract.load().operations if operation.id == operation_id)

@@ -1,0 +1,114 @@
+"""What operations change: plain functions over a tenant. They take the time from their caller and never wait."""
+
+from hashlib import sha256
+from typing import Any
+
+from vorel_mock.model import crm
+from vorel_mock.model.crm import CrmError, ErrorName
+from vorel_mock.model.crm_records import CrmRecord, canonical
+from vorel_mock.model.handoffs import (
+    DEFAULT_REASON,
+    DEFAULT_SUMMARY,
+    HANDOFF_REQUESTED,
+    AuditRow,
+    Event,
+    Handoff,
+)
+from vorel_mock.model.leads import Lead
+from vorel_mock.model.tenant import Tenant
+
+
+def request_handoff(
+    tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str, now: float
+) -> Handoff:
+    """Set the lead's conversation to `status`, and write a fresh handoff and audit row.
+
+    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` stands for the
+    default.
+    """
+    conversation = tenant.conversations[lead.conversation_id]
+    conversation.status = status
+    handoff = Handoff(
+        id=tenant.ids.uuid(),
+        lead_id=lead.id,
+        conversation_id=conversation.id,
+        reason=DEFAULT_REASON if reason is None else reason,
+        summary=DEFAULT_SUMMARY if summary is None else summary,
+        notified_channel=tenant.notified_channel,
+        requested_at=now,
+    )
+    tenant.handoffs.append(handoff)
+    tenant.audit_log.append(
+        AuditRow(
+            tenant.ids.uuid(),
+            now,
+            "lead.handoff",
+            handoff.id,
+            lead.id,
+            conversation.id,
+            handoff.reason,
+            handoff.summary,
+            key_id,
+        )
+    )
+    return handoff
+
+
+def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
+    """Return the event that tells the tenant's webhooks about a handoff."""
+    data = {
+        "handoff_id": handoff.id,
+        "lead_id": handoff.lead_id,
+        "conversation_id": handoff.conversation_id,
+        "reason": handoff.reason,
+        "summary": handoff.summary,
+        "notified_channel": handoff.notified_channel,
+        "requested_at": handoff.requested_at,
+    }
+    return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, data)
+
+
+def create_record(
+    tenant: Tenant, *, object: str, fields: dict[str, Any], idempotency_key: str, now: float
+) -> CrmRecord:
+    """The record made for `idempotency_key`: a new one, or the one made before. CrmError is the soft failure.
+
+    A failure is not remembered: the same key may be tried again.
+    """
+    content = canonical(object, fields)
+    fingerprint = sha256(content).digest()
+    known = tenant.idempotency.get(idempotency_key)
+    if known is not None:
+        if known.fingerprint != fingerprint:
+            detail = "idempotency_key was used before, for a record with another object or other fields"
+            raise CrmError(ErrorName.VALIDATION_ERROR, detail)
+        return known
+    connection = tenant.crm
+    if connection is None:
+        raise _failure(ErrorName.NO_CRM_CONFIGURED)
+    if connection.failure is not None:
+        raise _failure(connection.failure)
+    vendor = crm.VENDORS[connection.vendor]
+    created = crm.create(
+        vendor, object, fields, ids=tenant.ids, account=connection.account, overrides=connection.mappings
+    )
+    record = CrmRecord(
+        id=tenant.ids.uuid(),
+        at=now,
+        object=object,
+        fields=fields,
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint,
+        vendor=connection.vendor,
+        vendor_object=created.vendor_object,
+        vendor_fields=created.vendor_fields,
+        external_id=created.external_id,
+        record_url=created.record_url,
+    )
+    tenant.idempotency[idempotency_key] = record
+    tenant.crm_records.append(record, 2 * len(content))
+    return record
+
+
+def _failure(name: ErrorName) -> CrmError:
+    return CrmError(name, crm.DETAILS[name])

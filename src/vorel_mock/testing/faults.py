@@ -1,0 +1,54 @@
+"""The faults of a tenant, as a test wants to hold them."""
+
+from vorel_mock.testing.connection import (
+    Connection,
+    Duration,
+    Json,
+    Rows,
+    duration,
+    id_of,
+    rows,
+    without_none,
+)
+
+
+class Faults:
+    """What goes wrong for a tenant, by name. `Control.faults()` is the catalogue."""
+
+    def __init__(self, connection: Connection, *path: str) -> None:
+        self._connection = connection
+        self._path = (*path, "faults")
+
+    def arm(
+        self,
+        fault: str,
+        *,
+        next: int | None = None,
+        every: int | None = None,
+        after: int | None = None,
+        chance: float | None = None,
+        operation: str | None = None,
+        delay: Duration | None = None,
+    ) -> Json:
+        """Arm a fault of the catalogue; what was armed, with its `id`.
+
+        The `next` so many requests meet it (1; without an end when `every` or `chance` is given), each so manyth
+        (`every`), so many pass first (`after`), each with a probability from 0 to 1 (`chance`, drawn from the seed);
+        those of one operationId only (`operation`). `delay` is for the faults that have one.
+        """
+        wanted = without_none(next=next, every=every, after=after, chance=chance, operation=operation)
+        if delay is not None:
+            wanted["delay"] = duration("delay", delay)
+        return dict(self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
+
+    def armed(self) -> Rows:
+        """What was armed, spent ones included, each with the requests that consumed it."""
+        return rows(self._connection.ask("GET", *self._path))
+
+    def disarm(self, armed: Json | str) -> None:
+        """Disarm one: what `arm` returned, or its id."""
+        self._connection.ask("DELETE", *self._path, id_of(armed))
+
+    def clear(self) -> None:
+        """Disarm all."""
+        self._connection.ask("DELETE", *self._path)

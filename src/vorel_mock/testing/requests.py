@@ -1,0 +1,92 @@
+"""The journal of a tenant, as a test wants to hold it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from vorel_mock.testing.connection import (
+    SLACK,
+    Connection,
+    Json,
+    Rows,
+    duration,
+    moment_text,
+    rows,
+    without_none,
+)
+
+
+class Filters(TypedDict, total=False):
+    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock.
+
+    None is the same as leaving it out.
+    """
+
+    operation: str | None
+    status: int | None
+    key_id: str | None
+    since: str | datetime | None
+    until: str | datetime | None
+    contains: str | None
+    limit: int | None
+
+
+class Requests:
+    """The journal of a tenant: the requests that came with one of its keys, and how each answer came about."""
+
+    def __init__(self, connection: Connection, headers: Mapping[str, str], *path: str) -> None:
+        self._connection = connection
+        self._headers = headers
+        self._path = path
+
+    def list(self, **filters: Unpack[Filters]) -> Rows:
+        """The exchanges that match, oldest first: `request`, `response`, `explanation`, …; redacted."""
+        return rows(self._find("requests", filters))
+
+    def count(self, **filters: Unpack[Filters]) -> int:
+        """How many match."""
+        return int(self._find("requests", {**filters, "limit": 1})["total"])
+
+    def wait(
+        self,
+        count: int = 1,
+        timeout: float = 10.0,
+        *,
+        operation: str | None = None,
+        status: int | None = None,
+        key_id: str | None = None,
+        contains: str | None = None,
+    ) -> Rows:
+        """The exchanges that match, as soon as there are `count`. ControlError 408 after `timeout` seconds, 60 at most.
+
+        For a program under test that runs beside the test.
+        """
+        wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
+        wanted |= {"count": count, "timeout": duration("timeout", timeout)}
+        path = (*self._path, "requests", "wait")
+        return rows(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
+
+    def har(self, **filters: Unpack[Filters]) -> Json:
+        """The exchanges that match as HAR 1.2."""
+        return dict(self._find("requests.har", filters))
+
+    def clear(self) -> None:
+        """Forget them."""
+        self._connection.ask("DELETE", *self._path, "requests")
+
+    def explain(
+        self, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, body: Any = None
+    ) -> Json:
+        """What would happen to a request, without an effect: an exchange as in `list`.
+
+        `headers` are the tenant's unless given; `body` a JSON value, or a text that is sent as it is.
+        """
+        wanted = {"path": path, "method": method, "headers": dict(self._headers if headers is None else headers)}
+        return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
+
+    def _find(self, what: str, filters: Filters) -> Any:
+        params = {
+            name: moment_text(value) if isinstance(value, datetime) else value
+            for name, value in without_none(**filters).items()
+        }
+        return self._connection.ask("GET", *self._path, what, params=params)

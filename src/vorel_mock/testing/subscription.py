@@ -1,0 +1,30 @@
+"""A webhook subscription, as a test wants to hold it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vorel_mock.testing.connection import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A webhook subscription. `secret` signs what it sends; it is not in the repr."""
+
+    id: str
+    target_url: str
+    events: tuple[str, ...]
+    secret: str = field(repr=False)
+
+
+class Subscriptions(Protocol):
+    """What a receiver needs of the webhooks of a tenant."""
+
+    def subscribe(self, target_url: str, events: Iterable[str]) -> Subscription:
+        """Have events sent to `target_url`."""
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
+
+    def deliveries(self) -> Rows:
+        """Return the deliveries, oldest first."""
