@@ -1,6 +1,10 @@
 """Whatever grows with requests is bounded."""
 
+import gc
+import time
+import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -12,8 +16,10 @@ from vorel_mock.mock import demo
 from vorel_mock.mock.journal import journal
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
+from vorel_mock.mock.store import memory
 from vorel_mock.model import history
 from vorel_mock.model.history import History
+from vorel_mock.model.keys import ApiKey
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=60), max_rows=st.integers(1, 12), max_bytes=st.integers(0, 100))
@@ -95,3 +101,62 @@ def test_a_key_whose_record_is_forgotten_makes_a_new_one(api: httpx.Client, mock
     assert create("a") == first
     create("b")
     assert create("a") != first
+
+
+def _busy(http: httpx.Client, name: str) -> Any:
+    """A tenant with something of everything; its id."""
+    tenant = http.post("/_mock/tenants", json={"name": name}).json()
+    path, headers = f"/_mock/tenants/{tenant['id']}", {"Authorization": f"Bearer {tenant['keys']['full'][0]}"}
+    events = ["conversation.handoff_requested"]
+    http.post(f"{path}/webhooks", json={"target_url": "http://127.0.0.1:9/", "events": events})
+    http.post(f"{path}/faults", json={"fault": "latency", "delay": "0s", "every": 1})
+    for number in range(3):
+        http.post(f"/api/v1/leads/{tenant['leads']['own'][0]}/handoff", headers=headers)
+        record = {"object": "contact", "fields": {"email": "a@example.com"}, "idempotency_key": str(number)}
+        assert http.post("/api/v1/crm/create-record", json=record, headers=headers).json()["ok"]
+    return tenant["id"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "deleted after a reset", "deleted after an import", "deleted with all"])
+def test_a_tenant_that_is_removed_is_freed_at_once(http: httpx.Client, mock: Mock, how: str) -> None:
+    """Not by the garbage collector, which runs seldom where the mock is a program."""
+    tenant_id = _busy(http, how)
+    path = f"/_mock/tenants/{tenant_id}"
+    if how == "deleted after a reset":
+        http.post(f"{path}/reset")
+    if how == "deleted after an import":
+        assert http.put(f"{path}/snapshot", json=http.get(f"{path}/snapshot").json()).status_code == 204
+    tenant = weakref.ref(mock.store.tenant(tenant_id))
+    assert tenant() is not None
+    gc.collect()
+    gc.disable()
+    try:
+        if how == "deleted with all":
+            http.post("/_mock/reset", json={"all": True})
+        else:
+            http.delete(path)
+        deadline = time.monotonic() + 5  # a thread may still be on its way out of a handler
+        while tenant() is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert tenant() is None
+    finally:
+        gc.enable()
+
+
+def test_keys_with_equal_beginnings_are_no_burden(mock: Mock) -> None:
+    """A look-up compares one key and not all that begin as it does."""
+    store = mock.store
+    tenant = next(store.tenants())
+    keys = [ApiKey(f"k{number}", f"vapk_live_{'0' * 40}{number:08x}", frozenset()) for number in range(20_000)]
+    calls = []
+
+    def counted(one: bytes, other: bytes) -> bool:
+        calls.append(one)
+        return one == other
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "compare_digest", counted)
+        for key in keys:
+            store.index(tenant, key)
+        assert store.by_token(keys[-1].token) == (tenant, keys[-1])
+    assert len(calls) < 100

@@ -333,5 +333,5 @@ def test_the_store_holds_no_token_twice(mock: Mock) -> None:
     with pytest.raises(ValueError, match=f"the token of key x is that of key {key.id} of tenant {first.id}"):
         mock.store.index(second, replace(key, id="x"))
     assert mock.store.by_token(key.token) == (first, key)
-    with pytest.raises(ValueError, match="there is a tenant of the id"):
+    with pytest.raises(ValueError, match="there is a tenant with the id"):
         mock.store.add(first)

@@ -65,7 +65,8 @@ class Pipeline:
         try:
             if injection.may_meet(exchange):
                 injection.crm(exchange, self._contract)
-            value = handler(tenant, key.id, arguments, exchange.at, partial(self._tell, exchange, tenant))
+            publish = partial(self._tell, exchange, tenant)
+            value = handler(tenant, key.id, arguments, exchange.at, publish)
         except CrmError as failure:
             value = {"ok": False, "error": failure.error, "detail": failure.detail}
         exchange.reason = "done" if value.get("ok", True) else f"soft failure: {value.get('error')}"

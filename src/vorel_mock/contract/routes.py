@@ -20,6 +20,9 @@ _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{([^}]+)\}")
 
 
+_NO_VALUES: dict[str, str] = {}
+
+
 class NoRoute(Exception):
     """No operation is declared for that method and path. `allowed`: the methods of the path, none if it is unknown."""
 
@@ -51,7 +54,7 @@ class Routes(Generic[Endpoint]):
         """Return the endpoint and the values of its path parameters. Raises NoRoute if there is none."""
         endpoint = self._concrete.get((method, path))
         if endpoint is not None:
-            return endpoint, {}
+            return endpoint, _NO_VALUES
         for expression, names, methods in self._templated:
             if method in methods and (match := expression.fullmatch(path)):
                 return methods[method], dict(zip(names, match.groups(), strict=True))

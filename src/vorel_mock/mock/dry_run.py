@@ -30,7 +30,7 @@ def copy_for_dry_run(tenant: Tenant, key: ApiKey) -> Tenant:
     twin.leads = tenant.leads
     twin.conversations = _CopiedWhenUsed(tenant.conversations)
     twin.handoffs = tenant.handoffs.copy()
-    twin.idempotency = dict(tenant.idempotency)
+    twin.idempotency.update(tenant.idempotency)
     twin.webhooks = tenant.webhooks
     for armed in tenant.faults:
         own = copy(armed)

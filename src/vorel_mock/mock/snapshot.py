@@ -232,7 +232,8 @@ def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
     _refill(tenant.deliveries, world.deliveries, lambda delivery: len(delivery.body))
     tenant.webhooks = {webhook.id: webhook for webhook in world.webhooks}
     tenant.webhook_timeout = world.webhook_timeout
-    tenant.idempotency = {record.idempotency_key: record for record in tenant.crm_records}
+    tenant.idempotency.clear()
+    tenant.idempotency.update({record.idempotency_key: record for record in tenant.crm_records})
     tenant.faults = world.faults
     tenant.window = world.window
 

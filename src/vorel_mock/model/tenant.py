@@ -29,7 +29,7 @@ class CrmConnection:
     """What every write meets, `auth_failed` say: refused credentials do not heal by themselves."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Tenant:
     """One tenant and everything that it owns."""
 
@@ -50,7 +50,7 @@ class Tenant:
     audit_log: History[AuditRow] = field(default_factory=History)
     crm_records: History[CrmRecord] = field(init=False)
     idempotency: dict[str, CrmRecord] = field(default_factory=dict)
-    """The record that each idempotency_key made, as long as the record is kept."""
+    """The record that each idempotency_key made, as long as the record is kept. Always this dictionary."""
     window: Window = field(default_factory=Window)
     """The quota over all keys of the tenant."""
     webhooks: dict[str, Webhook] = field(default_factory=dict)
@@ -64,4 +64,6 @@ class Tenant:
     """The snapshot of the tenant as it was made; what a reset goes back to."""
 
     def __post_init__(self) -> None:
-        self.crm_records = History(on_forget=lambda record: self.idempotency.pop(record.idempotency_key, None))
+        # Of the dictionary and not of `self`: a tenant that refers to itself is not freed when it is removed.
+        known = self.idempotency
+        self.crm_records = History(on_forget=lambda record: known.pop(record.idempotency_key, None))

@@ -355,7 +355,8 @@ class Dispatcher:
                 lane.busy, lane.task = False, None
                 if not lane.closed:
                     lane.push(delivery)  # it did not happen
-            raise
+            # Not raised again: a task that ends with an exception refers to itself through it, and keeps the tenant.
+            return
         with self._lock:
             lane.busy, lane.task = False, None
             if lane.closed:

@@ -35,7 +35,9 @@ def validate(exchange: Exchange, operation: Operation) -> Arguments:
     given: dict[str, Any] = {}
     for parameter in operation.parameters:
         if parameter.location == "path":
-            _check_parameter(parameter, exchange.path_values[parameter.name])
+            text = exchange.path_values[parameter.name]
+            if not parameter.is_text or parameter.validator is None or not parameter.validator.is_valid(text):
+                _check_parameter(parameter, text)
         else:
             values = _values(exchange, parameter)
             if values:
