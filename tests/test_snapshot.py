@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from tests import checked
 
-from vorel_mock.api.steps.validation import MAX_DEPTH
+from vorel_mock.api.strict_json import MAX_DEPTH
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings

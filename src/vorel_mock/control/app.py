@@ -7,22 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any, cast
 
+import flask
 from connexion.jsonifier import Jsonifier
 from connexion.lifecycle import ConnexionResponse
 from connexion.options import SwaggerUIOptions
 from flask.json.provider import DefaultJSONProvider
 from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope, Send
 
 from vorel_mock.api.core import http_date
 from vorel_mock.api.errors import JSON, error_body
 from vorel_mock.api.messages import Headers, Request
 from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.control import document, handlers
-from vorel_mock.control.guard import WRITES, Guard, parse
+from vorel_mock.control.guard import WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
-from vorel_mock.control.request_validation import Body, Parameters
+from vorel_mock.control.request_validation import BODY, Body, Parameters
 from vorel_mock.mock.mock import Mock
 
 logger = logging.getLogger("vorel_mock")
@@ -32,8 +33,8 @@ PREFIX = "/_mock"
 WORKERS = 256
 #: Bytes of a body that is not parsed on the event loop.
 _LARGE = 64 * 1024
-#: The body that the handlers see if there is none.
-_NOTHING = b"{}"
+#: What Connexion and Flask see as the body.
+_SHORT = b"{}"
 
 
 class ControlPlane:
@@ -51,15 +52,16 @@ class ControlPlane:
 
     async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
         """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application."""
-        send = self._dated(send)
+        send, body = self._dated(send), None
         rejected = self._guard.check(request)
         if rejected is None and request.method in WRITES:
-            if len(request.body) > _LARGE:
-                rejected = await asyncio.to_thread(self._guard.check_body, request)
-            else:
-                rejected = self._guard.check_body(request)
+            read = self._guard.read_body
+            try:
+                body = await asyncio.to_thread(read, request) if len(request.body) > _LARGE else read(request)
+            except ValueError as error:
+                rejected = self._guard.rejected(400, str(error))
         if rejected is None:
-            await self._app(_scope(request, root_path), _receive(request), send)
+            await self._app(_scope(request, root_path, body), _receive, send)
         else:
             await send({"type": "http.response.start", "status": rejected.status, "headers": rejected.headers})
             await send({"type": "http.response.body", "body": rejected.body})
@@ -82,14 +84,19 @@ class ControlPlane:
         return dated
 
 
-def _scope(request: Request, root_path: str) -> Scope:
-    """Return the ASGI scope of a request, whose body is complete and JSON, or `{}` instead of none."""
+def _scope(request: Request, root_path: str, body: Any) -> Scope:
+    """Return the ASGI scope of a request. It carries the value of the body, which has been read.
+
+    Connexion and Flask each read a body anew, the first of them on the event loop; and Connexion takes a chunked body,
+    or an absent optional one, for an error. They are given a short body, and then the value.
+    """
     headers = request.headers
     if request.method in WRITES:
         replaced = (b"content-length", b"transfer-encoding", b"content-type")
-        length = (b"content-length", b"%d" % len(request.body or _NOTHING))
+        length = (b"content-length", b"%d" % len(_SHORT))
         headers = [*(header for header in headers if header[0] not in replaced), JSON, length]
     return {
+        BODY: body,
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -103,18 +110,8 @@ def _scope(request: Request, root_path: str) -> Scope:
     }
 
 
-def _receive(request: Request) -> Receive:
-    """Return the ASGI callable that delivers the body, once."""
-    # Connexion takes a chunked body, and an absent optional one, for an error.
-    messages: list[Message] = [
-        {"type": "http.disconnect"},
-        {"type": "http.request", "body": request.body or _NOTHING, "more_body": False},
-    ]
-
-    async def receive() -> Message:
-        return messages.pop() if len(messages) > 1 else messages[0]
-
-    return receive
+async def _receive() -> Message:
+    return {"type": "http.request", "body": _SHORT, "more_body": False}
 
 
 def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
@@ -169,10 +166,10 @@ class _Jsonifier(Jsonifier):
 
 
 class _Json(DefaultJSONProvider):
-    """Reads what the guard and the validator have read, however long its numbers."""
+    """Hands the value of the body to the handlers."""
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
-        return parse(s if isinstance(s, bytes) else s.encode())
+        return flask.request.environ["asgi.scope"][BODY]
 
 
 class _Handlers(Resolver):

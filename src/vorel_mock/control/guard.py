@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from hmac import compare_digest
+from typing import Any
 from urllib.parse import urlsplit
 
+from vorel_mock.api import strict_json
 from vorel_mock.api.errors import JSON, error_body
 from vorel_mock.api.messages import Headers, Request, Response
-from vorel_mock.api.steps import validation
 from vorel_mock.contract.contract import Contract
 from vorel_mock.mock.settings import is_loopback
 
@@ -23,16 +24,11 @@ MAX_BODY = 64 * 1024 * 1024
 #: Methods with a body.
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 #: Levels of nesting: a snapshot holds bodies that were sent to the API, within a few levels of its own.
-_MAX_DEPTH = validation.MAX_DEPTH + 8
+_MAX_DEPTH = strict_json.MAX_DEPTH + 8
 _JSON = b"application/json"
 _LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-type")
 #: A name, an address, an address in brackets; optionally a port.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
-
-
-def parse(raw: bytes) -> object:
-    """Return the JSON value of a body. Raises ValueError that says what is wrong with it."""
-    return validation.parse(raw, _MAX_DEPTH)
 
 
 class Guard:
@@ -52,10 +48,22 @@ class Guard:
             problem = 400, f"body: {request.unreadable}"
         return None if problem is None else self.rejected(*problem)
 
-    def check_body(self, request: Request) -> Response | None:
-        """Return the error response if the body is not JSON, else None. Takes time if the body is large."""
-        problem = _body_problem(request)
-        return None if problem is None else self.rejected(400, problem)
+    def read_body(self, request: Request) -> Any:
+        """Return the JSON value of the body, `{}` if there is none. Takes time if the body is large.
+
+        Raises ValueError, which says what is wrong, for anything else. A form is rejected even if it is empty: only a
+        page sends those.
+        """
+        content_type = request.header(b"content-type")
+        media_type = (content_type or b"").partition(b";")[0].strip().lower()
+        if media_type != _JSON and (request.body or content_type is not None):
+            raise ValueError("Content-Type: must be application/json")
+        if not request.body:
+            return {}
+        try:
+            return strict_json.parse(request.body, _MAX_DEPTH)
+        except ValueError as error:
+            raise ValueError(f"body: {error}") from None
 
     def rejected(self, status: int, message: str) -> Response:
         """Return an error response."""
@@ -111,18 +119,3 @@ def _netloc(origin: str) -> str | None:
         return urlsplit(origin).netloc.lower() or None
     except ValueError:
         return None
-
-
-def _body_problem(request: Request) -> str | None:
-    """Return what is wrong with a body, if anything. A form is rejected even if empty: only a page sends those."""
-    content_type = request.header(b"content-type")
-    media_type = (content_type or b"").partition(b";")[0].strip().lower()
-    if media_type != _JSON and (request.body or content_type is not None):
-        return "Content-Type: must be application/json"
-    if not request.body:
-        return None
-    try:
-        parse(request.body)
-    except ValueError as error:
-        return f"body: {error}"
-    return None

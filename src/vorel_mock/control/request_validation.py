@@ -14,8 +14,8 @@ from connexion.validators import ParameterValidator
 from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import ValidationError
 
-from vorel_mock.control.guard import parse
-
+#: In an ASGI scope: the value of the body.
+BODY = "vorel_mock.body"
 #: Violations that one answer tells of.
 _MOST = 5
 #: Values of an enum that one answer lists; where there are more, the schema's description says where they are told.
@@ -32,10 +32,12 @@ _BOUNDS = {
 
 
 class Body(JSONRequestBodyValidator):
-    """Connexion's own, which reads what the guard has read, and says what is wrong field by field."""
+    """Connexion's own, which checks the value that has been read, and says what is wrong field by field."""
 
     async def _parse(self, stream: Any, scope: Any) -> Any:
-        return parse(b"".join([message async for message in stream]))
+        async for _ in stream:
+            pass
+        return scope[BODY]
 
     def _validate(self, body: Any) -> None:
         _check(body, self._schema, "body")

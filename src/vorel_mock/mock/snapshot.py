@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 import msgspec
 
@@ -131,21 +131,47 @@ def pieces(state: Snapshot) -> Iterator[bytes]:
 
 
 def read(content: bytes | Any) -> Snapshot:
-    """What `dump` made, as bytes or as parsed JSON; SnapshotError names the member that does not fit."""
+    """Return the snapshot that JSON, as bytes or parsed, is. Raises SnapshotError that names the member at fault.
+
+    Rows are converted a few at a time, so that a large snapshot keeps no other thread from running for long.
+    """
+    if isinstance(content, bytes):
+        return cast(Snapshot, _converted(msgspec.json.decode, content, Snapshot, "snapshot"))
+    if not isinstance(content, dict):
+        return cast(Snapshot, _converted(msgspec.convert, content, Snapshot, "snapshot"))
+    types = {name: hint for name, hint in get_type_hints(Snapshot).items() if get_origin(hint) is list}
+    lists = {name: rows for name, rows in content.items() if name in types and isinstance(rows, list)}
+    outline = {**content, **{name: [] for name in lists}}
+    state = cast(Snapshot, _converted(msgspec.convert, outline, Snapshot, "snapshot"))
+    _check_known(content, {**msgspec.to_builtins(state), **lists}, "snapshot")
+    for name, rows in lists.items():
+        read_rows = getattr(state, name)
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            made = _converted(msgspec.convert, some, types[name], f"snapshot.{name}", start)
+            for number, (given, taken) in enumerate(zip(some, msgspec.to_builtins(made), strict=True), start):
+                _check_known(given, taken, f"snapshot.{name}[{number}]")
+            read_rows += made
+    return state
+
+
+def _converted(convert: Callable[..., Any], content: Any, wanted: Any, place: str, first: int = 0) -> Any:
+    """Convert a part of a snapshot that stands at `place`, its first row being number `first` there."""
     try:
-        if isinstance(content, bytes):
-            return msgspec.json.decode(content, type=Snapshot)
-        world = msgspec.convert(content, Snapshot)
+        return convert(content, type=wanted)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
-        raise SnapshotError(f"snapshot{where.rstrip('`')}: {what}") from None
-    for place in _unknown(content, msgspec.to_builtins(world), "snapshot"):
-        raise SnapshotError(f"{place}: is not known here")
-    return world
+        where = re.sub(r"^\[(\d+)\]", lambda match: f"[{int(match[1]) + first}]", where.rstrip("`"))
+        raise SnapshotError(f"{place}{where}: {what}") from None
+
+
+def _check_known(given: Any, taken: Any, place: str) -> None:
+    for unknown in _unknown(given, taken, place):
+        raise SnapshotError(f"{unknown}: is not known here")
 
 
 def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
-    """The members of `given` that were not `taken` over: whoever misspelt one would look for its effect in vain."""
+    """Yield the members of `given` that were not `taken` over: one that is misspelt has no effect."""
     if isinstance(given, dict) and isinstance(taken, dict):
         for name, member in given.items():
             if name in taken:

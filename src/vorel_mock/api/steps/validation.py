@@ -1,6 +1,5 @@
 """Step: is the request what the document says? Path and other parameters first, then the body; 400 names the field."""
 
-import json
 import re
 from fnmatch import fnmatchcase
 from typing import Any
@@ -8,13 +7,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from vorel_mock.api import strict_json
 from vorel_mock.api.messages import ApiError, Exchange
 from vorel_mock.contract.contract import Body, Operation, Parameter, Validator, is_json, media_type
 
-#: How deep a body may nest. Ours: far beyond any record, well within what every JSON library reads.
-MAX_DEPTH = 128
-
-_decode = msgspec.json.decode
 _JSON = b"application/json"
 #: A number as JSON writes it; Python reads a good deal more.
 _NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
@@ -81,7 +77,7 @@ def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
         return _scalar(texts[-1], parameter.types)
     if parameter.kind == "json":
         try:
-            return parse(texts[-1].encode("utf-8", "surrogatepass"))
+            return strict_json.parse(texts[-1].encode("utf-8", "surrogatepass"))
         except ValueError as error:
             raise ApiError(400, f"{parameter.name}: {error}") from None
     parts = texts if parameter.separator is None else tuple(texts[-1].split(parameter.separator))
@@ -125,7 +121,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
         wanted = " or ".join(body.media_types or ["application/json"])
         raise ApiError(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
     try:
-        value = parse(exchange.request.body)
+        value = strict_json.parse(exchange.request.body)
     except ValueError as error:
         encoded = exchange.headers.get(b"content-encoding") is not None
         why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
@@ -134,50 +130,6 @@ def _body(exchange: Exchange, body: Body) -> Any:
     if validator is not None and not validator.is_valid(value):
         raise _refusal(validator, value, "body")
     return value
-
-
-def parse(raw: bytes, levels: int = MAX_DEPTH) -> Any:
-    """The JSON value of `raw`; ValueError says what is wrong with it, and never quotes it.
-
-    Refuses NaN, Infinity, lone surrogates, bytes that are not UTF-8, more than `levels` objects and lists within one
-    another; keeps integers of any size.
-    """
-    try:
-        value = _decode(raw)
-    except RecursionError:
-        raise ValueError(_too_deep(levels)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
-    if raw.count(b"[") + raw.count(b"{") > levels and _depth(value) > levels:
-        raise ValueError(_too_deep(levels))
-    return value
-
-
-def _too_deep(levels: int) -> str:
-    return f"nests deeper than {levels} levels"
-
-
-def _why(raw: bytes) -> str:
-    """Where the JSON breaks. Told by the standard library, whose words are the known ones; never quotes the body."""
-    try:
-        json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError as problem:
-        return f"byte {problem.start} is not UTF-8"
-    except json.JSONDecodeError as problem:
-        return f"{problem.msg[0].lower()}{problem.msg[1:]}: line {problem.lineno} column {problem.colno}"
-    except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python reads
-        pass
-    # The standard library takes what the contract's JSON does not have; it alone is left.
-    return "NaN, Infinity, lone surrogates and numbers too large to be read are not taken"
-
-
-def _depth(value: Any) -> int:
-    """How many objects and lists lie within one another."""
-    depth, level = 0, [value]
-    while containers := [node for node in level if isinstance(node, (dict, list))]:
-        depth += 1
-        level = [child for node in containers for child in (node.values() if isinstance(node, dict) else node)]
-    return depth
 
 
 def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> ApiError:
