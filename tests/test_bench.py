@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from bench import programs, targets, workload, wrk
+from bench.programs import Program
+from bench.rounds import Result, Turn
 
 ROOT = Path(__file__).parent.parent
 
@@ -82,6 +84,21 @@ def test_errors_of_a_load(status: int, rejected: int, failed: int, errors: int) 
     case = replace(workload.cases()[0], status=status)
     load = wrk.load(case, requests=10, seconds=1, p50_ms=1, p99_ms=2, rejected=rejected, failed=failed)
     assert load.errors == errors
+
+
+def test_errors_leave_a_target_unmeasured() -> None:
+    def result(name: str, errors: int, rate: int) -> Result:
+        load = wrk.Load(requests=rate, seconds=1, p50_ms=1, p99_ms=2, errors=errors)
+        turn = Turn(0.6, 0.65, 64, 90, {"handoffLead": load}, {})
+        return Result(Program(name, name, lambda port, folder: []), [turn])
+
+    def reached(*results: Result) -> dict[str, bool | None]:
+        return {check.target: check.reached for check in targets.checklist(list(results))}
+
+    sound = reached(result("ours", 0, 600), result("prism", 0, 100), result("wiremock", 0, 700), result("bare", 1, 700))
+    assert list(sound.values()) == [True, False, None, None, True, True]
+    assert set(reached(result("ours", 1, 600), result("prism", 0, 100)).values()) == {None}
+    assert reached(result("prism", 0, 100)) == {}
 
 
 def test_without_wrk_it_says_what_to_install(tmp_path: Path) -> None:
