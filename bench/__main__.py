@@ -45,7 +45,8 @@ class Names(click.ParamType[list[str]]):
     "--peers", type=Names(), help="Programs that take part. The first is compared with the others.  [default: all]"
 )
 @click.option("--rounds", "count", default=5, show_default=True, type=click.IntRange(1), help="Turns of each program.")
-@click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="Load on each request.")
+@click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="Load on each kind of request.")
+@click.option("--warm-up", default=5, show_default=True, type=click.IntRange(1), help="Load that does not count.")
 @click.option("--connections", default=8, show_default=True, type=click.IntRange(1), help="Connections of wrk.")
 @click.option("--against", metavar="REF", help="Compare with the mock of another git commit, branch or tag.")
 @click.option(
@@ -58,6 +59,7 @@ def main(
     peers: list[str] | None,
     count: int,
     seconds: int,
+    warm_up: int,
     connections: int,
     against: str | None,
     memory: int | None,
@@ -91,6 +93,7 @@ def main(
                 cases(),
                 rounds=count,
                 seconds=seconds,
+                warm_up=warm_up,
                 connections=connections,
                 folder=folder,
                 tell=_tell,
@@ -100,7 +103,9 @@ def main(
             report.show(results, cases(), console)
             for note in notes:
                 console.print(f"Note: {note}", markup=False, soft_wrap=True)
-            found = report.as_json(results, cases(), notes, rounds=count, seconds=seconds, connections=connections)
+            found = report.as_json(
+                results, cases(), notes, rounds=count, seconds=seconds, warm_up=warm_up, connections=connections
+            )
     machine = ", ".join(f"{name}: {value}" for name, value in report.machine().items())
     console.print(machine, markup=False, soft_wrap=True)
     if json_file is not None:

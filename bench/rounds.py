@@ -11,9 +11,6 @@ from bench.programs import Program, Running
 from bench.workload import BadAnswer, Case, probe
 from bench.wrk import Load
 
-#: Seconds of load, at most, before each case counts. The compilers of the JVM and of V8 need them.
-WARM_UP = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -76,11 +73,16 @@ def measure(
     *,
     rounds: int,
     seconds: int,
+    warm_up: int,
     connections: int,
     folder: Path,
     tell: Callable[[str], None],
 ) -> list[Result]:
-    """Run every program once in each round: A B C, A B C, … A program that breaks takes no further part."""
+    """Run every program once in each round: A B C, A B C, … A program that breaks takes no further part.
+
+    Each case gets `warm_up` seconds of load that do not count, because the JVM and V8 compile meanwhile, and then
+    `seconds` that do.
+    """
     results = [Result(program) for program in candidates]
     for number in range(1, rounds + 1):
         for result in results:
@@ -91,17 +93,17 @@ def measure(
             try:
                 with programs.running(program, folder / f"{program.name}-{number}") as server:
                     result.turns.append(
-                        _turn(server, [case for case in cases if program.takes(case)], seconds, connections)
+                        _turn(server, [case for case in cases if program.takes(case)], seconds, warm_up, connections)
                     )
             except (programs.Broken, BadAnswer, wrk.WrkFailed, OSError) as problem:
                 result.problem = f"{program.title}: {problem}"
     return results
 
 
-def _turn(server: Running, cases: list[Case], seconds: int, connections: int) -> Turn:
+def _turn(server: Running, cases: list[Case], seconds: int, warm_up: int, connections: int) -> Turn:
     rss_start = server.rss()
     for case in cases:
-        wrk.run(server.port, case, seconds=min(seconds, WARM_UP), connections=connections, name=secrets.token_hex(4))
+        wrk.run(server.port, case, seconds=warm_up, connections=connections, name=secrets.token_hex(4))
     loads, cpu_us = {}, {}
     for case in cases:
         probe(server.port, case, secrets.token_hex(4))

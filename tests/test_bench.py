@@ -36,7 +36,8 @@ VALID = [case.id for case in workload.cases() if case.valid]
 @needs_wrk
 def test_ours_beside_the_bare_function(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    done = bench("--peers", "ours,bare", "--rounds", "1", "--seconds", "1", "--connections", "2", "--json", str(file))
+    short = ("--rounds", "1", "--seconds", "1", "--warm-up", "1", "--connections", "2")
+    done = bench("--peers", "ours,bare", *short, "--json", str(file))
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text("utf-8"))
     ours, bare = found["results"]
