@@ -3,17 +3,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Every package that is installed, with version and hashes: for all, and for the kit alone (action.yml).
+LOCK := requirements/dev.txt
+KIT_LOCK := requirements/conformance.txt
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 URL := http://127.0.0.1:3000
+COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --group build --no-annotate --custom-compile-command 'make lock'
 
-.PHONY: help install serve conformance test lint bench clean
+.PHONY: help install serve conformance test lint bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml
+# A checkout has no hash, so it is installed apart from what it needs. No isolation: that would fetch a build system
+# that is not locked.
+$(STAMP): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) install --require-hashes --requirement $(LOCK)
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 install: $(STAMP) ## create .venv with everything in it
@@ -35,6 +43,13 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers
 
 bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 	$(BIN)/python -m bench $(ARGS)
+
+# Universal: one file for every system, and for Python 3.11 and newer. uv has a folder of its own.
+lock: ## bring the locked versions in line with pyproject.toml (ARGS=--upgrade takes newer ones)
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	$(COMPILE) --extra dev $(ARGS) --output-file $(LOCK) pyproject.toml
+	$(COMPILE) --extra conformance $(ARGS) --constraint $(LOCK) --output-file $(KIT_LOCK) pyproject.toml
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tox dist

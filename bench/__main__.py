@@ -15,13 +15,19 @@ from rich.console import Console
 
 from bench import programs, report, rounds, soak, wrk
 from bench.programs import Program
-from bench.workload import ROOT, BadAnswer, operations
+from bench.targets import OURS
+from bench.workload import ROOT, BadAnswer, cases
 
-_MAKERS = {"ours": lambda: programs.ours(ROOT), "prism": programs.prism, "wiremock": programs.wiremock}
+_MAKERS = {
+    OURS: lambda: programs.ours(ROOT),
+    "bare": programs.bare,
+    "prism": programs.prism,
+    "wiremock": programs.wiremock,
+}
 
 
 class Names(click.ParamType[list[str]]):
-    """A list such as ours,prism."""
+    """A list of peers, such as ours,prism."""
 
     name = ",".join(_MAKERS)
 
@@ -30,71 +36,82 @@ class Names(click.ParamType[list[str]]):
         names: list[str] = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
         for name in names:
             if name not in _MAKERS:
-                self.fail(f"{name!r} is none of {', '.join(_MAKERS)}", param, ctx)
+                self.fail(f"unknown peer {name!r}; the peers are {', '.join(_MAKERS)}", param, ctx)
         return list(dict.fromkeys(names))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--peers", type=Names(), help="Who takes part, the first is compared to the others.  [default: all]")
-@click.option("--rounds", "count", default=5, show_default=True, type=click.IntRange(1), help="How often each is run.")
-@click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="Of load, for each operation.")
-@click.option("--connections", default=8, show_default=True, type=click.IntRange(1), help="Kept open by wrk.")
+@click.option(
+    "--peers", type=Names(), help="Programs that take part. The first is compared with the others.  [default: all]"
+)
+@click.option("--rounds", "count", default=5, show_default=True, type=click.IntRange(1), help="Turns of each program.")
+@click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="Load on each kind of request.")
+@click.option("--warm-up", default=5, show_default=True, type=click.IntRange(1), help="Load that does not count.")
+@click.option("--connections", default=8, show_default=True, type=click.IntRange(1), help="Connections of wrk.")
 @click.option("--against", metavar="REF", help="Compare with the mock of another git commit, branch or tag.")
-@click.option("--memory", type=click.IntRange(100_000, 1_000_000), help="Soak the mock with so many requests instead.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all numbers there.")
+@click.option(
+    "--memory",
+    type=click.IntRange(100_000, 1_000_000),
+    help="Send this many requests to the mock instead, and watch its memory.",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="File for all numbers.")
 def main(
     peers: list[str] | None,
     count: int,
     seconds: int,
+    warm_up: int,
     connections: int,
     against: str | None,
     memory: int | None,
     json_file: Path | None,
 ) -> None:
-    """Run the mock and its peers in turn on loopback, and compare them."""
+    """Run the mock and its peers in turn on loopback, and compare them. docs/bench.md explains the numbers."""
     if not wrk.available():
         raise click.ClickException(
-            "`wrk` is not installed, and it makes the load: apt install wrk, or brew install wrk"
+            "`wrk`, which makes the load, is not installed: apt install wrk, or brew install wrk"
         )
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(width=160, highlight=False)  # a file takes rows of any length
+        console = Console(width=160, highlight=False)  # in a file, rows may be long
 
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vorel-bench-")))
         if memory is not None:
             found, valid = _soak(memory, connections, folder, console)
         else:
-            names = peers or (["ours"] if against else list(_MAKERS))
+            names = peers or ([OURS] if against else list(_MAKERS))
             if against is not None:
-                names = ["ours", *(name for name in names if name != "ours")]
+                names = [OURS, *(name for name in names if name != OURS)]
             candidates, notes = _candidates(names)
             if against is not None:
                 tree = stack.enter_context(_checkout(against, folder / "tree"))
                 candidates.insert(1, programs.ours(tree, "against", f"vorel-mock at {against}"))
             if not candidates:
-                raise click.ClickException("nobody is left to measure. " + " ".join(notes))
+                raise click.ClickException("no program is left to measure. " + " ".join(notes))
             results = rounds.measure(
                 candidates,
-                operations(),
+                cases(),
                 rounds=count,
                 seconds=seconds,
+                warm_up=warm_up,
                 connections=connections,
                 folder=folder,
                 tell=_tell,
             )
             notes += [result.problem for result in results if result.problem is not None]
             valid = all(result.valid for result in results)
-            report.show(results, operations(), console)
+            report.show(results, cases(), console)
             for note in notes:
                 console.print(f"Note: {note}", markup=False, soft_wrap=True)
-            found = report.as_json(results, operations(), notes, rounds=count, seconds=seconds, connections=connections)
+            found = report.as_json(
+                results, cases(), notes, rounds=count, seconds=seconds, warm_up=warm_up, connections=connections
+            )
     machine = ", ".join(f"{name}: {value}" for name, value in report.machine().items())
     console.print(machine, markup=False, soft_wrap=True)
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
     if not valid:
-        click.echo("Error: not every request got its answer: these numbers are not valid.", err=True)
+        click.echo("Error: some requests did not get the expected response, so the numbers are not valid.", err=True)
         sys.exit(1)
 
 
@@ -103,7 +120,7 @@ def _tell(text: str) -> None:
 
 
 def _candidates(names: list[str]) -> tuple[list[Program], list[str]]:
-    """The programs that can take part, and why others cannot."""
+    """Return the programs that can take part, and a note for each that cannot."""
     found, notes = [], []
     for name in names:
         try:
@@ -115,7 +132,7 @@ def _candidates(names: list[str]) -> tuple[list[Program], list[str]]:
 
 @contextlib.contextmanager
 def _checkout(ref: str, folder: Path) -> Iterator[Path]:
-    """A checkout of another commit of this project, for as long as it is needed."""
+    """Check out another commit of this project, and remove the checkout afterwards."""
     git = ["git", "-C", str(ROOT), "worktree"]
     added = subprocess.run(
         [*git, "add", "--quiet", "--detach", str(folder), ref], capture_output=True, text=True, check=False
@@ -129,11 +146,11 @@ def _checkout(ref: str, folder: Path) -> Iterator[Path]:
 
 
 def _soak(requests: int, connections: int, folder: Path, console: Console) -> tuple[dict[str, Any], bool]:
-    """Run the soak and print it; all of it for the JSON file, and whether it counts."""
+    """Run the soak and print it. Returns its numbers, and whether they are valid."""
     try:
         points = soak.soak(
             programs.ours(ROOT),
-            operations(),
+            cases(),
             requests=requests,
             connections=connections,
             folder=folder,

@@ -1,6 +1,8 @@
-"""The servers: how each is had, started, and found to serve."""
+"""The servers: how to get each one, start it, and see that it serves."""
 
 import contextlib
+import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -13,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import workload
-from bench.workload import Operation
+from bench.workload import ROOT, Case
 
 _HERE = Path(__file__).parent
 _PEERS = _HERE / ".peers"
 _PACKAGES = _HERE / "package.json"
 
-#: Requests a minute: counted, never reached.
+#: Requests a minute. The mock counts up to it, and no load reaches it.
 _NEVER_REACHED = 10**9
-#: Seconds that a server may take to serve.
+#: Seconds until a server must answer.
 _PATIENCE = 60
 
 
 class Unavailable(Exception):
-    """A program cannot take part; the message says what to install."""
+    """A program cannot take part. The message says what to install."""
 
 
 class Broken(Exception):
@@ -41,14 +43,20 @@ class Program:
     title: str
     command: Callable[[int, Path], list[str]]
     source: Path | None = None
-    """Where Python finds the mock's package, when the program is the mock."""
+    """PYTHONPATH of the process, if the program is in Python."""
     says: str | None = None
-    """The line with which it tells that it serves, if that is timed."""
+    """The line that the program prints once it serves. None if it prints none, or none that matters."""
+    validates: bool = True
+    """Whether it rejects a request that breaks the contract. If not, it gets valid requests only."""
+
+    def takes(self, case: Case) -> bool:
+        """Whether the case can be measured with this program."""
+        return self.validates or case.valid
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A program that serves. Times are seconds since its process was started."""
+    """A program that serves. Times are seconds since the start of its process."""
 
     port: int
     pid: int
@@ -61,7 +69,7 @@ class Running:
         return int(done.stdout) / 1024
 
     def cpu(self) -> float | None:
-        """Seconds of processor time that it has used; None where the system has no /proc."""
+        """Return the seconds of processor time that it has used; None if the system has no /proc."""
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text("utf-8")
         except OSError:
@@ -71,7 +79,7 @@ class Running:
 
 
 def ours(tree: Path, name: str = "ours", title: str = "vorel-mock") -> Program:
-    """The mock of a checkout, everything on, its limits raised beyond what is ever reached."""
+    """The mock of a checkout with everything on. Its rate limits are too high for the load to reach."""
     limits = [f"--rate-limit={_NEVER_REACHED}", f"--tenant-rate-limit={_NEVER_REACHED}"]
 
     def command(port: int, folder: Path) -> list[str]:
@@ -80,8 +88,24 @@ def ours(tree: Path, name: str = "ours", title: str = "vorel-mock") -> Program:
     return Program(name, title, command, source=tree / "src", says="Ready.")
 
 
+def bare() -> Program:
+    """A bare ASGI function under uvicorn (bare.py): reads the body, sends the same bytes each time."""
+    for package in ("uvicorn", "httptools", "uvloop"):
+        if importlib.util.find_spec(package) is None:
+            raise Unavailable(f"`{package}` is not installed: make install")
+
+    def command(port: int, folder: Path) -> list[str]:
+        answers = folder / "answers.json"
+        answers.write_text(json.dumps({case.path: case.answer for case in workload.cases() if case.valid}), "utf-8")
+        return [sys.executable, "-m", "bench.bare", str(port), str(answers)]
+
+    return Program(
+        "bare", f"bare ASGI, uvicorn {importlib.metadata.version('uvicorn')}", command, source=ROOT, validates=False
+    )
+
+
 def prism() -> Program:
-    """Prism: validates the request, answers with the same example each time."""
+    """Prism: validates the request, sends the same example each time."""
     node = _tool("node", "Node.js 20 or newer (Debian: apt install nodejs npm)")
     package = _installed("@stoplight/prism-cli")
     script = package / "dist" / "index.js"
@@ -93,7 +117,7 @@ def prism() -> Program:
 
 
 def wiremock() -> Program:
-    """WireMock: looks at method and URL, answers with the same bytes each time; validates nothing."""
+    """WireMock: looks at method and URL, sends the same bytes each time, validates nothing."""
     java = _tool("java", "a Java runtime, 11 or newer (Debian: apt install default-jre-headless)")
     jars = sorted((_installed("wiremock") / "build").glob("*.jar"))
     if not jars:
@@ -102,22 +126,22 @@ def wiremock() -> Program:
     def command(port: int, folder: Path) -> list[str]:
         mappings = folder / "mappings"
         mappings.mkdir(exist_ok=True)
-        for operation in workload.operations():
-            (mappings / f"{operation.id}.json").write_text(json.dumps(_mapping(operation)), "utf-8")
+        for case in filter(lambda case: case.valid, workload.cases()):
+            (mappings / f"{case.id}.json").write_text(json.dumps(_mapping(case)), "utf-8")
         return [java, "-jar", str(jars[-1]), "--bind-address=127.0.0.1", f"--port={port}", f"--root-dir={folder}"]
 
-    return Program("wiremock", f"WireMock {version('wiremock')}", command)
+    return Program("wiremock", f"WireMock {version('wiremock')}", command, validates=False)
 
 
-def _mapping(operation: Operation) -> dict[str, object]:
+def _mapping(case: Case) -> dict[str, object]:
     return {
-        "request": {"method": "POST", "urlPathPattern": operation.template.replace("{id}", "[^/]+")},
-        "response": {"status": 200, "headers": {"Content-Type": "application/json"}, "body": operation.answer},
+        "request": {"method": "POST", "urlPathPattern": case.template.replace("{id}", "[^/]+")},
+        "response": {"status": 200, "headers": {"Content-Type": "application/json"}, "body": case.answer},
     }
 
 
 def version(package: str) -> str:
-    """The version of an npm package that bench/package.json pins."""
+    """Return the version of an npm package that bench/package.json pins."""
     return str(json.loads(_PACKAGES.read_text("utf-8"))["dependencies"][package])
 
 
@@ -129,7 +153,7 @@ def _tool(name: str, what: str) -> str:
 
 
 def _installed(package: str) -> Path:
-    """The folder of an npm package, which is fetched into bench/.peers when it is not there in the pinned version."""
+    """Return the folder of an npm package. Fetches the pinned version into bench/.peers if it is not there."""
     folder = _PEERS / "node_modules" / package
     if not _is_version(folder, version(package)):
         npm = _tool("npm", "Node.js 20 or newer with npm (Debian: apt install nodejs npm)")
@@ -152,7 +176,7 @@ def _is_version(folder: Path, wanted: str) -> bool:
 
 @contextlib.contextmanager
 def running(program: Program, folder: Path) -> Iterator[Running]:
-    """Start `program`, its output to a file, and end it afterwards. Broken when it never serves or ends by itself."""
+    """Start `program`, its output to a file, and end it afterwards. Raises Broken if it does not serve."""
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     log = folder / "output.log"
@@ -176,7 +200,7 @@ def running(program: Program, folder: Path) -> Iterator[Running]:
 
 
 def _await(program: Program, process: subprocess.Popen[bytes], port: int, log: Path, started: float) -> Running:
-    first = workload.operations()[0]
+    first = workload.cases()[0]
     answered: float | None = None
     said: float | None = None
     while answered is None or (program.says is not None and said is None):
@@ -194,7 +218,7 @@ def _await(program: Program, process: subprocess.Popen[bytes], port: int, log: P
             except workload.NOT_YET:
                 pass
             except workload.BadAnswer as problem:
-                # A server that listens before it knows its routes; one that stays so runs out of patience.
+                # Some servers listen before they know their routes.
                 if now > _PATIENCE / 4:
                     raise Broken(f"{program.title}: {problem}") from None
         time.sleep(0.005)
@@ -202,7 +226,7 @@ def _await(program: Program, process: subprocess.Popen[bytes], port: int, log: P
 
 
 def _environment(program: Program) -> dict[str, str]:
-    """The user's, less what would set the mock up otherwise or make Prism fork."""
+    """The user's, without what would change the mock's settings or make Prism fork."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("VOREL_", "NODE_ENV"))}
     return kept if program.source is None else {**kept, "PYTHONPATH": str(program.source)}
 
@@ -214,4 +238,4 @@ def _free_port() -> int:
 
 
 def _tail(log: Path) -> str:
-    return " / ".join(log.read_text("utf-8", "replace").strip().splitlines()[-3:]) or "it said nothing"
+    return " / ".join(log.read_text("utf-8", "replace").strip().splitlines()[-3:]) or "it printed nothing"

@@ -1,4 +1,4 @@
-"""The numbers as tables (which are Markdown, so that a document can take them over) and as JSON."""
+"""The numbers as tables in Markdown, for docs/bench.md, and as JSON."""
 
 import os
 import platform
@@ -15,25 +15,32 @@ from rich.table import Table
 
 from bench.rounds import Ratio, Result, ratio
 from bench.soak import Point
-from bench.workload import ROOT, Operation
+from bench.targets import checklist
+from bench.workload import ROOT, Case
 
 
-def show(results: list[Result], operations: list[Operation], console: Console) -> None:
-    """Print the tables: speed for each operation, then start-up and memory."""
-    console.print(_speed(results, operations))
+def show(results: list[Result], cases: list[Case], console: Console) -> None:
+    """Print the tables: the speed of each case, start-up and memory, the targets."""
+    console.print(_speed(results, cases))
     console.print(_footprint(results))
+    if checks := checklist(results):
+        table = _table("target", "measured", "")
+        for check in checks:
+            reached = {None: "not measured", True: "reached", False: "NOT reached"}[check.reached]
+            table.add_row(check.target, check.measured or "-", reached)
+        console.print(table)
 
 
 def soak_table(points: list[Point]) -> Table:
-    """The memory of a soak, point by point."""
+    """Return the memory of a soak as a table."""
     table = _table("requests", "MiB", "errors")
     for point in points:
         table.add_row(str(point.requests), f"{point.rss:.1f}", str(point.errors))
     return table
 
 
-def as_json(results: list[Result], operations: list[Operation], notes: list[str], **settings: object) -> dict[str, Any]:
-    """Everything that was measured, round by round, and what it comes to."""
+def as_json(results: list[Result], cases: list[Case], notes: list[str], **settings: object) -> dict[str, Any]:
+    """Return all numbers of all rounds, with their medians and ratios."""
     first = results[0] if results else None
     return {
         "machine": machine(),
@@ -46,20 +53,21 @@ def as_json(results: list[Result], operations: list[Operation], notes: list[str]
                 "valid": result.valid,
                 "problem": result.problem,
                 "rounds": [asdict(turn) for turn in result.turns],
-                "requests_per_second": {o.id: _rate(result, o.id) for o in operations if result.turns},
+                "requests_per_second": {c.id: _rate(result, c.id) for c in cases if result.measured(c.id)},
                 "first_is_faster_by": {
-                    o.id: asdict(found)
-                    for o in operations
-                    if first is not None and first is not result and (found := ratio(first, result, o.id))
+                    c.id: asdict(found)
+                    for c in cases
+                    if first is not None and first is not result and (found := ratio(first, result, c.id))
                 },
             }
             for result in results
         ],
+        "targets": [asdict(check) for check in checklist(results)],
     }
 
 
 def machine() -> dict[str, str]:
-    """What the numbers were measured on; the load average of the last minute holds the benchmark itself, 1 to 3."""
+    """Return the machine and the versions. The benchmark itself is 1 to 3 of the load average."""
     return {
         "cores": str(os.cpu_count()),
         "cpu": _cpu(),
@@ -95,30 +103,30 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _speed(results: list[Result], operations: list[Operation]) -> Table:
+def _speed(results: list[Result], cases: list[Case]) -> Table:
     table = _table(
-        "operation, server", "requests/s", f"{results[0].program.title} is", "CPU µs", "p50 ms", "p99 ms", "errors"
+        "request, server", "requests/s", f"{results[0].program.title} is", "CPU µs", "p50 ms", "p99 ms", "errors"
     )
-    for operation in operations:
+    for case in cases:
         for result in results:
-            table.add_row(*_speed_row(results[0], result, operation.id))
+            table.add_row(*_speed_row(results[0], result, case.id))
     return table
 
 
-def _speed_row(first: Result, result: Result, operation: str) -> list[str]:
-    name = f"{operation}, {result.program.title}"
-    if not result.turns:
-        return [name, "-", "-", "-", "-", "-", "failed"]
-    found = None if result is first else ratio(first, result, operation)
-    errors = result.errors(operation)
-    cpu = [turn.cpu_us[operation] for turn in result.turns if operation in turn.cpu_us]
+def _speed_row(first: Result, result: Result, case: str) -> list[str]:
+    name = f"{case}, {result.program.title}"
+    if not result.measured(case):
+        return [name, "-", "-", "-", "-", "-", "-" if result.turns else "failed"]
+    found = None if result is first else ratio(first, result, case)
+    errors = result.errors(case)
+    cpu = [turn.cpu_us[case] for turn in result.turns if case in turn.cpu_us]
     return [
         name,
-        f"{_rate(result, operation):.0f}",
+        f"{_rate(result, case):.0f}",
         "" if found is None else _words(found),
         f"{median(cpu):.0f}" if cpu else "-",
-        f"{result.middle(lambda turn: turn.loads[operation].p50_ms):.2f}",
-        f"{result.middle(lambda turn: turn.loads[operation].p99_ms):.2f}",
+        f"{result.middle(lambda turn: turn.loads[case].p50_ms):.2f}",
+        f"{result.middle(lambda turn: turn.loads[case].p99_ms):.2f}",
         str(errors) if result.valid else f"{errors}, INVALID",
     ]
 
@@ -127,12 +135,12 @@ def _words(found: Ratio) -> str:
     return f"{found.median:.2f}x as fast ({found.least:.2f}-{found.most:.2f})"
 
 
-def _rate(result: Result, operation: str) -> float:
-    return result.middle(lambda turn: turn.loads[operation].rate)
+def _rate(result: Result, case: str) -> float:
+    return result.middle(lambda turn: turn.loads[case].rate)
 
 
 def _footprint(results: list[Result]) -> Table:
-    table = _table("server", "first answer s", "says it is ready s", "MiB after start", "MiB after load")
+    table = _table("server", "first answer s", "ready s", "MiB after start", "MiB after load")
     for result in results:
         if result.turns:
             table.add_row(

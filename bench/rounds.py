@@ -1,4 +1,4 @@
-"""Turns and rounds: who is loaded when, and what the numbers of several rounds come to."""
+"""Turns and rounds: the order of the programs, and the medians and ratios of several rounds."""
 
 import secrets
 from collections.abc import Callable
@@ -8,49 +8,50 @@ from statistics import median
 
 from bench import programs, wrk
 from bench.programs import Program, Running
-from bench.workload import BadAnswer, Operation, probe
+from bench.workload import BadAnswer, Case, probe
 from bench.wrk import Load
-
-#: Seconds, at most, that each operation is loaded before it counts: compilers at run time (JVM, V8) need that.
-WARM_UP = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One program in one round: a fresh process, loaded with one operation after the other. Seconds and MiB."""
+    """One program in one round: a fresh process, loaded with one case after the other. Seconds and MiB."""
 
     first_answer: float
     said: float | None
     rss_start: float
     rss_end: float
     loads: dict[str, Load]
-    """By operationId."""
+    """By case, for those that the program takes."""
     cpu_us: dict[str, float]
-    """Processor time of a request, microseconds, by operationId; empty where the system does not tell.
+    """Microseconds of processor time for a request, by case. Empty if the system has no /proc.
 
-    What else the machine does moves it far less than it moves requests per second.
+    Other work on the machine changes them far less than it changes the requests per second.
     """
 
 
 @dataclass(slots=True)
 class Result:
-    """A program and its turns, one a round. `problem` makes it invalid."""
+    """A program and its turns, one for each round. A `problem` makes it invalid."""
 
     program: Program
     turns: list[Turn] = field(default_factory=list)
     problem: str | None = None
 
     def middle(self, number: Callable[[Turn], float]) -> float:
-        """The median over the rounds."""
+        """Return the median over the rounds."""
         return median(number(turn) for turn in self.turns)
 
-    def errors(self, operation: str) -> int:
-        """The errors of all rounds."""
-        return sum(turn.loads[operation].errors for turn in self.turns)
+    def errors(self, case: str) -> int:
+        """Return the errors of all rounds."""
+        return sum(turn.loads[case].errors for turn in self.turns)
+
+    def measured(self, case: str) -> bool:
+        """Whether there are numbers for a case."""
+        return any(case in turn.loads for turn in self.turns)
 
     @property
     def valid(self) -> bool:
-        """Whether every request of every round got an answer that counts."""
+        """Whether every request of every round got the response that its case demands."""
         return self.problem is None and not any(load.errors for turn in self.turns for load in turn.loads.values())
 
 
@@ -58,7 +59,7 @@ class Result:
 class Ratio:
     """How many times as fast one program is as another: the median of the rounds' own ratios, and their range.
 
-    A round's two turns are neighbours in time, so what else the machine does then weighs on both.
+    The turns of a round are neighbours in time, so other work on the machine slows both programs.
     """
 
     median: float
@@ -68,15 +69,20 @@ class Ratio:
 
 def measure(
     candidates: list[Program],
-    operations: list[Operation],
+    cases: list[Case],
     *,
     rounds: int,
     seconds: int,
+    warm_up: int,
     connections: int,
     folder: Path,
     tell: Callable[[str], None],
 ) -> list[Result]:
-    """Run every program once a round, in turn: A B C, A B C, … A program that breaks is left out from then on."""
+    """Run every program once in each round: A B C, A B C, … A program that breaks takes no further part.
+
+    Each case gets `warm_up` seconds of load that do not count, because the JVM and V8 compile meanwhile, and then
+    `seconds` that do.
+    """
     results = [Result(program) for program in candidates]
     for number in range(1, rounds + 1):
         for result in results:
@@ -86,36 +92,36 @@ def measure(
             tell(f"round {number} of {rounds}: {program.title}")
             try:
                 with programs.running(program, folder / f"{program.name}-{number}") as server:
-                    result.turns.append(_turn(server, operations, seconds, connections))
+                    result.turns.append(
+                        _turn(server, [case for case in cases if program.takes(case)], seconds, warm_up, connections)
+                    )
             except (programs.Broken, BadAnswer, wrk.WrkFailed, OSError) as problem:
                 result.problem = f"{program.title}: {problem}"
     return results
 
 
-def _turn(server: Running, operations: list[Operation], seconds: int, connections: int) -> Turn:
+def _turn(server: Running, cases: list[Case], seconds: int, warm_up: int, connections: int) -> Turn:
     rss_start = server.rss()
-    for operation in operations:
-        wrk.run(
-            server.port, operation, seconds=min(seconds, WARM_UP), connections=connections, name=secrets.token_hex(4)
-        )
+    for case in cases:
+        wrk.run(server.port, case, seconds=warm_up, connections=connections, name=secrets.token_hex(4))
     loads, cpu_us = {}, {}
-    for operation in operations:
-        probe(server.port, operation, secrets.token_hex(4))
+    for case in cases:
+        probe(server.port, case, secrets.token_hex(4))
         before = server.cpu()
-        load = wrk.run(server.port, operation, seconds=seconds, connections=connections, name=secrets.token_hex(4))
+        load = wrk.run(server.port, case, seconds=seconds, connections=connections, name=secrets.token_hex(4))
         after = server.cpu()
-        loads[operation.id] = load
+        loads[case.id] = load
         if before is not None and after is not None and load.requests:
-            cpu_us[operation.id] = (after - before) / load.requests * 1e6
-        probe(server.port, operation, secrets.token_hex(4))
+            cpu_us[case.id] = (after - before) / load.requests * 1e6
+        probe(server.port, case, secrets.token_hex(4))
     return Turn(server.first_answer, server.said, rss_start, server.rss(), loads, cpu_us)
 
 
-def ratio(one: Result, other: Result, operation: str) -> Ratio | None:
-    """`one` over `other`, in requests per second of `operation`; None when they share no round."""
+def ratio(one: Result, other: Result, case: str) -> Ratio | None:
+    """Return the requests per second of `one` over those of `other`; None if no round has both."""
     ratios = [
-        a.loads[operation].rate / b.loads[operation].rate
+        a.loads[case].rate / b.loads[case].rate
         for a, b in zip(one.turns, other.turns, strict=False)
-        if b.loads[operation].requests
+        if case in a.loads and case in b.loads and b.loads[case].requests
     ]
     return Ratio(median(ratios), min(ratios), max(ratios)) if ratios else None

@@ -1,4 +1,4 @@
-"""Does memory stay flat? A long load on the mock, its resident memory at ten points."""
+"""A long load on the mock, with its resident memory at ten points."""
 
 import secrets
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from bench import programs, wrk
 from bench.programs import Program
-from bench.workload import Operation
+from bench.workload import Case
 
 POINTS = 10
-#: Seconds of one slice; the operations take turns slice by slice.
+#: Seconds of one slice. The cases take turns, slice by slice.
 _SLICE = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Resident memory (MiB) after so many requests; `errors` so far."""
+    """Resident memory (MiB) and the count of errors after a number of requests."""
 
     requests: int
     rss: float
@@ -25,23 +25,23 @@ class Point:
 
 def soak(
     program: Program,
-    operations: list[Operation],
+    cases: list[Case],
     *,
     requests: int,
     connections: int,
     folder: Path,
     tell: Callable[[str], None],
 ) -> list[Point]:
-    """Send at least `requests` requests; the memory before them and at `POINTS` points on the way."""
+    """Send at least `requests` requests. Returns the memory before them and at `POINTS` points on the way."""
     with programs.running(program, folder) as server:
         points = [Point(0, server.rss(), 0)]
         sent = errors = slices = 0
         while sent < requests:
-            operation = operations[slices % len(operations)]
+            case = cases[slices % len(cases)]
             slices += 1
-            load = wrk.run(server.port, operation, seconds=_SLICE, connections=connections, name=secrets.token_hex(4))
+            load = wrk.run(server.port, case, seconds=_SLICE, connections=connections, name=secrets.token_hex(4))
             if not load.requests:
-                raise programs.Broken(f"{program.title} answers no more after {sent} requests")
+                raise programs.Broken(f"{program.title} stopped answering after {sent} requests")
             sent += load.requests
             errors += load.errors
             if sent * POINTS >= requests * len(points):

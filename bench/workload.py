@@ -1,4 +1,4 @@
-"""What is asked of every server: the two operations of the contract, the way a client asks them."""
+"""The requests that every server gets: both operations of the contract, and a request that breaks it."""
 
 import json
 from dataclasses import dataclass
@@ -13,30 +13,39 @@ CONTRACT = ROOT / "openapi.json"
 #: A demo key with every scope, of the tenant that has HubSpot.
 KEY = demo.token(tenant=1, role=1, number=1)
 
-#: In a body: a text that no other request has (requests.lua).
+#: A placeholder in a body. requests.lua puts a text there that no other request has.
 UNIQUE = "@unique@"
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation under load. `path` is that of a request, `template` that of the contract."""
+class Case:
+    """One kind of request under load, and the response that it must get."""
 
     id: str
     template: str
+    """The path as the contract writes it."""
     path: str
+    """The path of the request."""
     body: str
     answer: str
-    """An answer of ours, for the peer that has to be told what to say."""
-    expected: str
-    """A member of every answer that counts as one: a soft failure is a 200 as well, and lacks it."""
+    """A response of ours, for the peers that have to be told what to send."""
+    member: str
+    """A member of each right response. A soft failure has status 200 too, but lacks it."""
+    status: int = 200
+    """The status of each right response."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the request keeps to the contract."""
+        return self.status < 400
 
 
 class BadAnswer(Exception):
-    """A server answered, and not with what the operation answers."""
+    """A server sent a response that the case does not allow."""
 
 
-def operations() -> list[Operation]:
-    """The operations of the benchmark; their paths are the contract's."""
+def cases() -> list[Case]:
+    """Return the cases of the benchmark, a valid one first. Their paths come from the contract."""
     lead = demo.lead_id(tenant=1, number=1)
     templates = {
         operation["operationId"]: template
@@ -46,58 +55,69 @@ def operations() -> list[Operation]:
     handoff, create = templates["handoffLead"], templates["createCrmRecord"]
     fields = {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "phone": "+1 555 010 0199"}
     return [
-        Operation(
+        Case(
             id="handoffLead",
             template=handoff,
             path=handoff.format(id=lead),
             body=json.dumps({"reason": "no-response-7d", "summary": "Seven days, three messages, no answer."}),
-            answer=json.dumps(
+            answer=_compact(
                 {
                     "handoff_id": "3f0c9a7e-52b1-4c1d-9a64-0d5a2b7c8e91",
                     "lead_id": lead,
                     "conversation_id": "00000001-c0de-4000-8000-000000000001",
                     "conversation_status": "awaiting_human",
                     "notified_channel": "slack",
-                },
-                separators=(",", ":"),
+                }
             ),
-            expected="handoff_id",
+            member="handoff_id",
         ),
-        Operation(
+        Case(
             id="createCrmRecord",
             template=create,
             path=create,
             body=json.dumps({"object": "contact", "fields": fields, "idempotency_key": UNIQUE}),
-            answer=json.dumps(
+            answer=_compact(
                 {
                     "ok": True,
                     "external_id": "482913507726",
                     "record_url": "https://app.hubspot.com/contacts/44512345/record/0-1/482913507726",
-                },
-                separators=(",", ":"),
+                }
             ),
-            expected="external_id",
+            member="external_id",
+        ),
+        Case(
+            id="invalid handoffLead",
+            template=handoff,
+            path=handoff.format(id=lead),
+            body=json.dumps({"reason": 5}),
+            answer="",
+            member="error",
+            status=400,
         ),
     ]
 
 
-def probe(port: int, operation: Operation, unique: str) -> None:
-    """Send one request. OSError or HTTPException while nobody answers, BadAnswer when the answer is not the one."""
+def _compact(value: dict[str, object]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def probe(port: int, case: Case, unique: str) -> None:
+    """Send one request. Raises BadAnswer if the response is wrong, one of NOT_YET if there is none."""
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     try:
-        connection.request("POST", operation.path, operation.body.replace(UNIQUE, unique), headers)
+        connection.request("POST", case.path, case.body.replace(UNIQUE, unique), headers)
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
     finally:
         connection.close()
     try:
-        answered = response.status == 200 and operation.expected in json.loads(body)
+        right = response.status == case.status and case.member in json.loads(body)
     except ValueError:
-        answered = False
-    if not answered:
-        raise BadAnswer(f"{operation.id} answered {response.status}: {body[:200]}")
+        right = False
+    if not right:
+        raise BadAnswer(f"{case.id}: expected {case.status} with `{case.member}`, got {response.status}: {body[:200]}")
 
 
-#: What `probe` raises as long as a server is not there yet.
+#: What `probe` raises as long as a server does not answer.
 NOT_YET = (OSError, HTTPException)

@@ -5,9 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench import programs, targets, workload, wrk
+from bench.programs import Program
+from bench.rounds import Result, Turn
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,26 +28,78 @@ def bench(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed")
-def test_ours_alone(tmp_path: Path) -> None:
+needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk, which makes the load, is not installed")
+CASES = [case.id for case in workload.cases()]
+VALID = [case.id for case in workload.cases() if case.valid]
+
+
+@needs_wrk
+def test_ours_beside_the_bare_function(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    done = bench("--peers", "ours", "--rounds", "1", "--seconds", "1", "--connections", "2", "--json", str(file))
+    short = ("--rounds", "1", "--seconds", "1", "--warm-up", "1", "--connections", "2")
+    done = bench("--peers", "ours,bare", *short, "--json", str(file))
     assert done.returncode == 0, done.stderr
-    (result,) = json.loads(file.read_text("utf-8"))["results"]
-    assert result["valid"]
-    (turn,) = result["rounds"]
-    assert turn["said"] > 0
-    assert turn["first_answer"] > 0
-    assert turn["rss_start"] > 1
-    assert turn["rss_end"] > 1
-    assert all(microseconds > 0 for microseconds in turn["cpu_us"].values())
-    assert set(turn["loads"]) == {"handoffLead", "createCrmRecord"}
-    for operation, load in turn["loads"].items():
-        assert load["errors"] == 0
-        assert load["requests"] > 0
-        assert 0 < load["p50_ms"] <= load["p99_ms"]
-        assert result["requests_per_second"][operation] > 0
-        assert f"{operation}, vorel-mock" in done.stdout
+    found = json.loads(file.read_text("utf-8"))
+    ours, bare = found["results"]
+    for result, cases in ((ours, CASES), (bare, VALID)):
+        assert result["valid"]
+        (turn,) = result["rounds"]
+        assert turn["first_answer"] > 0
+        assert turn["rss_start"] > 1
+        assert turn["rss_end"] > 1
+        assert list(turn["loads"]) == list(turn["cpu_us"]) == cases
+        assert all(microseconds > 0 for microseconds in turn["cpu_us"].values())
+        for case, load in turn["loads"].items():
+            assert load["errors"] == 0
+            assert load["requests"] > 0
+            assert 0 < load["p50_ms"] <= load["p99_ms"]
+            assert result["requests_per_second"][case] > 0
+    assert ours["rounds"][0]["said"] > 0
+    assert list(bare["first_is_faster_by"]) == VALID
+    assert all(f"{case}, vorel-mock" in done.stdout for case in CASES)
+    reached = {each["target"]: each["reached"] for each in found["targets"]}
+    assert len(reached) == len(targets.SPEED) + 2
+    assert reached["handoffLead >= 6.0x prism"] is None
+    assert isinstance(reached["handoffLead >= 0.65x bare"], bool)
+    assert "handoffLead >= 0.65x bare" in done.stdout
+
+
+@needs_wrk
+def test_an_unexpected_status_makes_a_load_invalid(tmp_path: Path) -> None:
+    valid, _, invalid = workload.cases()
+    swapped = [replace(valid, status=400), replace(invalid, status=200)]
+    with programs.running(programs.ours(ROOT), tmp_path) as server:
+        for case in (valid, invalid):
+            assert wrk.run(server.port, case, seconds=1, connections=2, name="a").errors == 0
+        for case in swapped:
+            load = wrk.run(server.port, case, seconds=1, connections=2, name="b")
+            assert load.errors == load.requests > 0
+            with pytest.raises(workload.BadAnswer, match=f"expected {case.status}"):
+                workload.probe(server.port, case, "c")
+
+
+@pytest.mark.parametrize(
+    ("status", "rejected", "failed", "errors"), [(200, 0, 0, 0), (200, 2, 1, 3), (400, 10, 0, 0), (400, 9, 1, 2)]
+)
+def test_errors_of_a_load(status: int, rejected: int, failed: int, errors: int) -> None:
+    case = replace(workload.cases()[0], status=status)
+    load = wrk.load(case, requests=10, seconds=1, p50_ms=1, p99_ms=2, rejected=rejected, failed=failed)
+    assert load.errors == errors
+
+
+def test_errors_leave_a_target_unmeasured() -> None:
+    def result(name: str, errors: int, rate: int) -> Result:
+        load = wrk.Load(requests=rate, seconds=1, p50_ms=1, p99_ms=2, errors=errors)
+        turn = Turn(0.6, 0.65, 64, 90, {"handoffLead": load}, {})
+        return Result(Program(name, name, lambda port, folder: []), [turn])
+
+    def reached(*results: Result) -> dict[str, bool | None]:
+        return {check.target: check.reached for check in targets.checklist(list(results))}
+
+    sound = reached(result("ours", 0, 600), result("prism", 0, 100), result("wiremock", 0, 700), result("bare", 1, 700))
+    assert list(sound.values()) == [True, False, None, None, True, True]
+    assert set(reached(result("ours", 1, 600), result("prism", 0, 100)).values()) == {None}
+    assert reached(result("prism", 0, 100)) == {}
 
 
 def test_without_wrk_it_says_what_to_install(tmp_path: Path) -> None:
@@ -56,4 +112,4 @@ def test_without_wrk_it_says_what_to_install(tmp_path: Path) -> None:
 def test_unknown_peer() -> None:
     done = bench("--peers", "ours,prisma")
     assert done.returncode == 2 if shutil.which("wrk") else 1
-    assert "'prisma' is none of ours, prism, wiremock" in done.stderr
+    assert "unknown peer 'prisma'; the peers are ours, bare, prism, wiremock" in done.stderr
