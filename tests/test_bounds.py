@@ -63,7 +63,9 @@ def test_the_journal_s_bytes_count_the_whole_request(
 def _send(mock: Mock, path: str, token: str, bodies: Sequence[bytes]) -> list[int]:
     """Each body to `path`, past httpx, which takes most of the time of a request in process."""
     headers = [(b"authorization", f"Bearer {token}".encode())]
-    return [mock.answer(Request("POST", path.encode(), path, b"", headers, body)).status for body in bodies]
+    return [
+        mock.answer(Request("POST", path.encode(), path, b"", headers, dict(headers), body)).status for body in bodies
+    ]
 
 
 def test_ten_thousand_requests_leave_what_is_bounded_within_its_bounds() -> None:

@@ -507,7 +507,7 @@ def transcript(requests: int) -> list[bytes]:
             else:
                 content = body % (number, random.randrange(requests))
             headers = [(b"authorization", world.headers["Authorization"].encode())]
-            response = mock.answer(Request("POST", path.encode(), path, b"", headers, content))
+            response = mock.answer(Request("POST", path.encode(), path, b"", headers, dict(headers), content))
             lines.append(repr(response).encode())
             if number % 1000 == 0:
                 mock.clock.advance(1)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from vorel_mock.api.errors import error_response
 from vorel_mock.api.faults import injection
-from vorel_mock.api.messages import ApiError, Exchange, Request, Response, new_exchange
+from vorel_mock.api.messages import ApiError, Exchange, Request, Response
 from vorel_mock.api.pipeline import Pipeline
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import rate_limit
@@ -20,7 +20,6 @@ from vorel_mock.model.clock import Clock
 from vorel_mock.model.redaction import redact
 
 REQUEST_ID = b"x-mock-request-id"
-_NO_HEADERS: dict[bytes, bytes] = {}
 
 logger = logging.getLogger("vorel_mock")
 
@@ -37,7 +36,7 @@ class Core:
 
     def answer(self, request: Request, request_id: str) -> Exchange:
         """Answer a request. `Exchange.response` is set, whatever the request was."""
-        exchange = new_exchange(request_id, request)
+        exchange = Exchange(request_id, 0.0, request)
         try:
             if request.malformed is not None:
                 raise ApiError(400, request.malformed, pointer="#/paths")
@@ -76,7 +75,6 @@ class Core:
         if exchange.request.unreadable is not None or exchange.request.malformed is not None:
             headers.append((b"connection", b"close"))
         exchange.response = response
-        exchange.headers = _NO_HEADERS  # the journal need not keep them twice
 
 
 # The journal keeps thousands of responses: that they share these pairs saves memory, and the time to drop them again.

@@ -36,15 +36,13 @@ class Request(msgspec.Struct, frozen=True):
     """Percent-decoded, except for an encoded slash (`decode_path`)."""
     query: bytes
     headers: Headers
+    fields: dict[bytes, bytes]
+    """The headers by name (`first_values`). Of one that is repeated, the first value."""
     body: bytes = b""
     unreadable: str | None = None
     """Why the body could not be read completely, if so: too long, badly framed, too slow."""
     malformed: str | None = None
     """Why the request cannot be parsed as HTTP, if so."""
-
-    def header(self, name: bytes) -> bytes | None:
-        """Return the first header of that (lower-case) name."""
-        return next((value for key, value in self.headers if key == name), None)
 
 
 class Transmission(msgspec.Struct, frozen=True):
@@ -109,8 +107,6 @@ class Exchange(msgspec.Struct, eq=False):
     at: float
     """When the request was handled, in seconds since the epoch: on its tenant's clock, or on the mock's without one."""
     request: Request
-    headers: dict[bytes, bytes] = {}
-    """The headers of the request by name. Of one that is repeated, the first value."""
     operation: Operation | None = None
     path_values: dict[str, str] = {}
     tenant: Tenant | None = None
@@ -141,9 +137,9 @@ class Exchange(msgspec.Struct, eq=False):
         return response.status
 
 
-def new_exchange(request_id: str, request: Request) -> Exchange:
-    """Return the exchange that `request` begins."""
-    return Exchange(request_id, 0.0, request, dict(reversed(request.headers)))
+def first_values(headers: Headers) -> dict[bytes, bytes]:
+    """Return the first value of each header, by name."""
+    return dict(reversed(headers))
 
 
 def cut(body: bytes, limit: int = MAX_BODY) -> tuple[bytes, str | None]:

@@ -65,7 +65,7 @@ class Pipeline:
         try:
             if injection.may_meet(exchange):
                 injection.crm(exchange, self._contract)
-            publish = partial(self._tell, exchange, tenant)
+            publish = partial(self._tell, exchange, tenant) if tenant.webhooks else _to_nobody
             value = handler(tenant, key.id, arguments, exchange.at, publish)
         except CrmError as failure:
             value = {"ok": False, "error": failure.error, "detail": failure.detail}
@@ -79,6 +79,10 @@ class Pipeline:
             changed = injection.webhook(exchange, self._contract) if injection.may_meet(exchange) else {}
             if changed is not None:
                 self._publish(tenant, event, **changed)
+
+
+def _to_nobody(event: Event) -> None:
+    """Discard an event of a tenant without webhooks."""
 
 
 def _example(exchange: Exchange, endpoint: Endpoint) -> Response:

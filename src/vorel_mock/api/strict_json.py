@@ -25,7 +25,7 @@ def parse(raw: bytes, levels: int = MAX_DEPTH) -> Any:
         raise ValueError(_too_deep(levels)) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError(f"is not valid JSON in UTF-8 ({_why(raw)})") from None
-    if _may_be_deeper(raw, levels) and _depth(value) > levels:
+    if len(raw) > levels and _may_be_deeper(raw, levels) and _depth(value) > levels:
         raise ValueError(_too_deep(levels))
     return value
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from vorel_mock.api.example_response import media_value
-from vorel_mock.api.messages import ApiError, Request, new_exchange
+from vorel_mock.api.messages import ApiError, Exchange, Request, first_values
 from vorel_mock.api.steps.validation import validate
 from vorel_mock.contract.contract import Operation, Parameter, is_json
 from vorel_mock.contract.routes import decode_path
@@ -42,7 +42,8 @@ class _Sample:
         query = urlencode(self.query)
         headers = [(name.lower().encode(), value.encode()) for name, value in self.headers]
         target = f"{self.path}?{query}" if query else self.path
-        return Request(self.method, target.encode(), decode_path(self.path), query.encode(), headers, self.body)
+        path, fields = decode_path(self.path), first_values(headers)
+        return Request(self.method, target.encode(), path, query.encode(), headers, fields, self.body)
 
 
 def curl(mock: Mock, url: str) -> str | None:
@@ -75,10 +76,8 @@ def _valid(mock: Mock) -> Iterator[_Sample]:
     )
     for operation in operations:
         for sample, values in _of(mock, operation):
-            exchange = new_exchange("sample", sample.request())
-            exchange.path_values = values
             try:
-                validate(exchange, operation)
+                validate(Exchange("sample", 0.0, sample.request(), path_values=values), operation)
             except ApiError:
                 continue
             yield sample

@@ -1,5 +1,6 @@
 """`vorel-mock serve`: run the mock."""
 
+import asyncio
 import errno
 import logging
 import sys
@@ -131,12 +132,15 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         sys.exit(1)
     url = listener.base_url(sock)
-    log.start()
+
+    def ready() -> None:
+        log.start(asyncio.get_running_loop().call_later)
+        _greet(log, mock, url)
+
     try:
-        listener.run(app, sock, lambda: _greet(log, mock, url))
+        listener.run(app, sock, ready)
     finally:
-        log.say("Stopped.", event="stopped")
-        log.stop()
+        log.stop("Stopped.", event="stopped")
 
 
 def settings_of_environment() -> "Settings":

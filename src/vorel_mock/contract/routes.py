@@ -20,7 +20,9 @@ _ENCODED_SLASH = re.compile("%2f", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\{([^}]+)\}")
 
 
-_NO_VALUES: dict[str, str] = {}
+#: Paths that are remembered with what they lead to, and characters of such a path.
+_KNOWN = 4096
+_SHORT = 200
 
 
 class NoRoute(Exception):
@@ -40,6 +42,8 @@ class Routes(Generic[Endpoint]):
         declared = sorted(operations, key=lambda operation: _generality(operation.path))
         self._concrete: dict[tuple[str, str], Endpoint] = {}
         self._templated: list[tuple[re.Pattern[str], tuple[str, ...], dict[str, Endpoint]]] = []
+        self._known: dict[tuple[str, str], tuple[Endpoint, dict[str, str]]] = {}
+        """What was found before. Nobody changes the values."""
         self._all: list[tuple[re.Pattern[str], frozenset[str]]] = []
         for path, served in _collected(declared, endpoint).items():
             methods = _with_head(served)
@@ -52,9 +56,17 @@ class Routes(Generic[Endpoint]):
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         """Return the endpoint and the values of its path parameters. Raises NoRoute if there is none."""
+        known = self._known.get((method, path))
+        if known is None:
+            known = self._search(method, path)
+            if len(self._known) < _KNOWN and len(path) < _SHORT:
+                self._known[method, path] = known
+        return known
+
+    def _search(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         endpoint = self._concrete.get((method, path))
         if endpoint is not None:
-            return endpoint, _NO_VALUES
+            return endpoint, {}
         for expression, names, methods in self._templated:
             if method in methods and (match := expression.fullmatch(path)):
                 return methods[method], dict(zip(names, match.groups(), strict=True))

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Scope, Send
 
 from vorel_mock.api.core import http_date
 from vorel_mock.api.errors import JSON, error_body
-from vorel_mock.api.messages import Headers, Request
+from vorel_mock.api.messages import Headers, Request, first_values
 from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
 from vorel_mock.control import document, handlers
 from vorel_mock.control.guard import WRITES, Guard
@@ -48,7 +48,7 @@ class ControlPlane:
 
     def permits(self, path: str, headers: Headers) -> bool:
         """Whether a request with these headers would be answered, as far as they tell."""
-        return self._guard.check(Request("POST", b"", path, b"", headers)) is None
+        return self._guard.check(Request("POST", b"", path, b"", headers, first_values(headers))) is None
 
     async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
         """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application."""

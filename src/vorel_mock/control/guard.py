@@ -54,7 +54,7 @@ class Guard:
         Raises ValueError, which says what is wrong, for anything else. A form is rejected even if it is empty: only a
         page sends those.
         """
-        content_type = request.header(b"content-type")
+        content_type = request.fields.get(b"content-type")
         media_type = (content_type or b"").partition(b";")[0].strip().lower()
         if media_type != _JSON and (request.body or content_type is not None):
             raise ValueError("Content-Type: must be application/json")

@@ -85,7 +85,7 @@ class Mock:
         """Answer a request on a copy of the tenant whose key it has: without an effect, and without a record."""
         store = MemoryStore()
         with self.lock:
-            token = authentication.bearer_token(request.header(b"authorization") or b"")
+            token = authentication.bearer_token(request.fields.get(b"authorization", b""))
             found = None if token is None else self.store.by_token(token)
             if found is not None:
                 store.add(copy_for_dry_run(*found))

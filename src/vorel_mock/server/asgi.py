@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.types import Receive, Scope, Send
 
-from vorel_mock.api.messages import Request, Response
+from vorel_mock.api.messages import Request, Response, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.request_body import ClientGone, read
@@ -41,6 +41,7 @@ class AsgiApp:
             path,
             query,
             headers,
+            first_values(headers),
             body,
             unreadable,
         )

@@ -27,7 +27,7 @@ class Cors:
 
     def preflight(self, request: Request) -> Response | None:
         """Return the response to a browser that asks before it calls; None if `request` is no such question."""
-        if request.method != "OPTIONS" or request.header(b"access-control-request-method") is None:
+        if request.method != "OPTIONS" or request.fields.get(b"access-control-request-method") is None:
             return None
         headers = Headers(raw=request.headers)
         origin = headers.get("origin")
@@ -48,7 +48,7 @@ class Cors:
 
     def shared(self, request: Request, response: Response) -> Response:
         """Return `response` with the headers that let a page read it."""
-        rules, origin = self._rules, request.header(b"origin")
+        rules, origin = self._rules, request.fields.get(b"origin")
         added = {b"vary": b"Origin"}
         if origin is not None:
             added |= {name.lower().encode(): value.encode() for name, value in rules.simple_headers.items()}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import httptools
 
-from vorel_mock.api.messages import MAX_BODY, Headers, Request, too_long
+from vorel_mock.api.messages import MAX_BODY, Headers, Request, first_values, too_long
 from vorel_mock.contract.routes import decode_path
 
 #: Bytes of request line and headers, and number of headers, that a request may have.
@@ -61,6 +61,7 @@ class RequestParser:
         self._path, self._query = "", b""
         self._last_url = b""
         self._last_headers: Headers = []
+        self._fields: dict[bytes, bytes] = {}
         self._headers: Headers = []
         self._hosts: list[bytes] = []
         self._expectation = b""
@@ -86,7 +87,7 @@ class RequestParser:
             self._complete(body, keep_alive=False)
         elif self.phase != "ended":
             self.phase = "ended"
-            self._on_request(Request("", b"", "", b"", [], malformed=head), False)
+            self._on_request(Request("", b"", "", b"", [], {}, malformed=head), False)
 
     def end(self) -> None:
         """Look at nothing more."""
@@ -150,7 +151,7 @@ class RequestParser:
         if self._headers == self._last_headers:
             self._headers = self._last_headers
         else:
-            self._last_headers = self._headers
+            self._last_headers, self._fields = self._headers, first_values(self._headers)
         if self._url == self._last_url:
             self._url = self._last_url
         else:
@@ -194,6 +195,7 @@ class RequestParser:
             self._path,
             self._query,
             self._headers,
+            self._fields,
             b"" if unreadable else body[0] if len(body) == 1 else b"".join(body),
             unreadable,
             malformed,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import httpx
 from starlette.types import Message
 
-from vorel_mock.api.messages import Headers, Request, Response, cut
+from vorel_mock.api.messages import Headers, Request, Response, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.transmission import Reset, Wait, actions
@@ -99,7 +99,7 @@ def _arrived(app: App, request: httpx.Request) -> Request:
     decoded = decode_path(path.decode("ascii"))
     headers = [(name.lower(), value) for name, value in request.headers.raw]
     body, unreadable = cut(request.content, app.body_limit(decoded, headers))
-    return Request(request.method, target, decoded, query, headers, body, unreadable)
+    return Request(request.method, target, decoded, query, headers, first_values(headers), body, unreadable)
 
 
 async def _controlled(app: App, request: httpx.Request, arrived: Request) -> httpx.Response:

@@ -18,7 +18,7 @@ _SHOWN = 60
 
 def before(exchange: Exchange, contract: Contract) -> Response | None:
     """Read the Prefer header, and apply a fault that replaces the response. Returns None if there is none."""
-    if b"prefer" in exchange.headers:
+    if b"prefer" in exchange.request.fields:
         fields = [value for name, value in exchange.request.headers if name == b"prefer"]
         forced = _prefer(exchange, contract, _preference(b",".join(fields).decode("latin-1")))
         if forced is not None:

@@ -7,10 +7,10 @@ from vorel_mock.model.store import Store
 
 def authenticate(exchange: Exchange, contract: Contract, store: Store) -> None:
     """Set tenant, key and time of the exchange. Raises ApiError 401 (#/components/responses/Unauthorized)."""
-    credentials = exchange.headers.get(b"authorization")
+    credentials = exchange.request.fields.get(b"authorization")
     if credentials is None:
         raise _unauthorized(contract, "there is no Authorization header")
-    if len(exchange.headers) < len(exchange.request.headers) and _is_repeated(exchange):
+    if len(exchange.request.fields) < len(exchange.request.headers) and _is_repeated(exchange):
         raise _unauthorized(contract, "there is more than one Authorization header")
     token = bearer_token(credentials)
     if token is None:

@@ -64,10 +64,10 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
             return [text for pair in pairs if pair[0] in parameter.member_types for text in pair]
         return [value for name, value in pairs if name == parameter.name]
     if parameter.location == "cookie":
-        cookies = exchange.headers.get(b"cookie", b"").decode("latin-1").split(";")
+        cookies = exchange.request.fields.get(b"cookie", b"").decode("latin-1").split(";")
         pairs = [(name.strip(), value) for name, _, value in (cookie.partition("=") for cookie in cookies)]
         return [value for name, value in pairs if name == parameter.name]
-    header = exchange.headers.get(parameter.name.lower().encode())
+    header = exchange.request.fields.get(parameter.name.lower().encode())
     return [] if header is None else [header.decode("latin-1")]
 
 
@@ -113,7 +113,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
         if body.required:
             raise ApiError(400, "body: is required", pointer=body.pointer)
         return None
-    content_type = exchange.headers.get(b"content-type")
+    content_type = exchange.request.fields.get(b"content-type")
     if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
         given = media_type((content_type or b"").decode("latin-1"))
         if "/" in given and any(fnmatchcase(given, declared) for declared in body.media_types):
@@ -123,7 +123,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
     try:
         value = strict_json.parse(exchange.request.body)
     except ValueError as error:
-        encoded = exchange.headers.get(b"content-encoding") is not None
+        encoded = exchange.request.fields.get(b"content-encoding") is not None
         why = "a Content-Encoding is not supported; send plain JSON" if encoded else str(error)
         raise ApiError(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator

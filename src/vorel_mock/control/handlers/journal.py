@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from vorel_mock.api.messages import Exchange, Request, cut
+from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, timeout, turn
@@ -95,7 +95,13 @@ def explain_request(mock: Mock, body: Json) -> Json:
         for name, value in body.get("headers", {}).items()
     ]
     request = Request(
-        body.get("method", "POST").upper(), body["path"].encode(), decode_path(path), query.encode(), headers, *cut(raw)
+        body.get("method", "POST").upper(),
+        body["path"].encode(),
+        decode_path(path),
+        query.encode(),
+        headers,
+        first_values(headers),
+        *cut(raw),
     )
     return explain(mock.dry_run(request))
 

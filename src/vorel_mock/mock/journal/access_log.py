@@ -1,13 +1,14 @@
-"""What the user sees while the mock runs: a line for each request, as text or as JSON."""
+"""The access log: a line for each request on the standard output, as text or as JSON."""
 
 import contextlib
 import json
 import os
+import select
+import stat
 import sys
-import threading
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
-from time import sleep
 from typing import Any
 
 import click
@@ -18,90 +19,118 @@ from vorel_mock.mock.journal.explain import secrets
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact
 
-#: Lines, and characters of lines, that may wait for a slow terminal; beyond that lines are counted, not kept.
+#: Lines, and characters of lines, that may wait for a slow reader; beyond that lines are counted, not kept.
 _MAX_WAITING = 20_000
 _MAX_CHARACTERS = 8 * 1024 * 1024
-#: Seconds for which lines are gathered: each time that the thread runs, it delays a response.
+#: Seconds for which lines are gathered, so that they share a write.
 _PAUSE = 0.02
+#: Seconds that the last lines are given when the mock ends.
+_LAST = 1.0
+#: Characters of a path that is remembered without its secrets.
+_SHORT = 200
 
 
 class AccessLog:
-    """Writes a line for each request, from a thread of its own: a reader that stops reading never stops the mock."""
+    """Writes lines without ever waiting for whoever reads them: a reader that stops reading never stops the mock.
+
+    It has no thread: one that wants to run twenty times a second takes a fifth of all requests away, because Python
+    has each thread wait for the others.
+    """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self._as_json = as_json
         self._quiet = quiet
         self._colour = False
-        self._waiting: deque[str] = deque()
+        self._running = False
+        self._lines: deque[str] = deque()
+        self._characters = 0
+        self._unwritten = b""
         self._dropped = 0
-        self._put = self._written = 0  # characters; each is counted by one side alone
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._scheduled = False
 
-    def start(self) -> None:
-        """Begin to write to the standard output, which may be closed from the start: then Python has none."""
+    def start(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        """Begin to write to the standard output, which may be closed from the start: then Python has none.
+
+        `call_later` is an event loop's; all that follows happens in its thread.
+        """
         stream = sys.stdout
-        if self._quiet or stream is None or self._thread is not None:
+        if self._quiet or stream is None or self._running:
             return
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
-        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
-        self._thread.start()
+        self._call_later = call_later
+        # Into a file, one can always write. Anything else is asked before, and then takes so many bytes at least.
+        waits = not stat.S_ISREG(os.fstat(self._descriptor).st_mode) and hasattr(select, "poll")
+        self._at_once = select.PIPE_BUF if waits else sys.maxsize
+        self._poll = select.poll() if waits else None
+        if self._poll is not None:
+            self._poll.register(self._descriptor, select.POLLOUT)
+        self._running = True
 
-    def stop(self) -> None:
-        """Write what waits, for at most a second, and end."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._wake.set()
-            thread.join(timeout=1)
+    def stop(self, text: str, **members: Any) -> None:
+        """Write a last line (see `say`), and what waits, as far as it is read within a second; and end."""
+        if self._running:
+            self._scheduled = True  # the event loop has ended, and calls nothing later
+            self.say(text, **members)
+            self._write(patience=_LAST)
+            self._running = False
 
     def say(self, text: str, **members: Any) -> None:
         """Write one line of the mock's own: `text`, or as JSON its members."""
-        if self._thread is not None:
+        if self._running:
             self._append(msgspec.json.encode(members).decode() if self._as_json else text)
 
     def write(self, exchange: Exchange) -> None:
         """Write the line of a request."""
-        if self._thread is None:
+        if not self._running:
             return
-        if len(self._waiting) < _MAX_WAITING and self._put - self._written < _MAX_CHARACTERS:
-            # Put into words here and not in the thread: while it computed, no response could leave.
+        if len(self._lines) < _MAX_WAITING and self._characters < _MAX_CHARACTERS:
             self._append(json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour))
         else:
             self._dropped += 1
 
     def _append(self, line: str) -> None:
-        self._put += len(line)
-        self._waiting.append(line)
-        if len(self._waiting) == 1:
-            self._wake.set()
+        self._lines.append(line)
+        self._characters += len(line)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_later(_PAUSE, self._flush)
 
-    def _run(self) -> None:
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._running:
+            self._write(patience=0.0)
+            if self._lines or self._unwritten:
+                self._scheduled = True
+                self._call_later(_PAUSE, self._flush)
+
+    def _write(self, *, patience: float) -> None:
+        """Write as much as is taken; `patience`: seconds that the reader may take for each piece."""
         try:
-            while self._thread is not None or self._waiting:
-                if not self._waiting:
-                    self._wake.wait()
-                self._wake.clear()
-                if self._thread is not None:
-                    sleep(_PAUSE)
-                # Whatever has come meanwhile goes out in one write.
-                lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                written = sum(map(len, lines))
-                if self._dropped:
-                    lines.append(self._left_out())
-                    self._dropped = 0
-                self._write("".join(f"{line}\n" for line in lines))
-                self._written += written
-        except OSError:
-            self._thread = None  # nobody reads any more
-            self._waiting.clear()
+            while (self._lines or self._unwritten) and self._is_taken(patience):
+                if not self._unwritten:
+                    self._unwritten = "".join([f"{line}\n" for line in self._gathered()]).encode(
+                        self._encoding, "backslashreplace"
+                    )
+                # Past Python's own buffer, which would wait for the reader.
+                written = os.write(self._descriptor, self._unwritten[: self._at_once])
+                self._unwritten = self._unwritten[written:]
+        except OSError:  # nobody reads any more, or the disk is full
+            self._running = False
+            self._lines.clear()
 
-    def _write(self, text: str) -> None:
-        # Past Python's own buffer: while nobody reads, the thread would hold its lock, and Python could not end.
-        left = memoryview(text.encode(self._encoding, "backslashreplace"))
-        while left:
-            left = left[os.write(self._descriptor, left) :]
+    def _gathered(self) -> list[str]:
+        lines = list(self._lines)
+        self._lines.clear()
+        self._characters = 0
+        if self._dropped:
+            lines.append(self._left_out())
+            self._dropped = 0
+        return lines
+
+    def _is_taken(self, patience: float) -> bool:
+        return self._poll is None or bool(self._poll.poll(patience * 1000))
 
     def _left_out(self) -> str:
         if self._as_json:
@@ -176,7 +205,16 @@ class _Envelope(msgspec.Struct):
 
 
 def _redacted(exchange: Exchange, text: str) -> str:
-    return redact(text, (exchange.key.token,) if exchange.key is not None else secrets(exchange))
+    if exchange.key is None:
+        return redact(text, secrets(exchange))
+    # The same few paths come again and again. What is long is not kept.
+    shown = _without_token if len(text) <= _SHORT else _without_token.__wrapped__
+    return shown(text, exchange.key.token)
+
+
+@lru_cache(maxsize=1024)
+def _without_token(text: str, token: str) -> str:
+    return redact(text, (token,))
 
 
 def _printable(path: str) -> str:

@@ -6,7 +6,7 @@ The caller holds the mock's lock. An exchange does not change once it is here, s
 from collections.abc import Reversible
 from itertools import chain, islice
 
-from vorel_mock.api.messages import Exchange, Headers
+from vorel_mock.api.messages import Exchange
 from vorel_mock.model.history import History
 from vorel_mock.model.wait import Wait
 
@@ -26,7 +26,6 @@ class Journal:
         self._by_tenant: dict[str | None, History[Exchange]] = {}
         self._bytes = 0
         self._waits: dict[str, list[Wait[Exchange]]] = {}
-        self._sized: tuple[Headers, int] = [], 0
 
     def add(self, exchange: Exchange) -> None:
         """Keep `exchange`; the oldest of its tenant may be forgotten for it."""
@@ -35,7 +34,7 @@ class Journal:
         if history is None:
             history = self._by_tenant[tenant_id] = History(MAX_EXCHANGES, MAX_BYTES, on_forget=self._drop)
         self._by_id[exchange.id] = exchange
-        exchange.size = size = self._size(exchange)
+        exchange.size = size = _size(exchange)
         self._bytes += size
         history.append(exchange, size)
         if len(self._by_id) > MAX_IN_ALL or self._bytes > MAX_BYTES_IN_ALL:
@@ -101,11 +100,11 @@ class Journal:
             for oldest in list(islice(self._by_id.values(), max(1, MAX_IN_ALL // 100))):
                 self._by_tenant[oldest.tenant.id if oldest.tenant is not None else None].forget_oldest()
 
-    def _size(self, exchange: Exchange) -> int:
-        """Return about how many bytes an exchange takes."""
-        request = exchange.request
-        headers, size = self._sized
-        if request.headers is not headers:  # requests of one connection mostly share them
-            size = sum(map(len, chain.from_iterable(request.headers)))
-            self._sized = request.headers, size
-        return len(request.path) + len(request.query) + size + len(request.body)
+
+def _size(exchange: Exchange) -> int:
+    """Return about how many bytes an exchange takes."""
+    request = exchange.request
+    size = len(request.path) + len(request.query) + len(request.body)
+    if len(request.fields) == len(request.headers):  # as in almost all requests, and three times as quick
+        return size + sum(map(len, request.fields)) + sum(map(len, request.fields.values()))
+    return size + sum(map(len, chain.from_iterable(request.headers)))
