@@ -6,6 +6,8 @@ mock in an application of your own, with settings in code, call `create`.
 
 from typing import Any
 
+import click
+
 from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
@@ -22,5 +24,9 @@ def __getattr__(name: str) -> Any:
     """Make `app` when a server asks for it (PEP 562), and not when this module is imported."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()["app"] = made = create(settings_of_environment())
+    try:
+        settings = settings_of_environment()
+    except click.ClickException as error:
+        raise SystemExit(f"Error: {error.format_message()}") from None
+    globals()["app"] = made = create(settings)
     return made

@@ -33,7 +33,7 @@ def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
 
 def api_url(mock: Mock) -> str:
     """The base URL of the API, by the host that the request was sent to."""
-    return request.host_url.rstrip("/") + mock.contract.base_path
+    return request.host_url.rstrip("/") + request.script_root + mock.contract.base_path
 
 
 def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
