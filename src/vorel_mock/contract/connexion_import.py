@@ -1,48 +1,43 @@
-"""Connexion, imported without Starlette's test client.
+"""Connexion's names, imported without the warnings that it causes.
 
-`connexion.apps.abstract` imports it at the top for a method that a server never calls. It costs a third of the
-start-up, and warns on the console when httpx is newer than it likes. A placeholder stands in while Connexion is
-imported, and is taken away again: whoever wants the real test client imports it as ever.
-Connexion also imports names that jsonschema has deprecated; that is nothing a user of the mock can mend.
+It imports names that jsonschema has deprecated, and Starlette's test client, which warns about a newer httpx. Nothing
+of that is a user's to mend. Every module of the mock takes Connexion's names from here.
 """
 
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 
-_TEST_CLIENT = "starlette.testclient"
-
-if _TEST_CLIENT in sys.modules:
-    import connexion
-else:
-    _placeholder = ModuleType(_TEST_CLIENT)
-    _placeholder.TestClient = object  # type: ignore[attr-defined]  # the one name that Connexion takes
-    sys.modules[_TEST_CLIENT] = _placeholder
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import connexion
-    finally:
-        del sys.modules[_TEST_CLIENT]
-
-from connexion import FlaskApp  # noqa: E402 - only after the placeholder has done its work
-from connexion.exceptions import ProblemException  # noqa: E402
-from connexion.middleware.abstract import AbstractRoutingAPI  # noqa: E402
-from connexion.operations import AbstractOperation  # noqa: E402
-from connexion.resolver import Resolver  # noqa: E402
-from connexion.spec import OpenAPISpecification, Specification  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from connexion import FlaskApp
+    from connexion.exceptions import BadRequestProblem, ProblemException
+    from connexion.json_schema import Draft4RequestValidator
+    from connexion.jsonifier import Jsonifier
+    from connexion.lifecycle import ConnexionResponse
+    from connexion.middleware.abstract import AbstractRoutingAPI
+    from connexion.operations import AbstractOperation
+    from connexion.options import SwaggerUIOptions
+    from connexion.resolver import Resolver
+    from connexion.spec import OpenAPISpecification, Specification
+    from connexion.validators import ParameterValidator
+    from connexion.validators.json import JSONRequestBodyValidator
 
 __all__ = [
     "AbstractOperation",
     "AbstractRoutingAPI",
+    "BadRequestProblem",
+    "ConnexionResponse",
+    "Draft4RequestValidator",
     "FlaskApp",
+    "JSONRequestBodyValidator",
+    "Jsonifier",
+    "ParameterValidator",
     "ProblemException",
     "Resolver",
     "Specification",
-    "connexion",
+    "SwaggerUIOptions",
     "unchecked",
 ]
 
@@ -51,9 +46,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """While this lasts, Connexion takes a document as it is: ours, which a test has checked.
+    """Skip Connexion's validation of a document inside this block.
 
-    To check the control plane's is three quarters of what it takes to make a mock. Connexion has no setting for it.
+    A test validates the control plane's document; to do it again takes 75 % of the time to create a mock, and Connexion
+    has no option to turn it off.
     """
     with _lock:
         OpenAPISpecification._validate_spec = classmethod(lambda cls, spec: None)

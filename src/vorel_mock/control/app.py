@@ -8,9 +8,6 @@ from functools import wraps
 from typing import Any, cast
 
 import flask
-from connexion.jsonifier import Jsonifier
-from connexion.lifecycle import ConnexionResponse
-from connexion.options import SwaggerUIOptions
 from flask.json.provider import DefaultJSONProvider
 from flask_swagger_ui import get_swaggerui_blueprint
 from starlette.exceptions import HTTPException
@@ -19,7 +16,15 @@ from starlette.types import ASGIApp, Message, Scope, Send
 from vorel_mock.api.core import http_date
 from vorel_mock.api.errors import JSON, error_body
 from vorel_mock.api.messages import Headers, Request, first_values
-from vorel_mock.contract.connexion_import import FlaskApp, ProblemException, Resolver, unchecked
+from vorel_mock.contract.connexion_import import (
+    ConnexionResponse,
+    FlaskApp,
+    Jsonifier,
+    ProblemException,
+    Resolver,
+    SwaggerUIOptions,
+    unchecked,
+)
 from vorel_mock.control import document, handlers
 from vorel_mock.control.guard import WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from json import dumps
 from typing import Any
 
-from connexion.exceptions import BadRequestProblem
-from connexion.json_schema import Draft4RequestValidator
-from connexion.validators import ParameterValidator
-from connexion.validators.json import JSONRequestBodyValidator
 from jsonschema import ValidationError
+
+from vorel_mock.contract.connexion_import import (
+    BadRequestProblem,
+    Draft4RequestValidator,
+    JSONRequestBodyValidator,
+    ParameterValidator,
+)
 
 #: In an ASGI scope: the value of the body.
 BODY = "vorel_mock.body"
