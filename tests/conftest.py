@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
-from tests import checked
+from tests import checked_client as checked
 from tests.serving import serving
 
 from vorel_mock.contract.contract import is_json
@@ -29,7 +29,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 #: The modules whose tests take long, most of it waiting.
-LONG = ("test_proof.py", "test_mock.py", "test_readings.py", "test_robustness.py")
+LONG = ("test_proof.py", "test_mock.py", "test_lenient_servers.py", "test_robustness.py")
 
 
 @pytest.hookimpl(trylast=True)  # what -k and the like leave

@@ -2,18 +2,18 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.paths import ROOT
 
 from vorel_mock.model.crm import RESERVED_VALUES, VENDORS, Created, CrmError, ErrorName, create, reserved_error
 from vorel_mock.model.crm.salesforce import case_safe_suffix
 from vorel_mock.model.ids import Ids
 
-CONTRACT = json.loads((Path(__file__).parent.parent / "openapi.json").read_text(encoding="utf-8"))
+CONTRACT = json.loads((ROOT / "openapi.json").read_text(encoding="utf-8"))
 OBJECTS = CONTRACT["components"]["schemas"]["CrmCreateRecordBody"]["properties"]["object"]["enum"]
 ACCOUNTS = {"hubspot": "44512345", "salesforce": "acme-dev-ed", "zoho": "org7000123"}
 NOON = "2026-11-23T12:00:00Z"

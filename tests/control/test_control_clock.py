@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests import checked
+from tests import checked_client as checked
 
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings

@@ -1,15 +1,15 @@
 """The ladder and the queue, for any run of answers; and that docs/webhooks.md says what they are."""
 
 import re
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.paths import DOCS
 
 from vorel_mock.model.webhooks import EVENTS, Attempt, Delivery, Webhook
 from vorel_mock.webhooks.queue import LADDER, Lane, record
 
-PAGE = (Path(__file__).parent.parent / "docs" / "webhooks.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "webhooks.md").read_text(encoding="utf-8")
 
 
 def a_delivery(due_at: float | None = 0.0) -> Delivery:

@@ -8,13 +8,13 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
-from tests import checked
+from tests import checked_client as checked
+from tests.paths import DOCS, ROOT
 from tests.serving import serving
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
@@ -365,16 +365,16 @@ def test_a_preference_may_stand_in_any_field_and_twice(world: World) -> None:
 
 
 def test_every_clause_is_one_of_the_kit_s() -> None:
-    catalogue = Path(__file__).parent.parent / "conformance" / "vorel_conformance" / "spec" / "server.toml"
+    catalogue = ROOT / "conformance" / "vorel_conformance" / "spec" / "server.toml"
     known = {clause["id"] for clause in tomllib.loads(catalogue.read_text("utf-8"))["clause"]}
     assert {fault.clause for fault in CATALOGUE.values() if fault.clause} <= known
 
 
-PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
+PAGE = DOCS / "faults.md"
 
 
 def written(page: str) -> str:
-    """The page with each table as the catalogue has it. `PYTHONPATH=. python tests/test_faults.py` writes it."""
+    """The page with each table as the catalogue has it. `PYTHONPATH=. python tests/api/test_faults.py` writes it."""
     for stage in ("before", "after", "crm", "webhook"):
         rows = ["| fault | what happens | breaks | only |", "|---|---|---|---|"]
         for fault in CATALOGUE.values():
@@ -389,7 +389,9 @@ def written(page: str) -> str:
 
 def test_the_page_prints_the_catalogue() -> None:
     page = PAGE.read_text("utf-8")
-    assert page == written(page), "docs/faults.md is behind the catalogue: run PYTHONPATH=. python tests/test_faults.py"
+    assert page == written(page), (
+        "docs/faults.md is behind the catalogue: run PYTHONPATH=. python tests/api/test_faults.py"
+    )
     told = re.findall(r"^\| `(\w+)` \| .*\|.*\|.*\|$", page, re.MULTILINE)
     assert sorted(told) == sorted(CATALOGUE)
 

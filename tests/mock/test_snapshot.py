@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
-from tests import checked
+from tests import checked_client as checked
 
 from vorel_mock.api.strict_json import MAX_DEPTH
 from vorel_mock.mock import demo

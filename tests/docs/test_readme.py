@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.paths import ROOT
 
 from vorel_mock.mock import demo
 from vorel_mock.model.crm import RESERVED_VALUES
 from vorel_mock.testing import MockServer
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
 

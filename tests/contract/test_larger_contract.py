@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.paths import DATA
 
 from vorel_mock.contract.contract import default_path
 from vorel_mock.mock import demo
@@ -18,7 +19,7 @@ from vorel_mock.testing.transport import MockTransport
 
 Judge = Callable[[Mock, httpx.Response], list[str]]
 
-LARGER = Path(__file__).parent / "data" / "larger.yaml"
+LARGER = DATA / "larger.yaml"
 LEAD = demo.lead_id(1, 1)
 #: A demo key that may do this and nothing else, by this document.
 KEYS = {"read": demo.token(1, 3, 1), "conversations:write": demo.token(1, 4, 1), "crm:write": demo.token(1, 5, 1)}

@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
-from tests import checked
+from tests import checked_client as checked
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.control import handlers

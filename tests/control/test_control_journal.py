@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from jsonschema import Draft7Validator
-from tests import checked
+from tests import checked_client as checked
 
 from vorel_mock.mock import snapshot
 from vorel_mock.mock.journal import journal

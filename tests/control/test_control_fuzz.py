@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import schemathesis
 from schemathesis.core.result import Ok
-from tests import checked
+from tests import checked_client as checked
 from tests.serving import serving
 
 from vorel_mock.mock.mock import Mock

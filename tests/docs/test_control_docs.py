@@ -2,12 +2,12 @@
 
 import re
 import shlex
-from pathlib import Path
 from string import Template
 
 import httpx
+from tests.paths import DOCS
 
-PAGE = Path(__file__).parent.parent / "docs" / "control-plane.md"
+PAGE = DOCS / "control-plane.md"
 
 
 def curls() -> list[str]:

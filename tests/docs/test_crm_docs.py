@@ -1,13 +1,13 @@
-"""docs/crm.md prints the tables as they are. `python tests/test_crm_docs.py` writes them into it."""
+"""docs/crm.md prints the tables as they are. `python tests/docs/test_crm_docs.py` writes them into it."""
 
 import re
-from pathlib import Path
 
 import pytest
+from tests.paths import DOCS
 
 from vorel_mock.model.crm import RESERVED_VALUES, VENDORS, Vendor, VendorObject
 
-PAGE = Path(__file__).parent.parent / "docs" / "crm.md"
+PAGE = DOCS / "crm.md"
 
 
 def reserved_table() -> str:
@@ -57,7 +57,7 @@ def written(page: str) -> str:
 
 def test_the_page_prints_the_tables() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == written(page), "docs/crm.md is behind the tables: run python tests/test_crm_docs.py"
+    assert page == written(page), "docs/crm.md is behind the tables: run python tests/docs/test_crm_docs.py"
 
 
 @pytest.mark.parametrize("key", VENDORS)

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.paths import ROOT
 
 from vorel_mock.testing import MockServer, Tenant
 
 pytest_plugins = ("pytester",)
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 README = ROOT / "README.md"
 FENCE = re.compile(r"^(<!-- test -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
