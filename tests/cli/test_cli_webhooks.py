@@ -26,7 +26,7 @@ from vorel_mock.server.app import App
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.receiver import Listener, serve
 from vorel_mock.webhooks.signature import HEADER, sign
-from vorel_mock.webhooks.target_policy import Targets
+from vorel_mock.webhooks.target_policy import TargetPolicy
 
 SOON = 20.0
 BODY = b'{"id": "e1", "event": "lead.created", "data": {"name": "\\u001b[31mred"}}'
@@ -166,7 +166,7 @@ def control_plane(mock: Mock) -> Iterator[tuple[str, type[Subscriptions]]]:
     class Handler(Subscriptions):
         asked: list[tuple[str, Any]] = []  # noqa: RUF012 - the fixture's own class
 
-    Handler.mock, Handler.dispatcher = mock, Dispatcher(mock.lock, Targets(), mock.clock)
+    Handler.mock, Handler.dispatcher = mock, Dispatcher(mock.lock, TargetPolicy(), mock.clock)
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -63,7 +63,7 @@ def _refused(tmp_path: Path, content: str | bytes | Json) -> str:
     ids=["endless", "deep", "deeper", "YAML"],
 )
 def test_a_document_without_a_floor_is_refused(tmp_path: Path, content: str) -> None:
-    assert _refused(tmp_path, content) == "nests too deep, or a YAML alias stands within its own anchor"
+    assert _refused(tmp_path, content) == "nests too deep, or a YAML alias is inside its own anchor"
 
 
 @pytest.mark.parametrize(
@@ -547,13 +547,13 @@ def test_yaml_is_read_as_its_version_1_2_has_it(tmp_path: Path) -> None:
         ("[]", "its top level is not an object"),
         ("null", "its top level is not an object"),
         ("just text", "its top level is not an object"),
-        ("{", "begins as JSON, and is none: Expecting property name enclosed in double quotes: line 1 column 2"),
-        ('{"openapi": "3.1.0",}', "begins as JSON, and is none: "),
-        ('{"a": {"b": 1, "b": 2}}', "begins as JSON, and is none: the member 'b' stands twice"),
-        ('{"a": NaN}', "begins as JSON, and is none: NaN is no number"),
+        ("{", "begins as JSON, and is not valid: Expecting property name enclosed in double quotes: line 1 column 2"),
+        ('{"openapi": "3.1.0",}', "begins as JSON, and is not valid: "),
+        ('{"a": {"b": 1, "b": 2}}', "begins as JSON, and is not valid: the member 'b' is a duplicate"),
+        ('{"a": NaN}', "begins as JSON, and is not valid: NaN is no number"),
         ('{"a": 1e999}', "holds a number beyond what a double can be"),
         ("a: [b", "is not YAML: did not find expected ',' or ']' at line "),
-        ("a:\n  b: 1\n  b: 2", "is not YAML: the key 'b' stands twice at line 3, column 3"),
+        ("a:\n  b: 1\n  b: 2", "is not YAML: the key 'b' is a duplicate at line 3, column 3"),
         ("a: !!python/object:os.system x", "is not YAML: JSON has nothing for tag:yaml.org,2002:python/object:os.sys"),
         ("a: !!binary eA==", "is not YAML: JSON has nothing for tag:yaml.org,2002:binary at line 1, column 4"),
         ("a: !!timestamp 2026-01-01", "is not YAML: JSON has nothing for tag:yaml.org,2002:timestamp"),
@@ -593,7 +593,7 @@ BAD_CHANGES: dict[str, tuple[Callable[[Json], object], str]] = {
     ),
     "a parameter twice": (
         lambda d: d["paths"][HANDOFF]["post"]["parameters"].append({**d["paths"][HANDOFF]["post"]["parameters"][0]}),
-        f"{_POST}: a parameter stands twice",
+        f"{_POST}: a parameter is a duplicate",
     ),
     "a parameter that is none": (
         lambda d: d["paths"][HANDOFF]["post"]["parameters"].append({"$ref": "#/info"}),

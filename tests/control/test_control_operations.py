@@ -238,7 +238,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"webhook_timeout": "٣s"}, "webhook_timeout: must be a duration"),
     ("createTenant", {"seed": 10**400}, "seed: must be at most 9007199254740991"),
     ("createTenant", {"snapshot": {}}, "snapshot: Object missing required field"),
-    ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: holds the whole world; leave out name"),
+    ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: contains the whole tenant; leave out name"),
     ("changeTenant", {"seed": 1}, "seed: is not known here"),
     ("setClock", {}, "body: must have exactly one of advance, freeze, resume, set"),
     ("setClock", {"advance": "1s", "freeze": True}, "body: must have exactly one of advance, freeze, resume, set"),
@@ -493,7 +493,7 @@ def test_a_thousand_tenants_made_at_once(mock: Mock) -> None:
     run_all([make] * 8)
     assert len({tenant["id"] for tenant in made}) == 1000
     assert len({key for tenant in made for key in tenant["keys"]["full"]}) == 2000
-    assert control.get("/_mock/health").json()["tenants"] == 1000 + len(demo.SITUATIONS)
+    assert control.get("/_mock/health").json()["tenants"] == 1000 + len(demo.DEMO_TENANTS)
     assert handoff(control, made[500]).status_code == 200
 
 
@@ -548,7 +548,7 @@ def test_who_waits_on_a_tenant_that_is_deleted_is_told_and_leaves_nothing(mock: 
     with checked.client(mock) as control:
         made = control.post("/_mock/tenants").json()
         tenant = f"/_mock/tenants/{made['id']}"
-        worlds = len(mock.webhooks._worlds)
+        worlds = len(mock.webhooks._tenants)
         answers: list[httpx.Response] = []
         body = {"timeout": "60s"}
         waiting = start_all([lambda: answers.append(control.post(f"{tenant}/{what}/wait", json=body, timeout=120))] * 3)
@@ -558,7 +558,7 @@ def test_who_waits_on_a_tenant_that_is_deleted_is_told_and_leaves_nothing(mock: 
         join_all(waiting)
         assert monotonic() - started < 30  # and not the 60 s that they would have waited
         assert {message(answer, 404) for answer in answers} == {"The tenant was deleted while the request waited."}
-        assert len(mock.webhooks._worlds) == worlds
+        assert len(mock.webhooks._tenants) == worlds
 
 
 def test_armed_faults_are_bounded_and_spent_ones_make_room(control: httpx.Client, made: Json, tenant: str) -> None:

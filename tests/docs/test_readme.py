@@ -58,7 +58,9 @@ def test_an_armed_fault_turns_its_clause_red(port: int) -> None:
 
 
 def test_the_table_of_keys_is_the_demo_worlds() -> None:
-    rows = [f"| {s.story} | `{demo.token(s.number, 1, 1)}` | `{demo.lead_id(s.number, 1)}` |" for s in demo.SITUATIONS]
+    rows = [
+        f"| {s.story} | `{demo.token(s.number, 1, 1)}` | `{demo.lead_id(s.number, 1)}` |" for s in demo.DEMO_TENANTS
+    ]
     assert _between("<!-- demo -->", "<!-- /demo -->").splitlines()[2:] == rows
 
 
@@ -78,7 +80,7 @@ def test_the_limits_that_it_states_are_the_codes() -> None:
     from vorel_mock.mock.journal import journal
     from vorel_mock.model import history
 
-    stated = _between("Nothing is kept", "- One process")
+    stated = _between("State lives in memory", "- It is one process")
     assert f"latest {history.MAX_ROWS:,}" in stated
     assert f"{history.MAX_BYTES >> 20} MiB" in stated
     assert f"latest {journal.MAX_EXCHANGES:,} requests" in stated

@@ -126,7 +126,7 @@ class Client:
         headers: dict[str, str] = {}
         while (line := self._file.readline()) != b"\r\n":
             name, _, value = line.decode("latin-1").partition(":")
-            assert name not in headers, f"{name} stands twice"
+            assert name not in headers, f"{name} is a duplicate"
             headers[name.lower()] = value.strip()
         if status == 100:
             return Answer(status, headers, b"")

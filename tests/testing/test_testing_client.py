@@ -273,7 +273,7 @@ def test_a_delivery_is_held_repeated_and_spoilt(api: httpx.Client, tenant: Tenan
         assert inbox.next() == event
         tenant.webhooks.redeliver(delivery["id"], tampered=True)
         assert tenant.webhooks.wait(state="failed")["attempts"][0]["status"] == 401
-        with pytest.raises(TimeoutError, match="1 refused"):
+        with pytest.raises(TimeoutError, match="1 rejected"):
             inbox.next(timeout=0.05)
     assert [event["event"] for event in inbox.events] == ["webhook.test", HANDOFF, HANDOFF]
 

@@ -212,7 +212,7 @@ def test_a_world_may_be_made_from_a_snapshot(pytester: pytest.Pytester, running:
     )
     run = pytester.runpytest("--vorel-mock-url", running.base_url)
     run.assert_outcomes(passed=2, errors=1)
-    run.stdout.fnmatch_lines(["*@pytest.mark.vorel: snapshot: holds the whole world; leave out leads*"])
+    run.stdout.fnmatch_lines(["*@pytest.mark.vorel: snapshot: contains the whole tenant; leave out leads*"])
 
 
 def test_a_failing_test_in_a_worker_shows_them_as_well(

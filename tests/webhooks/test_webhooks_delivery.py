@@ -1,4 +1,4 @@
-"""Deliveries to real receivers on this machine: the ladder, the clock, the test aids, and receivers that misbehave."""
+"""Deliveries to real receivers: the retry schedule, the clock, the test aids, and receivers that misbehave."""
 
 import itertools
 import json
@@ -24,7 +24,7 @@ from vorel_mock.model.webhooks import TEST_EVENT, Delivery, Webhook
 from vorel_mock.webhooks import dispatcher as dispatcher_module
 from vorel_mock.webhooks.dispatcher import MAX_WEBHOOKS, Dispatcher, SubscriptionError
 from vorel_mock.webhooks.signature import verify
-from vorel_mock.webhooks.target_policy import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, TargetPolicy
 
 #: Seconds after which a test gives up waiting; none takes nearly as long.
 SOON = 20.0
@@ -149,7 +149,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def dispatcher(mock: Mock) -> Iterator[Dispatcher]:
-    made = Dispatcher(mock.lock, Targets(), mock.clock)
+    made = Dispatcher(mock.lock, TargetPolicy(), mock.clock)
     yield made
     made.stop()
 
@@ -285,7 +285,7 @@ def test_only_what_was_subscribed_to_is_sent(
 def test_ids_follow_from_the_seed(receiver: Receiver) -> None:
     def run() -> list[str]:
         mock = Mock(Settings(seed=7, clock="frozen"))
-        dispatcher = Dispatcher(mock.lock, Targets(), mock.clock)
+        dispatcher = Dispatcher(mock.lock, TargetPolicy(), mock.clock)
         tenant = next(mock.store.tenants())
         webhook = dispatcher.subscribe(tenant, receiver.url, [HANDOFF_REQUESTED])
         publish(dispatcher, tenant, duplicate=True)
@@ -298,7 +298,7 @@ def test_ids_follow_from_the_seed(receiver: Receiver) -> None:
     assert len(set(first)) == 5
 
 
-# The ladder
+# The retry schedule
 
 
 def test_a_failing_delivery_climbs_the_ladder_within_one_jump(
@@ -446,7 +446,7 @@ def test_on_a_clock_that_runs_the_retry_comes_by_itself(
     dispatcher: Dispatcher, running_tenant: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, mock: Mock
 ) -> None:
     mock.clock.resume()
-    monkeypatch.setattr("vorel_mock.webhooks.queue.LADDER", (0.0, 0.2, 0.2, 9.0))
+    monkeypatch.setattr("vorel_mock.webhooks.queue.RETRY_SCHEDULE", (0.0, 0.2, 0.2, 9.0))
     receiver.script += [500, 500, 200]
     started = time.monotonic()
     dispatcher.subscribe(running_tenant, receiver.url, [HANDOFF_REQUESTED])
@@ -661,9 +661,9 @@ def test_a_delivery_that_is_no_longer_kept_is_not_sent(
     tenant.deliveries = History(100, on_forget=Delivery.forget)
     dispatcher.hold(tenant, webhook)
     made = [publish(dispatcher, tenant) for _ in range(1000)]
-    (world,) = dispatcher._worlds.values()
-    (lane,) = world.lanes.values()
-    assert len(lane.queue) < 500  # what nobody keeps is not collected either
+    (own,) = dispatcher._tenants.values()
+    (queue,) = own.queues.values()
+    assert len(queue.heap) < 500  # what nobody keeps is not collected either
     dispatcher.release(tenant, webhook)
     assert dispatcher.settle([tenant], SOON)
     assert [post.id for post in receiver.received] == [delivery.event_id for delivery in made[-100:]]
@@ -676,7 +676,7 @@ def test_what_is_pending_elsewhere_can_be_queued(
     publish(dispatcher, tenant)
     assert dispatcher.settle([tenant], SOON)
     dispatcher.stop()
-    other = Dispatcher(mock.lock, Targets(), mock.clock)
+    other = Dispatcher(mock.lock, TargetPolicy(), mock.clock)
     other.requeue(tenant)
     tenant.clock.advance(5)
     assert other.settle([tenant], SOON)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vorel_mock.webhooks.target_policy import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, TargetPolicy
 
 LOOPBACK = [
     "http://localhost/",
@@ -76,13 +76,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_this_machine_is_allowed(url: str) -> None:
-    Targets().check(url)
+    TargetPolicy().check(url)
 
 
 @pytest.mark.parametrize(("url", "reason"), REFUSED.items())
 def test_everything_else_is_refused_with_a_reason(url: str, reason: str) -> None:
     with pytest.raises(TargetError) as refusal:
-        Targets().check(url)
+        TargetPolicy().check(url)
     assert str(refusal.value).startswith("target_url: ")
     assert reason in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
@@ -91,15 +91,15 @@ def test_everything_else_is_refused_with_a_reason(url: str, reason: str) -> None
 @given(st.text() | st.text().map(lambda rest: "http://" + rest) | st.from_regex(r"\Ahttps?://[0-9a-fx.:\[\]%@]+\Z"))
 def test_whatever_is_asked_only_this_machine_is_reached(url: str) -> None:
     try:
-        Targets().check(url)
+        TargetPolicy().check(url)
     except TargetError:
         return
-    for address in asyncio.run(Targets().addresses(url)):
+    for address in asyncio.run(TargetPolicy().addresses(url)):
         assert address == "::1" or address.startswith("127.")
 
 
 def test_the_operator_allows_hosts_and_ports() -> None:
-    targets = Targets(["hooks.internal", "other:8443", "10.1.2.3", "[fd00::1]:80", "plain:80"])
+    targets = TargetPolicy(["hooks.internal", "other:8443", "10.1.2.3", "[fd00::1]:80", "plain:80"])
     for url in (
         "http://hooks.internal/",
         "https://HOOKS.internal:4433/",
@@ -127,7 +127,7 @@ def test_the_operator_allows_hosts_and_ports() -> None:
 )
 def test_an_entry_that_is_no_host_is_named(entry: str) -> None:
     with pytest.raises(ValueError, match="is not a host or host:port") as error:
-        Targets([entry])
+        TargetPolicy([entry])
     assert repr(entry) in str(error.value)
 
 
@@ -146,7 +146,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]
 
 def test_localhost_is_asked_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = resolving(monkeypatch, ["203.0.113.1"])
-    assert asyncio.run(Targets().addresses("http://localhost:1/")) == ["127.0.0.1", "::1"]
+    assert asyncio.run(TargetPolicy().addresses("http://localhost:1/")) == ["127.0.0.1", "::1"]
     assert asked == []
 
 
@@ -154,12 +154,12 @@ def test_an_allowed_name_is_resolved_once_and_never_leads_to_the_metadata_servic
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = resolving(monkeypatch, ["10.0.0.7", "169.254.169.254"])
-    assert asyncio.run(Targets(["hooks.internal"]).addresses("http://hooks.internal/")) == ["10.0.0.7"]
+    assert asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/")) == ["10.0.0.7"]
     assert asked == ["hooks.internal"]
     for address in ("169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"):
         resolving(monkeypatch, [address])
         with pytest.raises(TargetError, match=r"leads to .*, where webhooks do not go"):
-            asyncio.run(Targets(["hooks.internal"]).addresses("http://hooks.internal/"))
+            asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/"))
 
 
 def test_a_name_that_does_not_resolve_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,4 +168,4 @@ def test_a_name_that_does_not_resolve_is_a_clear_error(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     with pytest.raises(TargetError, match=r"hooks\.internal cannot be resolved"):
-        asyncio.run(Targets(["hooks.internal"]).addresses("http://hooks.internal/"))
+        asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/"))

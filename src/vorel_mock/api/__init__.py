@@ -1,1 +1,1 @@
-"""What a request to the API meets, one module a step; `pipeline` has the order."""
+"""The API: a request goes in, a response comes out. `core` is the entry, `pipeline` has the steps."""

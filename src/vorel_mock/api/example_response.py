@@ -28,7 +28,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What an answer holds, and where in the document it is described."""
+    """The content of a response, and its place in the document."""
 
     media_type: str
     media: Mapping[str, Any]
@@ -49,7 +49,7 @@ def examples(contract: Contract, handled: frozenset[str]) -> Mapping[str, Exampl
 
 
 def _content(contract: Contract, operation: Operation) -> _Content | None:
-    """The content of the answer, as it comes; None where there is none."""
+    """Return the content of the response, not yet validated; None if it has no content."""
     status = _status(operation)
     if status is None or _number(status) in _EMPTY:
         return None

@@ -1,4 +1,4 @@
-"""What goes into the core and what comes out of it: Request, Response, and the Exchange that joins them.
+"""The messages of the core: Request, Response, and the Exchange that joins them.
 
 Plain data. The shells in `vorel_mock.server` make a Request and carry out a Response; the journal keeps the Exchange.
 """
@@ -46,7 +46,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Transmission(msgspec.Struct, frozen=True):
-    """How a response is sent when a fault changes more than its content. The shell carries it out."""
+    """The way a response is sent when a fault changes more than its content. The shell carries it out."""
 
     delay: float = 0.0
     """Seconds before anything is sent."""
@@ -69,7 +69,7 @@ class ApiError(Exception):
     """A step rejects the request; the client receives an ErrorEnvelope.
 
     `message` is what the client reads, and contains no secret. `reason` is what the journal records when it is more
-    than a client may know. `pointer` is the place in the document that the error is based on; None stands for the
+    than a client may know. `pointer` is the place in the document that the error is based on; None is the
     error response of that status.
     """
 

@@ -15,7 +15,7 @@ _WARNINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What serves an operation: its handler, or the example response of an operation without one."""
+    """The handler of an operation, or the example response of an operation without one."""
 
     operation: Operation
     handler: Handler | None

@@ -61,7 +61,7 @@ def _why(raw: bytes) -> str:
 
 
 def _may_be_deeper(raw: bytes, levels: int) -> bool:
-    """Whether there are as many brackets as that takes: mostly not, and counting them is quick."""
+    """Return True if there are enough brackets for that. Mostly there are not, and counting them is quick."""
     brackets = 0
     for start in range(0, len(raw), _AT_ONCE):
         end = start + _AT_ONCE

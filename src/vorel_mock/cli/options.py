@@ -24,7 +24,7 @@ class Setting(click.Option):
         super().__init__(declarations, envvar=self.variable, **attributes)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Where the value came from."""
+        """Return the source of the value: option, variable or member of the file."""
         source = ctx.get_parameter_source(self.name) if ctx is not None and self.name is not None else None
         if ctx is not None and source is ParameterSource.DEFAULT_MAP:
             return f"'{self.opts[0].strip('-')}' in {ctx.meta[CONFIG_FILE]}"
@@ -85,7 +85,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
         try:
             known, default = _member(name, member, options)
             if known in defaults:
-                raise ValueError(f"{name!r} stands twice")
+                raise ValueError(f"{name!r} is a duplicate")
         except ValueError as error:
             raise click.UsageError(f"{path}: {error}", ctx) from None
         defaults[known] = default
@@ -94,7 +94,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
 
 
 def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, Any]:
-    """The option that a member of the TOML file stands for, and its value. ValueError says what is wrong with it."""
+    """Return the option of a member of the TOML file, and its value. Raises ValueError, which says what is wrong."""
     if isinstance(member, dict):
         raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
     if name.replace("_", "-") not in options:

@@ -44,19 +44,19 @@ def trigger(
         raise click.UsageError(f"{printable(event)} {known}. What can be triggered: {', '.join(CAUSES)}.")
     body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
     with connect(base_url, control_token) as client:
-        world = demo_tenant(client, tenant)
-        if world["key"] is None or world["lead"] is None:
-            raise click.ClickException(_lacking(world))
-        path = _path(CAUSES[event]).replace("{id}", quote(str(world["lead"]), safe=""))
-        answer = ask(client, "POST", path, json=body, headers={"Authorization": f"Bearer {world['key']}"})
+        demo = demo_tenant(client, tenant)
+        if demo["key"] is None or demo["lead"] is None:
+            raise click.ClickException(_lacking(demo))
+        path = _path(CAUSES[event]).replace("{id}", quote(str(demo["lead"]), safe=""))
+        answer = ask(client, "POST", path, json=body, headers={"Authorization": f"Bearer {demo['key']}"})
     click.echo(json.dumps(answer, indent=2))
 
 
-def _lacking(world: dict[str, Any]) -> str:
-    what, where = ("key", "keys") if world["key"] is None else ("lead", "leads")
+def _lacking(demo: dict[str, Any]) -> str:
+    what, where = ("key", "keys") if demo["key"] is None else ("lead", "leads")
     return (
-        f"tenant {printable(str(world['id']))} has no {what}; POST /_mock/tenants/{{id}}/{where} adds one, and "
-        "POST /_mock/reset takes the demo world back to its start"
+        f"tenant {printable(str(demo['id']))} has no {what}; POST /_mock/tenants/{{id}}/{where} adds one, and "
+        "POST /_mock/reset restores the demo tenants"
     )
 
 

@@ -30,7 +30,7 @@ _NAMES = {bool: "boolean", int: "integer", float: "number", list: "array", dict:
 
 
 def default_path() -> Path:
-    """Where the vendored document is: beside the installed packages, or at the root of a checkout."""
+    """Return the path of the vendored document: beside the installed packages, or at the root of a checkout."""
     packages = Path(__file__).parents[2]
     installed = packages / "vorel_contract" / "openapi.json"
     return installed if installed.exists() else packages.parent / "openapi.json"
@@ -43,7 +43,7 @@ class Violation:
     field: str
     """The member at fault, as a dotted path within the value; empty for the value itself."""
     message: str
-    """What the schema asks for. Never quotes the value, which may hold a secret."""
+    """The demand of the schema. Never quotes the value, which may hold a secret."""
     pointer: str
     """The keyword of the document that is broken."""
 
@@ -84,11 +84,11 @@ class Parameter:
     location: str
     required: bool
     kind: Literal["text", "list", "object", "deep", "json"]
-    """What its text is read as; `deep` is an object whose members are parameters: `filter[name]=Ann`."""
+    """The kind of its value; `deep` is an object whose members are parameters: `filter[name]=Ann`."""
     separator: str | None
-    """What stands between the parts of a list or an object; None where each is a parameter of its own."""
+    """The text between the parts of a list or an object; None if each part is a parameter of its own."""
     pairs: bool
-    """Whether the parts of an object are written `name=value`."""
+    """True if the parts of an object are written `name=value`."""
     types: frozenset[str]
     item_types: frozenset[str]
     member_types: Mapping[str, frozenset[str]]
@@ -96,16 +96,16 @@ class Parameter:
     declared: Mapping[str, Any]
     """The parameter object, references resolved."""
     is_text: bool
-    """Whether its value is its text, whatever that is."""
+    """True if its value is its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What an operation says of its request body."""
+    """The request body of an operation."""
 
     required: bool
     media_types: tuple[str, ...]
-    """In lower case, without parameters, ranges (`image/*`) among them; none stands for JSON."""
+    """In lower case, without parameters, ranges (`image/*`) included. Empty: JSON."""
     takes_json: bool
     json_validator: Validator | None
     pointer: str
@@ -165,12 +165,12 @@ class Contract:
         return node
 
     def keywords(self, schema: Any) -> Mapping[str, Any]:
-        """What a schema says, references resolved; nothing if it is `true` or `false`."""
+        """Return the keywords of a schema, references resolved; none if it is `true` or `false`."""
         schema = self.resolve(schema)
         return schema if isinstance(schema, dict) else {}
 
     def follow(self, pointer: str) -> tuple[str, dict[str, Any]]:
-        """Where `pointer` leads to once the references there are followed, and what is there."""
+        """Follow the references at `pointer`; return the final pointer and the value there."""
         node = self.at(pointer)
         self.resolve(node)  # ends, or says that it does not
         while isinstance(node, dict) and "$ref" in node:
@@ -181,7 +181,7 @@ class Contract:
         return pointer, node
 
     def at(self, pointer: str) -> Any:
-        """The value at a JSON pointer of the document; ContractError if there is none."""
+        """Return the value at a JSON pointer of the document. Raises ContractError if there is none."""
         node: Any = self.document
         for step in pointer.removeprefix("#").split("/")[1:]:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
@@ -211,7 +211,7 @@ class Contract:
         return frozenset(str(error.instance_path[0]) for error in errors)
 
     def checker(self, schema: Any) -> Callable[[Any], bool]:
-        """Whether a value is one of `schema`, which need not stand in the document, but may refer to it."""
+        """Return a check of values against `schema`, which need not be in the document, but may refer to it."""
         try:
             return jsonschema_rs.Draft202012Validator(
                 _absolute(schema), registry=self._registry, validate_formats=True
@@ -249,7 +249,7 @@ class Contract:
         ids = [operation.id for operation in found]
         for operation_id in ids:
             if ids.count(operation_id) > 1:
-                raise ContractError(f"operationId {operation_id!r} stands twice")
+                raise ContractError(f"operationId {operation_id!r} is a duplicate")
         return tuple(found)
 
     def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
@@ -263,7 +263,7 @@ class Contract:
             declared = [self._parameter(p) for p in pointers]
             parameters |= {(p.name, p.location): p for p in declared}
             if len({(p.name, p.location) for p in declared}) < len(declared):
-                raise ContractError(f"{pointer}: a parameter stands twice")
+                raise ContractError(f"{pointer}: a parameter is a duplicate")
         names = set(re.findall(r"\{([^}]*)\}", path))
         for name in names ^ {p.name for p in parameters.values() if p.location == "path"}:
             fault = "no parameter declares {%s} of its path" if name in names else "its path has no {%s}"
@@ -387,7 +387,7 @@ class Contract:
 
     @cached_property
     def notified_channels(self) -> tuple[str, ...]:
-        """How a handoff may have been told of: the enum of `notified_channel`; empty when the document has none."""
+        """The enum of `notified_channel`; empty if the document has none."""
         for operation in self.operations:
             for media in (operation.responses.get("200", {}).get("content") or {}).values():
                 members = self.keywords(media.get("schema", {})).get("properties", {})
@@ -485,7 +485,7 @@ def load(path: Path | None = None) -> Contract:
 
 
 def _check_references(contract: Contract, node: Any, where: str) -> None:
-    """Refuse a reference that leads nowhere; and one to another file or host, which nobody asked to have read."""
+    """Reject references to nothing, and to other files or hosts. Raises ContractError."""
     if isinstance(node, list):
         for number, value in enumerate(node):
             _check_references(contract, value, f"{where}/{number}")
@@ -497,16 +497,16 @@ def _check_references(contract: Contract, node: Any, where: str) -> None:
             try:
                 contract.resolve(node)
             except ContractError as error:
-                raise ContractError(f"{error} (it stands at {where})") from None
+                raise ContractError(f"{error} (at {where})") from None
 
 
 def media_type(content_type: str) -> str:
-    """What a Content-Type says, in lower case and without its parameters."""
+    """Return the media type of a Content-Type, in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def is_json(content_type: str) -> bool:
-    """Whether a Content-Type says JSON."""
+    """Return True if a Content-Type is JSON."""
     name = media_type(content_type)
     return name == "application/json" or name.endswith("+json")
 

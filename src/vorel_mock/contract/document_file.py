@@ -21,7 +21,7 @@ _MAX_VALUES = 1_000_000
 #: Many times what any API has, and what all who read it have the stack for.
 _MAX_DEPTH = 100
 _TAG = "tag:yaml.org,2002:"
-_TOO_DEEP = "nests too deep, or a YAML alias stands within its own anchor"
+_TOO_DEEP = "nests too deep, or a YAML alias is inside its own anchor"
 
 
 class ContractError(Exception):
@@ -29,7 +29,7 @@ class ContractError(Exception):
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """The JSON or YAML object in the file at `path`; ContractError when it cannot be had."""
+    """Return the JSON or YAML object in the file at `path`. Raises ContractError if it cannot be read."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_DOCUMENT + 1)
@@ -58,7 +58,7 @@ def escape(step: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, as much of it as fits into a line."""
+    """Return the first line of an error's text, shortened."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -66,14 +66,14 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_members, parse_constant=_no_number)
     except ValueError as error:
-        raise ContractError(f"begins as JSON, and is none: {first_line(error)}") from None
+        raise ContractError(f"begins as JSON, and is not valid: {first_line(error)}") from None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the member {next(name for name in names if names.count(name) > 1)!r} stands twice")
+        raise ValueError(f"the member {next(name for name in names if names.count(name) > 1)!r} is a duplicate")
     return members
 
 
@@ -105,7 +105,7 @@ class _Yaml(_Loader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    None, None, f"the key {key.value!r} is a duplicate", key.start_mark
                 )
             seen.add(str(key.value))
         self.flatten_mapping(node)

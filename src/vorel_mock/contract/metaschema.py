@@ -1,4 +1,4 @@
-"""Whether a document is an OpenAPI 3.1 document, by the schema that OpenAPI publishes; where it is not."""
+"""Check a document against the schema that OpenAPI 3.1 publishes."""
 
 import json
 from importlib import resources

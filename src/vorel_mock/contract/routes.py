@@ -43,7 +43,7 @@ class Routes(Generic[Endpoint]):
         self._concrete: dict[tuple[str, str], Endpoint] = {}
         self._templated: list[tuple[re.Pattern[str], tuple[str, ...], dict[str, Endpoint]]] = []
         self._known: dict[tuple[str, str], tuple[Endpoint, dict[str, str]]] = {}
-        """What was found before. Nobody changes the values."""
+        """Results of earlier look-ups. They are shared and never changed."""
         self._all: list[tuple[re.Pattern[str], frozenset[str]]] = []
         for path, served in _collected(declared, endpoint).items():
             methods = _with_head(served)

@@ -294,7 +294,7 @@ class _Maker:
 
 
 def _both(keyword: str, one: Any, other: Any) -> Schema:
-    """What a keyword has to say for two that hold together; the other one's where that is beyond this."""
+    """Return the value of a keyword that satisfies both; the other one's value if they cannot be combined."""
     match keyword:
         case "type":
             ours, theirs = ([kind] if isinstance(kind, str) else kind for kind in (one, other))
@@ -385,7 +385,7 @@ class _Least:
         self._more = more
 
     def randint(self, least: int, most: int) -> int:
-        """How often something recurs."""
+        """The number of repetitions."""
         return min(most, least + self._more)
 
     def shuffle(self, characters: list[str]) -> None:

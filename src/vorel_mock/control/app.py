@@ -52,7 +52,7 @@ class ControlPlane:
         self._app = _application(mock, self._workers)
 
     def permits(self, path: str, headers: Headers) -> bool:
-        """Whether a request with these headers would be answered, as far as they tell."""
+        """Return True if the headers permit a request."""
         return self._guard.check(Request("POST", b"", path, b"", headers, first_values(headers))) is None
 
     async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
@@ -140,7 +140,7 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     def allowed(request: Any) -> str:
         return document.allowed(contents, request.scope["path"].removeprefix(PREFIX))
 
-    app.middleware.app.asgi_app.executor = workers  # in the place of ten that nobody ends
+    app.middleware.app.asgi_app.executor = workers  # instead of its own ten, which are never ended
     app.add_error_handler(
         ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)
     )
@@ -189,7 +189,7 @@ class _Handlers(Resolver):
 def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, of whose exceptions none leaves a request without its answer.
 
-    A future takes no StopIteration, so whoever awaits it would wait on; SystemExit would end the server.
+    A future does not accept StopIteration, so the request would wait for ever; SystemExit would end the server.
     """
 
     @wraps(function)

@@ -11,7 +11,7 @@ import yaml
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.contract.contract import Contract
-from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock import provisioning
 from vorel_mock.model.crm import ErrorName
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 
@@ -41,7 +41,7 @@ def _as_json() -> str:
 
 
 def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
-    """What can be said, by the place in the document's components."""
+    """Return the allowed values, by the place in the document's components."""
     operations = [operation.id for operation in contract.operations]
     return {
         "parameters/Operation/schema": operations,
@@ -49,7 +49,7 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/TenantChange/properties/notified_channel": contract.notified_channels,
         "schemas/NewTenant/properties/notified_channel": contract.notified_channels,
         "schemas/Crm/properties/failure": [*map(str, ErrorName), None],
-        "schemas/NewKey/properties/scopes/items": sorted(tenants.every_scope(contract)),
+        "schemas/NewKey/properties/scopes/items": sorted(provisioning.every_scope(contract)),
         "schemas/NewWebhook/properties/events/items": EVENTS,
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/NewFault/properties/fault": CATALOGUE,

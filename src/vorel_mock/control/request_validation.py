@@ -1,4 +1,4 @@
-"""What is wrong with a request to the control plane, in words: which field, and what it should be.
+"""Validation messages of the control plane: the field, and what it must be.
 
 Connexion validates; its words quote the value and the schema, and leave the reader to compare them.
 """
@@ -50,7 +50,7 @@ class Parameters(ParameterValidator):
     """Connexion's own, whose errors begin with the parameter and are one line."""
 
     def validate_request(self, request: Any) -> None:
-        """Refuse a query parameter that there is none of: a filter with a typing error would let everything pass."""
+        """Reject an unknown query parameter: a misspelt filter would let everything pass."""
         known = [parameter["name"] for parameter in self.parameters.get("query", [])]
         for name in request.query_params:
             if name not in known:
@@ -59,7 +59,7 @@ class Parameters(ParameterValidator):
 
     @staticmethod
     def validate_parameter(parameter_type: str, value: Any, param: Any, param_name: str | None = None) -> str | None:
-        """What is wrong with one parameter, if anything."""
+        """Return the problem of one parameter, if there is one."""
         if value is not None:
             _check(value, param["schema"], param["name"])
         elif param.get("required"):
@@ -98,7 +98,7 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
 
 
 def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:
-    """What a value must be to satisfy a keyword of its schema."""
+    """Return what a value must be to satisfy a keyword of its schema."""
     match keyword:
         case "type":
             return f"must be {_TYPES.get(wanted, f'a {wanted}')}" + (" or null" if schema.get("nullable") else "")

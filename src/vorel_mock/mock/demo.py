@@ -1,4 +1,4 @@
-"""The demo world: fixed keys and ids, one tenant for each situation that a client must meet."""
+"""The demo tenants, with fixed keys and ids: one for each situation that a client must handle."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ LEADS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class DemoTenant:
     """One demo tenant: what makes it different."""
 
     number: int
@@ -33,13 +33,13 @@ class Situation:
     notified_channel: str = "email"
 
 
-SITUATIONS = (
-    Situation(1, "hubspot", "HubSpot, Slack set up", CrmConnection("hubspot", "44512345"), "slack"),
-    Situation(2, "salesforce", "Salesforce", CrmConnection("salesforce", "vorel-demo")),
-    Situation(3, "zoho", "Zoho", CrmConnection("zoho", "org7000123")),
-    Situation(4, "no-crm", "no CRM configured", None),
-    Situation(5, "crm-auth-failed", "a CRM that refuses its credentials", CrmConnection("hubspot", "44512346")),
-    Situation(6, "crm-rate-limited", "a CRM that is rate limited", CrmConnection("hubspot", "44512347")),
+DEMO_TENANTS = (
+    DemoTenant(1, "hubspot", "HubSpot, Slack set up", CrmConnection("hubspot", "44512345"), "slack"),
+    DemoTenant(2, "salesforce", "Salesforce", CrmConnection("salesforce", "vorel-demo")),
+    DemoTenant(3, "zoho", "Zoho", CrmConnection("zoho", "org7000123")),
+    DemoTenant(4, "no-crm", "no CRM configured", None),
+    DemoTenant(5, "crm-auth-failed", "a CRM that refuses its credentials", CrmConnection("hubspot", "44512346")),
+    DemoTenant(6, "crm-rate-limited", "a CRM that is rate limited", CrmConnection("hubspot", "44512347")),
 )
 _FAILURES = {"crm-auth-failed": ErrorName.AUTH_FAILED, "crm-rate-limited": ErrorName.RATE_LIMITED}
 
@@ -59,29 +59,29 @@ def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract, setti
     if not contract.token_pattern.fullmatch(token(1, 1, 1)):
         raise ContractError(
             f"its bearerFormat {contract.bearer_format!r} is a shape that the mock's keys (vapk_live_ and 48 hex "
-            "digits) do not have, so that each would be refused. Say vapk_<env>_<48-hex>, or leave it out"
+            "digits) do not have, so that each would be rejected. Use vapk_<env>_<48-hex>, or leave it out"
         )
-    for situation in SITUATIONS:
-        tenant = _tenant(situation, clock, seed, contract, settings)
+    for demo in DEMO_TENANTS:
+        tenant = _tenant(demo, clock, seed, contract, settings)
         store.add(tenant)
         tenant.initial = snapshot.dump(tenant)
 
 
-def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract, settings: Settings) -> Tenant:
-    number = situation.number
+def _tenant(demo: DemoTenant, clock: Clock, seed: int, contract: Contract, settings: Settings) -> Tenant:
+    number = demo.number
     tenant_id = _tenant_id(number)
     tenant = Tenant(
         id=tenant_id,
-        name=f"demo-{situation.slug}",
+        name=f"demo-{demo.slug}",
         clock=Clock(clock),
         ids=Ids(seed, tenant_id),
-        notified_channel=situation.notified_channel,
+        notified_channel=demo.notified_channel,
         rate_limit=settings.rate_limit,
         tenant_rate_limit=settings.tenant_rate_limit,
     )
-    if situation.crm is not None:
-        failure = _FAILURES.get(situation.slug)
-        tenant.crm = CrmConnection(situation.crm.vendor, situation.crm.account, failure=failure)
+    if demo.crm is not None:
+        failure = _FAILURES.get(demo.slug)
+        tenant.crm = CrmConnection(demo.crm.vendor, demo.crm.account, failure=failure)
     full, burst = (FULL_KEYS, BURST_KEYS) if number == 1 else (1, 0)
     for role, scopes, revoked in key_roles(contract, full, burst):
         kind, _, count = role.rpartition("_") if role[-1].isdigit() else (role, "", "1")
@@ -96,7 +96,7 @@ def _tenant(situation: Situation, clock: Clock, seed: int, contract: Contract, s
 
 
 def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
-    """The target profile of the demo world: what a conformance run, or a curious client, needs to know."""
+    """Return the target profile of the demo tenants: all that a conformance run needs to know."""
     first, *others = tenants(store)
     foreign = [lead for tenant in others for lead in tenant.leads]
     return {
@@ -108,18 +108,18 @@ def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
             {
                 "id": tenant.id,
                 "name": tenant.name,
-                "story": situation.story,
+                "story": demo.story,
                 "key": _key(tenant),
                 "lead": next(iter(tenant.leads), None),
             }
-            for tenant, situation in zip([first, *others], SITUATIONS, strict=True)
+            for tenant, demo in zip([first, *others], DEMO_TENANTS, strict=True)
         ],
     }
 
 
 def tenants(store: MemoryStore) -> list[Tenant]:
     """The demo tenants."""
-    found = (store.tenant(_tenant_id(situation.number)) for situation in SITUATIONS)
+    found = (store.tenant(_tenant_id(demo.number)) for demo in DEMO_TENANTS)
     return [tenant for tenant in found if tenant is not None]
 
 
@@ -128,7 +128,7 @@ def _tenant_id(number: int) -> str:
 
 
 def _key(tenant: Tenant) -> str | None:
-    return next((key.token for key in tenant.keys.values()), None)  # a world that was taken over may have none
+    return next((key.token for key in tenant.keys.values()), None)  # a restored snapshot may have none
 
 
 def _soft_failure(tenant: Tenant) -> str | None:

@@ -1,4 +1,4 @@
-"""The mock: contract, clock, ids, store and journal put together, and the world that it starts with."""
+"""One running mock: contract, clock, ids, tenants, journal and webhooks, and the lock that guards them."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -11,8 +11,7 @@ from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import authentication
 from vorel_mock.contract import contract as contract_module
-from vorel_mock.mock import demo, snapshot
-from vorel_mock.mock import provisioning as tenants
+from vorel_mock.mock import demo, provisioning, snapshot
 from vorel_mock.mock.dry_run import copy_for_dry_run
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
@@ -24,7 +23,7 @@ from vorel_mock.model.ids import Ids, fresh_seed, fresh_token
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.webhooks.dispatcher import Dispatcher
-from vorel_mock.webhooks.target_policy import Targets
+from vorel_mock.webhooks.target_policy import TargetPolicy
 
 logger = logging.getLogger("vorel_mock")
 
@@ -35,7 +34,7 @@ MAX_WAITS = 200
 
 
 class Mock:
-    """One mock. `lock` is held by whoever reads or changes its state: the API's requests, and the control plane's."""
+    """One mock. All code that reads or changes its state holds `lock`: requests to the API and to the control plane."""
 
     def __init__(self, settings: Settings, log: AccessLog | None = None) -> None:
         self.settings = settings
@@ -46,12 +45,12 @@ class Mock:
         self.store = MemoryStore()
         self.journal = Journal()
         self.log = log or AccessLog(quiet=True)
-        self.webhooks = Dispatcher(self.lock, Targets(settings.webhook_hosts), self.clock)
+        self.webhooks = Dispatcher(self.lock, TargetPolicy(settings.webhook_hosts), self.clock)
         self.ids = Ids(self.seed, "mock")
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
         self.waits = BoundedSemaphore(MAX_WAITS)
-        """What a request to the control plane takes while it waits."""
+        """The places for requests to the control plane that wait; one request takes one."""
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
@@ -99,15 +98,15 @@ class Mock:
         return self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
 
     def stop(self) -> None:
-        """End what runs beside the requests, and whoever waits for something to happen."""
+        """End the webhooks, and all requests that wait."""
         self.stopped = True
         with self.lock:
             self.journal.release()
         self.webhooks.stop()
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
-        """A new tenant; ValueError names what cannot be had."""
-        return tenants.create(
+        """Create a tenant. Raises ValueError, which names the problem."""
+        return provisioning.create(
             wanted,
             store=self.store,
             contract=self.contract,
@@ -124,21 +123,21 @@ class Mock:
         self.journal.release(tenant.id)
 
     def reset_tenant(self, tenant: Tenant) -> None:
-        """Back to the world that the tenant began with; its clock stays, because time runs forward only.
+        """Restore the initial state of a tenant. Its clock stays, because time runs forward only.
 
         ValueError, and nothing is changed, when another tenant has taken over one of its keys.
         """
         self._reset([tenant])
 
-    def replace_world(self, tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
+    def restore(self, tenant: Tenant, state: Snapshot, *, clock: bool) -> None:
         """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
         its keys is another tenant's.
         """
-        self._replace({tenant: world}, clock=clock)
+        self._replace({tenant: state}, clock=clock)
 
-    def check_tokens(self, world: Snapshot, owners: Collection[Tenant]) -> None:
-        """ValueError when a key of `world` belongs to another tenant than one of `owners`."""
-        for key in world.keys:
+    def check_tokens(self, state: Snapshot, owners: Collection[Tenant]) -> None:
+        """Raises ValueError if a key of `state` belongs to a tenant that is not one of `owners`."""
+        for key in state.keys:
             owner = self.store.by_token(key.token)
             if owner is not None and owner[0] not in owners:
                 raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
@@ -148,21 +147,23 @@ class Mock:
         for tenant in chosen:
             self.journal.forget(tenant.id)
 
-    def _replace(self, worlds: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
-        for world in worlds.values():
-            self.check_tokens(world, worlds.keys())
-        for tenant in worlds:  # all of them first: they may have exchanged their keys
+    def _replace(self, states: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
+        for state in states.values():
+            self.check_tokens(state, states.keys())
+        for tenant in states:  # all of them first: they may have exchanged their keys
             self.webhooks.forget(tenant)
             for key in tenant.keys.values():
                 self.store.unindex(key)
-        for tenant, world in worlds.items():
-            snapshot.load(tenant, world, clock=clock)
+        for tenant, state in states.items():
+            snapshot.load(tenant, state, clock=clock)
             for key in tenant.keys.values():
                 self.store.index(tenant, key)
             self.webhooks.requeue(tenant)
 
     def reset(self, *, everything: bool = False) -> None:
-        """The demo world back to its start. `everything`: other tenants go as well. ValueError as in `reset_tenant`.
+        """Restore the initial state of the demo tenants; `everything`: delete all other tenants.
+
+        Raises ValueError as `reset_tenant` does.
 
         Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
         """

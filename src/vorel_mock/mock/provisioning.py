@@ -17,7 +17,7 @@ from vorel_mock.model.tenant import CrmConnection, Tenant
 #: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
 OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
 
-#: What a tenant has when nobody says otherwise.
+#: The defaults of a tenant.
 DEFAULTS: Mapping[str, Any] = {
     "notified_channel": "email",
     "crm": {"vendor": "hubspot"},
@@ -51,10 +51,10 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
         return None
     vendor = wanted["vendor"]
     if vendor not in VENDORS:
-        raise ValueError(f"crm.vendor: {vendor!r} is none of {', '.join(VENDORS)}")
+        raise ValueError(f"crm.vendor: {vendor!r} is not one of {', '.join(VENDORS)}")
     failure = wanted.get("failure")
     if failure is not None and failure not in list(ErrorName):  # before 3.12, `in` takes members only
-        raise ValueError(f"crm.failure: {failure!r} is none of {', '.join(ErrorName)}")
+        raise ValueError(f"crm.failure: {failure!r} is not one of {', '.join(ErrorName)}")
     objects = VENDORS[vendor].objects
     for name in wanted.get("mappings", {}):
         if name not in objects:
@@ -70,7 +70,7 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
 def create(
     wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, settings: Settings, clock: Clock, ids: Ids
 ) -> Tenant:
-    """A new tenant with keys and leads of its own, added to `store`. ValueError names what cannot be had.
+    """Create a tenant with keys and leads, and add it to `store`. Raises ValueError, which names the problem.
 
     Its ids come from a stream of their own, so that they depend on nothing but the seed and the tenant's id, or on the
     seed that is asked for.
@@ -103,7 +103,7 @@ def create(
 def mint(
     tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, store: MemoryStore, *, revoked: bool = False
 ) -> ApiKey:
-    """A new key of `tenant`, whose token is nobody's in `store` yet. It is the caller's to index."""
+    """Return a new key of `tenant` with a token that is not in `store`. The caller adds it to the index."""
     token = undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
     key = ApiKey(key_id, token, scopes, revoked)
     tenant.keys[key.id] = key

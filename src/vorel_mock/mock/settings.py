@@ -1,4 +1,4 @@
-"""What can be set, and to what when nothing is said."""
+"""The settings of a mock and their defaults."""
 
 import re
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from vorel_mock.model.clock import Clock, parse_iso
 from vorel_mock.model.types import MAX_LIMIT
-from vorel_mock.webhooks.target_policy import Targets
+from vorel_mock.webhooks.target_policy import TargetPolicy
 
-#: Where `--clock frozen` stands still: one moment for every run, so that two runs show the same.
+#: The time of `--clock frozen`: the same for every run, so that two runs give the same responses.
 FROZEN_AT = "2026-01-01T00:00:00Z"
 
 
@@ -50,12 +50,12 @@ class Settings:
     webhook_hosts: tuple[str, ...] = ()
     """Hosts (`host` or `host:port`) that webhooks may go to, beyond loopback."""
     control_token: str | None = None
-    """What /_mock asks for; None asks for nothing on loopback, and makes one beyond it."""
+    """The token that /_mock asks for. None: no token on loopback, a generated one beyond it."""
     cors_origins: tuple[str, ...] = ()
     """Origins from which a page may call the API; `*` is any."""
 
     def __post_init__(self) -> None:
-        """Check every setting, whoever gave it: what is wrong shall not show as something else, an hour later."""
+        """Check every setting: an invalid one should not cause another problem an hour later."""
         _of_type("host", self.host, str, "a text")
         _whole("port", self.port, 0, 65535)
         if self.seed is not None:
@@ -75,7 +75,7 @@ class Settings:
         _of_type("json_logs", self.json_logs, bool, "True or False")
         for name in ("webhook_hosts", "cors_origins"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
-        _check("webhook_hosts", Targets, self.webhook_hosts)
+        _check("webhook_hosts", TargetPolicy, self.webhook_hosts)
         for origin in self.cors_origins:
             _check("cors_origins", _check_origin, origin)
         if self.control_token is not None:
@@ -84,7 +84,7 @@ class Settings:
 
 
 def check_token(token: str) -> None:
-    """ValueError when `token` is none that a client could send."""
+    """Raises ValueError if a client could not send `token`."""
     if not _TOKEN.fullmatch(token):  # which is not shown: it may be the secret with a typing error
         problem = "has characters that no token may have" if token.strip() else "is empty, and would keep nobody out"
         raise ValueError(f"{problem}; use letters, digits and -._~+/ (RFC 6750)")
@@ -134,14 +134,14 @@ def _shown(name: str, value: object) -> str:
 
 
 def make_clock(setting: str) -> Clock:
-    """A clock as `--clock` says: `real`, `frozen`, or standing at an RFC 3339 moment. ValueError when it is none."""
+    """Return the clock of a setting: `real`, `frozen`, or frozen at an RFC 3339 time. Raises ValueError otherwise."""
     if setting == "real":
         return Clock()
     return Clock(at=parse_iso(FROZEN_AT if setting == "frozen" else setting))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Return True if a host name or address belongs to this machine."""
     if host.lower().removesuffix(".") == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""A tenant's world as JSON, and back: import of what was exported gives the same answers."""
+"""A tenant's state as JSON, and back: import of what was exported gives the same answers."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -28,13 +28,13 @@ Row = TypeVar("Row")
 
 #: Rows that are put into JSON at once.
 _ROWS = 100
-#: What stands in the path of a request that revokes the key.
+#: The id of a key, which is part of the path of the request that revokes it.
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(slots=True)
 class ClockState:
-    """What a clock shows, in seconds since the epoch, and whether it stands still."""
+    """The time of a clock, in seconds since the epoch, and whether it is frozen."""
 
     now: Moment
     frozen: bool
@@ -42,7 +42,7 @@ class ClockState:
 
 @dataclass(slots=True)
 class IdsState:
-    """How far a stream of ids has been drawn."""
+    """The position in a stream of ids."""
 
     seed: int
     stream: str
@@ -76,7 +76,7 @@ class Snapshot:
 
 
 class SnapshotError(ValueError):
-    """What was given is not a snapshot; the message says where it is not."""
+    """The input is not a snapshot; the message names the place."""
 
 
 def dump(tenant: Tenant) -> bytes:
@@ -156,7 +156,7 @@ def read(content: bytes | Any) -> Snapshot:
 
 
 def _converted(convert: Callable[..., Any], content: Any, wanted: Any, place: str, first: int = 0) -> Any:
-    """Convert a part of a snapshot that stands at `place`, its first row being number `first` there."""
+    """Convert the part of a snapshot at `place`; its first row is number `first` there."""
     try:
         return convert(content, type=wanted)
     except msgspec.ValidationError as error:
@@ -183,44 +183,44 @@ def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
             yield from _unknown(one, other, f"{place}[{number}]")
 
 
-def check(world: Snapshot, contract: Contract) -> None:
-    """SnapshotError when `world`, which came from elsewhere, is not one that `dump` can have made."""
-    for problem in _problems(world, contract):
+def check(state: Snapshot, contract: Contract) -> None:
+    """SnapshotError when `state`, which came from elsewhere, is not one that `dump` can have made."""
+    for problem in _problems(state, contract):
         raise SnapshotError(f"snapshot.{problem}")
 
 
-def _problems(world: Snapshot, contract: Contract) -> Iterator[str]:
+def _problems(state: Snapshot, contract: Contract) -> Iterator[str]:
     channels = contract.notified_channels  # none, where the document leaves them open
-    if channels and world.notified_channel not in channels:
+    if channels and state.notified_channel not in channels:
         yield f"notified_channel: must be one of {', '.join(channels)}"
-    if world.crm is not None and world.crm.vendor not in VENDORS:
+    if state.crm is not None and state.crm.vendor not in VENDORS:
         yield f"crm.vendor: must be one of {', '.join(VENDORS)}"
-    if world.clock.now >= LATEST:
+    if state.clock.now >= LATEST:
         yield "clock.now: lies beyond the year 9998"
-    yield from _repeated("keys", "id", [key.id for key in world.keys])
-    yield from _repeated("keys", "token", [key.token for key in world.keys])
-    yield from _repeated("leads", "id", [lead.id for lead in world.leads])
-    yield from _repeated("conversations", "id", [conversation.id for conversation in world.conversations])
-    yield from _repeated("crm_records", "idempotency_key", [record.idempotency_key for record in world.crm_records])
-    yield from _repeated("webhooks", "id", [webhook.id for webhook in world.webhooks])
-    yield from _repeated("deliveries", "id", [delivery.id for delivery in world.deliveries])
-    for number, key in enumerate(world.keys):
+    yield from _repeated("keys", "id", [key.id for key in state.keys])
+    yield from _repeated("keys", "token", [key.token for key in state.keys])
+    yield from _repeated("leads", "id", [lead.id for lead in state.leads])
+    yield from _repeated("conversations", "id", [conversation.id for conversation in state.conversations])
+    yield from _repeated("crm_records", "idempotency_key", [record.idempotency_key for record in state.crm_records])
+    yield from _repeated("webhooks", "id", [webhook.id for webhook in state.webhooks])
+    yield from _repeated("deliveries", "id", [delivery.id for delivery in state.deliveries])
+    for number, key in enumerate(state.keys):
         if not _KEY_ID.fullmatch(key.id):
             yield f"keys[{number}].id: must be 1 to 64 letters, digits, _ and -"
         if not contract.token_pattern.fullmatch(key.token):
             yield f"keys[{number}].token: has not the shape of a key"
-    conversations = {conversation.id for conversation in world.conversations}
-    for number, lead in enumerate(world.leads):
+    conversations = {conversation.id for conversation in state.conversations}
+    for number, lead in enumerate(state.leads):
         if lead.conversation_id not in conversations:
             yield f"leads[{number}].conversation_id: there is no such conversation in the snapshot"
-    for number, webhook in enumerate(world.webhooks):
+    for number, webhook in enumerate(state.webhooks):
         if not webhook.events.issubset(EVENTS):
             yield f"webhooks[{number}].events: must be of {', '.join(EVENTS)}"
-    for number, delivery in enumerate(world.deliveries):
+    for number, delivery in enumerate(state.deliveries):
         if not _is_object(delivery.body):
             yield f"deliveries[{number}].body: must be a JSON object in base64"
     operations = {operation.id for operation in contract.operations}
-    for number, armed in enumerate(world.faults):
+    for number, armed in enumerate(state.faults):
         if armed.fault not in CATALOGUE:
             yield f"faults[{number}].fault: no such fault; GET /_mock/faults lists them"
         if armed.operation is not None and armed.operation not in operations:
@@ -239,29 +239,29 @@ def _is_object(body: bytes) -> bool:
         return False
 
 
-def load(tenant: Tenant, world: Snapshot, *, clock: bool) -> None:
-    """Make `tenant` what `world` says; its own id stays. `clock`: whether its clock is set as well, even backwards."""
+def load(tenant: Tenant, state: Snapshot, *, clock: bool) -> None:
+    """Make `tenant` what `state` says; its own id stays. `clock`: whether its clock is set as well, even backwards."""
     if clock:
-        tenant.clock.restore(world.clock.now, frozen=world.clock.frozen)
-    tenant.name = world.name
-    tenant.notified_channel = world.notified_channel
-    tenant.crm = world.crm
-    tenant.rate_limit = world.rate_limit
-    tenant.tenant_rate_limit = world.tenant_rate_limit
-    tenant.ids = Ids(world.ids.seed, world.ids.stream, world.ids.drawn)
-    tenant.keys = {key.id: key for key in world.keys}
-    tenant.leads = {lead.id: lead for lead in world.leads}
-    tenant.conversations = {conversation.id: conversation for conversation in world.conversations}
-    _refill(tenant.handoffs, world.handoffs)
-    _refill(tenant.audit_log, world.audit_log)
-    _refill(tenant.crm_records, world.crm_records, size)
-    _refill(tenant.deliveries, world.deliveries, lambda delivery: len(delivery.body))
-    tenant.webhooks = {webhook.id: webhook for webhook in world.webhooks}
-    tenant.webhook_timeout = world.webhook_timeout
+        tenant.clock.restore(state.clock.now, frozen=state.clock.frozen)
+    tenant.name = state.name
+    tenant.notified_channel = state.notified_channel
+    tenant.crm = state.crm
+    tenant.rate_limit = state.rate_limit
+    tenant.tenant_rate_limit = state.tenant_rate_limit
+    tenant.ids = Ids(state.ids.seed, state.ids.stream, state.ids.drawn)
+    tenant.keys = {key.id: key for key in state.keys}
+    tenant.leads = {lead.id: lead for lead in state.leads}
+    tenant.conversations = {conversation.id: conversation for conversation in state.conversations}
+    _refill(tenant.handoffs, state.handoffs)
+    _refill(tenant.audit_log, state.audit_log)
+    _refill(tenant.crm_records, state.crm_records, size)
+    _refill(tenant.deliveries, state.deliveries, lambda delivery: len(delivery.body))
+    tenant.webhooks = {webhook.id: webhook for webhook in state.webhooks}
+    tenant.webhook_timeout = state.webhook_timeout
     tenant.idempotency.clear()
     tenant.idempotency.update({record.idempotency_key: record for record in tenant.crm_records})
-    tenant.faults = world.faults
-    tenant.window = world.window
+    tenant.faults = state.faults
+    tenant.window = state.window
 
 
 def _refill(history: History[Row], rows: Iterable[Row], size: Callable[[Row], int] = lambda row: 0) -> None:

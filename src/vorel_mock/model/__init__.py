@@ -1,1 +1,1 @@
-"""What the mock knows: tenants and all that hangs on them. Plain data and plain functions; no HTTP in here."""
+"""The domain: tenants and everything that belongs to them. Plain data and plain functions, no HTTP, no I/O."""

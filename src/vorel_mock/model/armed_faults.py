@@ -52,7 +52,7 @@ class ArmedFault:
 
     @property
     def spent(self) -> bool:
-        """Whether no further request will meet it."""
+        """True if no further request will meet it."""
         return self.next is not None and self.met >= self.next
 
     def note(self, request_id: str, at: float) -> None:

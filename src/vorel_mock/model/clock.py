@@ -1,7 +1,7 @@
 """The only source of time.
 
-A clock shows seconds since the Unix epoch. It runs, or it stands still (frozen), and it can be moved, forward only.
-A clock may take its time from another clock: a tenant's clock follows the mock's until somebody holds it.
+A clock shows seconds since the Unix epoch. It runs or it is frozen, and it can be moved, forward only.
+A clock may take its time from another clock: a tenant's clock follows the mock's until it is frozen or moved itself.
 """
 
 import re
@@ -17,10 +17,10 @@ stopwatch = time.perf_counter
 
 
 class Clock:
-    """A clock that can be held and moved.
+    """A clock that can be frozen and moved.
 
     While it runs, its time is that of the clock it `follows`, or the machine's. With `at` (seconds since the epoch) it
-    stands still there.
+    is frozen at that time.
     """
 
     __slots__ = ("_follows", "_frozen_at", "_offset", "_source")
@@ -39,35 +39,35 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still, by itself or because the clock that it follows does."""
+        """True if it is frozen, itself or because the clock that it follows is."""
         return self.held or (self._follows is not None and self._follows.frozen)
 
     @property
     def held(self) -> bool:
-        """Whether it stands still by itself."""
+        """True if it is frozen itself."""
         return self._frozen_at is not None
 
     def freeze(self) -> None:
-        """Stand still from now on."""
+        """Freeze the clock."""
         self._frozen_at = self.now()
 
     def resume(self) -> None:
-        """Run on from the moment shown."""
+        """Run on from the time shown."""
         if self._frozen_at is not None:
             self._offset = self._frozen_at - self._source()
             self._frozen_at = None
 
     def set(self, moment: float, *, ahead: float = 0.0) -> None:
-        """Show `moment` (seconds since the epoch). ValueError if that lies in the past: time runs forward only."""
+        """Move the clock forward to `moment` (seconds since the epoch). Raises ValueError if that is in the past."""
         now = self.now()
         if moment < now:
             raise ValueError(f"the clock runs forward only: {iso(moment)} lies before its time, {iso(now)}")
         self._move_to(moment, now, ahead)
 
     def advance(self, seconds: float, *, ahead: float = 0.0) -> None:
-        """Move forward by `seconds`. ValueError if negative, or beyond the year 9998.
+        """Move the clock forward by `seconds`. `ahead` is how far the furthest clock that follows it is in front of it.
 
-        Nor may a clock that moves along, and is so many seconds `ahead`, get there.
+        Raises ValueError if `seconds` is negative, or if this clock or that one would pass the year 9998.
         """
         if seconds < 0:
             raise ValueError(f"the clock runs forward only: cannot advance by {seconds:g} s")
@@ -85,7 +85,7 @@ class Clock:
             self._offset += moment - now
 
     def restore(self, moment: float, *, frozen: bool) -> None:
-        """Show `moment`, backwards too, and stand still there or run on: for a world that is taken over whole."""
+        """Show `moment`, which may lie in the past, and freeze or run on: for restoring a snapshot."""
         self._frozen_at = moment
         if not frozen:
             self.resume()
@@ -96,7 +96,7 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`; ValueError when it is none."""
+    """Return the seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`. Raises ValueError if it is not a duration."""
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration such as 61s, 2h, 1h30m or 500ms")
@@ -114,7 +114,7 @@ def iso(moment: float) -> str:
 
 
 def parse_iso(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 timestamp; ValueError when it is none, has no offset or is far away."""
+    """Return the seconds since the epoch of an RFC 3339 timestamp. Raises ValueError if it is invalid."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What operations change: plain functions over a tenant. They take the time from their caller and never wait."""
+"""Commands: plain functions that change a tenant. They take the time from their caller and never wait."""
 
 from hashlib import sha256
 from typing import Any

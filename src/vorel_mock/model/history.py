@@ -33,7 +33,7 @@ class History(Generic[Row]):
         self.max_rows = max_rows
         self.max_bytes = max_bytes
         self.dropped = 0
-        """How many rows have been forgotten."""
+        """Number of rows that were forgotten."""
 
     def append(self, row: Row, size: int = 0) -> None:
         """Add `row`, which takes about `size` bytes beside its own fields."""
@@ -53,7 +53,7 @@ class History(Generic[Row]):
             self._on_forget(row)
 
     def copy(self) -> "History[Row]":
-        """Return a history with the same rows, which tells nobody about those that it forgets."""
+        """Return a history with the same rows and without `on_forget`."""
         made: History[Row] = History(self.max_rows, self.max_bytes)
         made._rows, made._sizes, made._bytes = self._rows.copy(), self._sizes.copy(), self._bytes
         return made

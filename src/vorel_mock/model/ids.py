@@ -64,9 +64,9 @@ class Ids:
 
 
 def undrawn(draw: Callable[[], str], taken: Callable[[str], object]) -> str:
-    """What `draw` gives, drawn again while it is `taken`.
+    """Draw until the result is not `taken`, and return it.
 
-    A world that was taken over brings ids that this mock, of the same seed, has yet to draw.
+    A snapshot that was restored brings ids that this mock, with the same seed, would draw later.
     """
     while taken(drawn := draw()):
         pass
@@ -74,10 +74,10 @@ def undrawn(draw: Callable[[], str], taken: Callable[[str], object]) -> str:
 
 
 def fresh_seed() -> int:
-    """A seed nobody chose, small enough to be typed again."""
+    """Return a random seed, small enough to be typed again."""
     return secrets.randbelow(2**32)
 
 
 def fresh_token() -> str:
-    """A token nobody can guess."""
+    """Return a token that cannot be guessed."""
     return secrets.token_urlsafe(24)

@@ -10,7 +10,7 @@ WINDOW = 60
 
 @dataclass(slots=True)
 class Window:
-    """How many requests one bucket has seen in its current window."""
+    """A fixed window: the requests of a key or a tenant in the current minute."""
 
     number: int = -1
     count: Count = 0

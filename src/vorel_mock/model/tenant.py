@@ -1,4 +1,4 @@
-"""A tenant is a world: keys, leads, conversations, CRM, quota, clock and ids hang on it."""
+"""A tenant and everything that belongs to it: keys, leads, conversations, CRM, rate limits, clock, ids."""
 
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ class CrmConnection:
     mappings: dict[str, dict[str, str]] = field(default_factory=dict)
     """The tenant's own `tenant_crm_field_mappings`: object to canonical name to the vendor's; wins over the default."""
     failure: ErrorName | None = None
-    """What every write meets, `auth_failed` say: refused credentials do not heal by themselves."""
+    """The error of every write, for example `auth_failed`: rejected credentials do not heal by themselves."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -59,7 +59,7 @@ class Tenant:
     """Seconds of real time that a receiver has for its whole answer."""
 
     faults: list[ArmedFault] = field(default_factory=list)
-    """What shall go wrong, in the order in which it was armed."""
+    """The armed faults, in the order in which they were armed."""
     initial: bytes = field(default=b"", repr=False)
     """The snapshot of the tenant as it was made; what a reset goes back to."""
 

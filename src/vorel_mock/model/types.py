@@ -1,4 +1,4 @@
-"""What the numbers and ids of the model may be; a snapshot that says otherwise is refused when it is read."""
+"""Constrained types of the model; a snapshot with another value is rejected when it is read."""
 
 from typing import Annotated
 

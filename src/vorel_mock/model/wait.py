@@ -10,7 +10,7 @@ Row = TypeVar("Row")
 class Wait(Generic[Row]):
     """Collects rows that match. `done` is set once there are `count`, or when waiting has become pointless.
 
-    Rows are offered by whoever makes them, with the mock's lock held: so a wait costs a comparison for each row, and no
+    The code that adds a row offers it, with the mock's lock held. So a wait costs a comparison for each row, and no
     thread runs before there is something for it.
     """
 

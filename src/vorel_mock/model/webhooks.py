@@ -29,7 +29,7 @@ TEST_EVENT = "webhook.test"
 MAX_DELIVERIES = 1_000
 
 State = Literal["pending", "delivered", "failed", "dead"]
-"""`failed`: a 4xx ended it at once. `dead`: every attempt of the ladder was used up."""
+"""`failed`: a 4xx ended it at once. `dead`: all attempts of the retry schedule failed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +57,7 @@ class Attempt:
     duration: Seconds = 0.0
     """Seconds of real time."""
     url: str = ""
-    """Where to: the target of the webhook at that time."""
+    """The target of the webhook at that time."""
     request_headers: dict[str, str] = field(default_factory=dict)
     response_headers: dict[str, str] = field(default_factory=dict)
     response_body: str = ""
@@ -72,12 +72,12 @@ class Delivery:
     webhook_id: Uuid
     event: str
     event_id: str
-    """What a consumer dedupes on: the `id` of the envelope."""
+    """The `id` of the payload, by which a consumer recognises duplicates."""
     body: bytes
     created_at: Moment
     state: State = "pending"
     due_at: Moment | None = None
-    """When the next attempt is due. None: there is none, or it goes out behind the webhook's next event."""
+    """When the next attempt is due. None: no attempt is due, or it is sent behind the webhook's next event."""
     attempts: list[Attempt] = field(default_factory=list)
     tampered: bool = False
     """It carries a signature that does not belong to its body."""

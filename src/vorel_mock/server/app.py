@@ -24,7 +24,7 @@ class App:
 
     def body_limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body of a request may have."""
-        # A large body is read only for whoever may use the control plane.
+        # A large body is read only for a client that may use the control plane.
         if is_control(path) and self.control.permits(path, headers):
             return MAX_CONTROL_BODY
         return MAX_BODY
@@ -40,5 +40,5 @@ def _answer_with_cors(mock: Mock, cors: Cors, request: Request) -> Response:
 
 
 def is_control(path: str) -> bool:
-    """Whether a path is the control plane's."""
+    """Return True if a path belongs to the control plane."""
     return path.startswith(PREFIX) and (len(path) == len(PREFIX) or path[len(PREFIX)] == "/")

@@ -1,4 +1,4 @@
-"""The mock as an ASGI application, for whoever runs it under another server or mounts it in an application."""
+"""The mock as an ASGI application, to run under another server or to mount in an application."""
 
 import asyncio
 

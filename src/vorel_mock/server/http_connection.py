@@ -56,7 +56,7 @@ class HttpConnection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         """Sends the response to a request that takes time."""
         self._cancellable = False
-        """Whether `task` may be cancelled: what the control plane has begun is finished, as it is on any server."""
+        """True if `task` may be cancelled. The control plane finishes what it has begun, like any server."""
         self._writable: asyncio.Future[None] | None = None
         """Pending while the client does not read what was written."""
         self._reading = True

@@ -183,7 +183,7 @@ class RequestParser:
     # Below, what these have in common.
 
     def _complete(self, unreadable: str | None, *, keep_alive: bool) -> None:
-        """Hand over a request that is read, or as much of it as ever will be."""
+        """Hand over a request that is complete, or will not get any further."""
         hosts, body = self._hosts, self._body
         malformed = None if len(hosts) == 1 and _is_host(hosts[0]) else self._host_problem()
         keep_alive = keep_alive and unreadable is None and malformed is None

@@ -1,4 +1,4 @@
-"""How a response is sent: its head as bytes, and the actions that each shell carries out in its own way.
+"""Sending a response: its head as bytes, and the actions that each shell carries out in its own way.
 
 Almost every response is one action. A fault may have it sent late, in small pieces, cut off, or not at all.
 """
@@ -18,7 +18,7 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode
 
 
 class Wait(NamedTuple):
-    """Do nothing for so many seconds."""
+    """Do nothing for `seconds`."""
 
     seconds: float
 

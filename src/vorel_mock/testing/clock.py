@@ -25,34 +25,34 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """What it shows, in UTC."""
+        """The time that it shows, in UTC."""
         return _moment(self._connection.ask("GET", *self._path))
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still."""
+        """True if it is frozen."""
         return bool(self._connection.ask("GET", *self._path)["frozen"])
 
     def advance(self, by: Duration) -> datetime:
-        """Move it forward by `61s`, `2h`, or so many seconds; what it shows then.
+        """Advance it by `61s`, `2h`, or a number of seconds; return its new time.
 
-        The webhook attempts that are due by then have been made when this returns. ControlError `not_settled` when
-        receivers are too slow for that; the clock has been moved all the same.
+        All webhook attempts that are due by then have been made when this returns. Raises ControlError `not_settled` if
+        receivers are too slow for that; the clock has moved nevertheless.
         """
         return self._change(advance=duration("advance", by))
 
     def set(self, to: str | datetime) -> datetime:
-        """Move it forward to a moment (RFC 3339, or with a time zone), as `advance` does; what it shows then."""
+        """Advance it to a time (RFC 3339, or a datetime with a time zone), as `advance` does; return its new time."""
         if not isinstance(to, (str, datetime)):
             raise TypeError(f"set: must be a datetime with a time zone, or RFC 3339 as a text, not {to!r}")
         return self._change(set=moment_text(to))
 
     def freeze(self) -> datetime:
-        """Let it stand still; what it shows."""
+        """Freeze it; return its time."""
         return self._change(freeze=True)
 
     def resume(self) -> datetime:
-        """Let it run on; what it shows."""
+        """Resume it; return its time."""
         return self._change(resume=True)
 
     def _change(self, **change: Any) -> datetime:

@@ -1,4 +1,4 @@
-"""The road from a test to the control plane, and what comes back along it when something is wrong."""
+"""HTTP requests from a test to the control plane, and their errors."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ _TIMEOUT = 30.0
 
 
 class ControlError(Exception):
-    """The control plane refused, or nothing that is one answered. Holds no key.
+    """The control plane rejected a request, or did not respond. Contains no key.
 
     `status` is that of the answer, None when there was none; `code` and `message` are the envelope's, or `unreachable`
     and `not_a_mock` with a sentence of what to do.
@@ -41,12 +41,12 @@ class ControlError(Exception):
 
 
 class Secret(str):
-    """A key or a signing secret: a text like any other, that is not shown by accident."""
+    """A key or a signing secret: a str that is not shown by accident."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """What test reports and debuggers print."""
+        """Return the text that test reports and debuggers print."""
         shown = redact(self)
         return repr(shown if shown != self else "[redacted]")
 
@@ -54,7 +54,7 @@ class Secret(str):
 class Connection:
     """Asks the control plane at a base URL, or behind an httpx client (in process, say).
 
-    Safe to be used from many threads. ValueError when the URL, or the token, is none.
+    Safe to be used from many threads. Raises ValueError if the URL or the token is invalid.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
@@ -69,7 +69,7 @@ class Connection:
 
     @property
     def base_url(self) -> str:
-        """Where the mock is."""
+        """The URL of the mock."""
         return str(self._http.base_url).rstrip("/")
 
     def ask(
@@ -81,7 +81,7 @@ class Connection:
     def exchange(
         self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
     ) -> httpx.Response:
-        """The answer itself, if it is a good one; `timeout` in seconds. ControlError; TypeError when `json` is none."""
+        """Return the response; `timeout` in seconds. Raises ControlError for an error, TypeError for invalid `json`."""
         url = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
         _check_json(json)
         try:
@@ -137,7 +137,7 @@ def id_of(thing: Json | str) -> str:
 
 
 def rows(answer: Any) -> Rows:
-    """What a list of the control plane holds."""
+    """Return the rows of a list of the control plane."""
     return list(answer["data"])
 
 

@@ -14,7 +14,7 @@ from vorel_mock.testing.tenant import Tenant
 class Control:
     """The control plane of a mock at a base URL, or behind an httpx client. `token` is its control token, if any.
 
-    Close it, or use it in `with`. ValueError when the URL, or the token, is none.
+    Close it, or use it in `with`. Raises ValueError if the URL or the token is invalid.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
@@ -33,42 +33,42 @@ class Control:
 
     @property
     def base_url(self) -> str:
-        """Where the mock is."""
+        """The URL of the mock."""
         return self._connection.base_url
 
     def new_tenant(self, **settings: Any) -> Tenant:
-        """A new world: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
+        """Create a tenant: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
 
-        All of them are optional, and told by the schema NewTenant in the control plane's documentation. ControlError
-        names what cannot be had.
+        All settings are optional. The schema NewTenant of the control plane describes them. Raises ControlError, which
+        names a setting that is wrong.
         """
         response = self._connection.exchange("POST", "tenants", json=settings)
         return Tenant(self._connection, response.json(), parsedate_to_datetime(response.headers["Date"]))
 
     def tenants(self) -> Rows:
-        """The settings of every tenant, those of the demo world first."""
+        """Return the settings of every tenant, the demo tenants first."""
         return rows(self._connection.ask("GET", "tenants"))
 
     def health(self) -> Json:
-        """Version, contract, seed, clock."""
+        """Return version, contract, seed and clock."""
         return dict(self._connection.ask("GET", "health"))
 
     def target(self) -> Json:
-        """The target profile of the demo world: base URL, keys, leads."""
+        """Return the target profile of the demo tenants: base URL, keys, leads."""
         return dict(self._connection.ask("GET", "target"))
 
     def faults(self) -> Rows:
-        """The catalogue of faults: `id`, `sentence`, `stage`, …"""
+        """Return the catalogue of faults: `id`, `sentence`, `stage`, …"""
         return rows(self._connection.ask("GET", "faults"))
 
     def requests(self, **filters: Unpack[Filters]) -> Rows:
-        """The exchanges of all tenants that match, and those that came without a valid key; oldest first."""
+        """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
         return Requests(self._connection, {}).list(**filters)
 
     def reset(self, *, everything: bool = False) -> None:
-        """The demo world back to its start; with `everything`, other tenants go."""
+        """Restore the initial state of the demo tenants; with `everything`, delete all others."""
         self._connection.ask("POST", "reset", json={"all": everything})
 
     def close(self) -> None:
-        """Close the connection. Receivers are their tenants'."""
+        """Close the connection."""
         self._connection.close()

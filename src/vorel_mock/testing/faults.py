@@ -13,7 +13,7 @@ from vorel_mock.testing.connection import (
 
 
 class Faults:
-    """What goes wrong for a tenant, by name. `Control.faults()` is the catalogue."""
+    """The faults of a tenant. `Control.faults()` lists the catalogue."""
 
     def __init__(self, connection: Connection, *path: str) -> None:
         self._connection = connection
@@ -30,11 +30,11 @@ class Faults:
         operation: str | None = None,
         delay: Duration | None = None,
     ) -> Json:
-        """Arm a fault of the catalogue; what was armed, with its `id`.
+        """Arm a fault of the catalogue; return it with its `id`.
 
-        The `next` so many requests meet it (1; without an end when `every` or `chance` is given), each so manyth
-        (`every`), so many pass first (`after`), each with a probability from 0 to 1 (`chance`, drawn from the seed);
-        those of one operationId only (`operation`). `delay` is for the faults that have one.
+        `after`: skip the first N matching requests. `every`: then fail every Nth. `chance`: fail each with this
+        probability from 0 to 1, drawn from the seed. `next`: stop after N failures (default 1; unlimited with `every`
+        or `chance`). `operation`: only requests to this operationId match. `delay`: for the faults that take time.
         """
         wanted = without_none(next=next, every=every, after=after, chance=chance, operation=operation)
         if delay is not None:
@@ -42,7 +42,7 @@ class Faults:
         return dict(self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
 
     def armed(self) -> Rows:
-        """What was armed, spent ones included, each with the requests that consumed it."""
+        """Return the armed faults, spent ones included, each with the requests that consumed it."""
         return rows(self._connection.ask("GET", *self._path))
 
     def disarm(self, armed: Json | str) -> None:

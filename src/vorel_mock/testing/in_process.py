@@ -11,15 +11,15 @@ from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
 
-# A port where nothing listens: whoever forgets the transport is refused, and does not talk to another mock.
+# A port where nothing listens: a client without the transport is refused, and does not reach another mock.
 _BASE_URL = "http://127.0.0.1:1"
 
 
 class InProcessMock:
     """`with InProcessMock() as mock:` and then `mock.client(tenant)`. Webhooks leave through real sockets all the same.
 
-    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
-    for a value of another type; ValueError for one that cannot be had.
+    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; Raises TypeError for an
+    unknown one or a wrong type, ValueError for an invalid value.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -36,11 +36,11 @@ class InProcessMock:
 
     @property
     def base_url(self) -> str:
-        """What stands in URLs; nothing listens there."""
+        """The base of URLs. Nothing listens there."""
         return _BASE_URL
 
     def new_tenant(self, **settings: Any) -> Tenant:
-        """A new world, see `Control.new_tenant`."""
+        """Create a tenant, see `Control.new_tenant`."""
         return self.control.new_tenant(**settings)
 
     def client(self, tenant: Tenant | None = None, **options: Any) -> httpx.Client:
@@ -52,7 +52,7 @@ class InProcessMock:
         return httpx.AsyncClient(transport=AsyncMockTransport(self._app), **_options(tenant, options))
 
     def close(self) -> None:
-        """End what runs beside. Clients are closed by whoever asked for them."""
+        """End its threads. Clients that were asked for have to be closed by the caller."""
         self._http.close()
         self._app.stop()
 

@@ -15,8 +15,8 @@ from vorel_mock.testing.tenant import Tenant
 class MockServer:
     """`with MockServer() as mock:`, or `start` and `stop`, as often as you like. The port is a free one.
 
-    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; TypeError for another, and
-    for a value of another type; ValueError for one that cannot be had. OSError (a port that is taken) from `start`.
+    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; Raises TypeError for an
+    unknown one or a wrong type, ValueError for an invalid value. `start` raises OSError if the port is taken.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -66,11 +66,11 @@ class MockServer:
 
     @property
     def base_url(self) -> str:
-        """Where it serves: http://127.0.0.1:PORT."""
+        """The URL that it serves at: http://127.0.0.1:PORT."""
         return self.control.base_url
 
     def new_tenant(self, **settings: Any) -> Tenant:
-        """A new world, see `Control.new_tenant`."""
+        """Create a tenant, see `Control.new_tenant`."""
         return self.control.new_tenant(**settings)
 
 
@@ -78,4 +78,4 @@ def _serve(server: Server, sock: socket.socket, ready: threading.Event) -> None:
     try:
         server.run(sock)
     finally:
-        ready.set()  # nobody waits for a server that could not start
+        ready.set()  # `start` must not wait for a server that failed

@@ -110,7 +110,7 @@ def _fail_if(problem: str | None) -> None:
 
 
 def _settings(node: pytest.Item) -> dict[str, Any]:
-    """What the marks of test, class and module say; the nearest comes first."""
+    """Return the settings in the marks of test, class and module; the nearest mark wins."""
     settings: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers("vorel"))):
         if mark.args:
@@ -140,7 +140,7 @@ def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:
         latest = control.requests(limit=_SHOWN)
     except ControlError as error:
         return f"cannot be had: {error}"
-    # By its place and not by its time, which a clock that stands gives to all; a mock that was reset counts anew.
+    # By position and not by time, which is the same for all on a frozen clock. A mock that was reset counts anew.
     began = next((n for n, exchange in enumerate(latest, 1) if exchange["id"] == before), 0)
     strangers = [exchange for exchange in latest[began:] if exchange["tenant_id"] is None]
     lines = [_line(exchange) for exchange in own] or ["none"]

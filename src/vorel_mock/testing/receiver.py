@@ -32,7 +32,7 @@ class Receiver:
         self.events: list[Json] = []
         """Every event that was accepted, in the order of arrival, test events and repetitions included."""
         self._taken: set[int] = set()
-        self._refused = 0
+        self._rejected = 0
         self._webhooks = webhooks
         self._on_close = on_close
         self._arrived = Condition()
@@ -61,7 +61,7 @@ class Receiver:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Receiver({self.url!r}, {len(self.events)} accepted, {self._refused} refused)"
+        return f"Receiver({self.url!r}, {len(self.events)} accepted, {self._rejected} rejected)"
 
     def next(self, event: str | None = None, timeout: float = 5.0) -> Json:
         """The next event that was not handed over yet, its signature verified: `id`, `event`, `data`, …
@@ -93,14 +93,14 @@ class Receiver:
             self._stop()
 
     def take(self, path: str, body: bytes, header: str | None) -> int:
-        """What the server's thread does with each webhook; the status to answer with."""
+        """Handle a webhook in the server's thread; return the status of the response."""
         with self._arrived:
             genuine = header is not None and signature.verify(self._secret, body, header)
             status = self.status or (200 if genuine else 401)
             if genuine and 200 <= status < 300:
                 self.events.append(json.loads(body))
             else:
-                self._refused += 1
+                self._rejected += 1
             self._arrived.notify_all()
         return status
 
@@ -115,8 +115,8 @@ class Receiver:
         came = Counter(str(event.get("event")) for event in self.events)
         told = [f"no {wanted} arrived within {timeout:g} s"]
         told.append("accepted so far: " + (", ".join(f"{count} {name}" for name, count in came.items()) or "nothing"))
-        if self._refused:
-            told.append(f"{self._refused} refused, for a wrong signature or by the `status` of the receiver")
+        if self._rejected:
+            told.append(f"{self._rejected} rejected, for a wrong signature or by the `status` of the receiver")
         waiting = self._undelivered()
         if waiting:
             told.append("not delivered: " + ", ".join(waiting))

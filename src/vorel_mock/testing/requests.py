@@ -17,7 +17,7 @@ from vorel_mock.testing.connection import (
 
 
 class Filters(TypedDict, total=False):
-    """What requests of the journal are looked for by; `since` and `until` are moments of the tenant's clock.
+    """Filters of the journal. `since` and `until` are times on the tenant's clock.
 
     None is the same as leaving it out.
     """
@@ -40,11 +40,11 @@ class Requests:
         self._path = path
 
     def list(self, **filters: Unpack[Filters]) -> Rows:
-        """The exchanges that match, oldest first: `request`, `response`, `explanation`, …; redacted."""
+        """Return the exchanges that match, oldest first: `request`, `response`, `explanation`, …; redacted."""
         return rows(self._find("requests", filters))
 
     def count(self, **filters: Unpack[Filters]) -> int:
-        """How many match."""
+        """Return the number of exchanges that match."""
         return int(self._find("requests", {**filters, "limit": 1})["total"])
 
     def wait(
@@ -57,7 +57,7 @@ class Requests:
         key_id: str | None = None,
         contains: str | None = None,
     ) -> Rows:
-        """The exchanges that match, as soon as there are `count`. ControlError 408 after `timeout` seconds, 60 at most.
+        """Wait until `count` exchanges match, and return them. Raises ControlError 408 after `timeout` (at most 60 s).
 
         For a program under test that runs beside the test.
         """
@@ -67,17 +67,17 @@ class Requests:
         return rows(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
 
     def har(self, **filters: Unpack[Filters]) -> Json:
-        """The exchanges that match as HAR 1.2."""
+        """Return the exchanges that match as HAR 1.2."""
         return dict(self._find("requests.har", filters))
 
     def clear(self) -> None:
-        """Forget them."""
+        """Clear the journal of the tenant."""
         self._connection.ask("DELETE", *self._path, "requests")
 
     def explain(
         self, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, body: Any = None
     ) -> Json:
-        """What would happen to a request, without an effect: an exchange as in `list`.
+        """Return the exchange that a request would be, as in `list`, without an effect (a dry run).
 
         `headers` are the tenant's unless given; `body` a JSON value, or a text that is sent as it is.
         """

@@ -18,7 +18,7 @@ class Subscription:
 
 
 class Subscriptions(Protocol):
-    """What a receiver needs of the webhooks of a tenant."""
+    """The part of `Webhooks` that a receiver uses."""
 
     def subscribe(self, target_url: str, events: Iterable[str]) -> Subscription:
         """Have events sent to `target_url`."""

@@ -48,7 +48,7 @@ class MintedKey:
 
 
 class Tenant:
-    """A world of its own: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
+    """A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
 
     In `with` it is deleted at the end.
     """
@@ -95,7 +95,7 @@ class Tenant:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request of `key` carries: Authorization. Empty when there is no such key."""
+        """The headers of a request with `key`: Authorization. Empty if there is no such key."""
         return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
 
     def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
@@ -129,7 +129,7 @@ class Tenant:
         return rows(self._ask("GET", "audit-log"))
 
     def crm_records(self) -> Rows:
-        """What stands in its CRM, under canonical names and under the vendor's."""
+        """Return the records in its CRM, under canonical names and under the vendor's."""
         return rows(self._ask("GET", "crm-records"))
 
     def settings(self) -> Json:
@@ -137,26 +137,26 @@ class Tenant:
         return dict(self._ask("GET"))
 
     def patch(self, **settings: Any) -> Json:
-        """Change settings (`rate_limit=2`, `crm=None`, …); all of them after that."""
+        """Change settings (`rate_limit=2`, `crm=None`, …); return all of them."""
         return dict(self._ask("PATCH", json=settings))
 
     def snapshot(self) -> Json:
-        """The world as JSON, keys and clock included: for `restore`, or `new_tenant(snapshot=…)`."""
+        """Return the tenant as JSON, keys and clock included: for `restore`, or `new_tenant(snapshot=…)`."""
         return dict(self._ask("GET", "snapshot"))
 
     def restore(self, snapshot: Json) -> None:
-        """Become the world that was exported, its keys, leads and clock included."""
+        """Restore a snapshot: its keys, leads and clock included."""
         self._ask("PUT", "snapshot", json=snapshot)
         self._read(self._ask("GET", "target"))
 
     def reset(self) -> None:
-        """Back to the world that it began with; its clock stays. Receivers are closed: their subscriptions are gone."""
+        """Restore the initial state; the clock stays. Receivers are closed, because their subscriptions are gone."""
         self._close_receivers()
         self._ask("POST", "reset")
         self._read(self._ask("GET", "target"))
 
     def delete(self) -> None:
-        """Forget the tenant and all that it owns, and close its receivers. One that is gone already is no error."""
+        """Delete the tenant and close its receivers. It is no error if it was deleted already."""
         self._close_receivers()
         try:
             self._ask("DELETE")

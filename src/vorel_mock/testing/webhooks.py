@@ -37,7 +37,7 @@ class Webhooks:
         return receiver
 
     def subscribe(self, target_url: str, events: Iterable[str] = EVENTS) -> Subscription:
-        """Have events sent to `target_url`, a test event first."""
+        """Subscribe `target_url` to events; a test event is sent first."""
         made = self._connection.ask(
             "POST", *self._path, "webhooks", json={"target_url": target_url, "events": names("events", events)}
         )
@@ -48,15 +48,15 @@ class Webhooks:
         self._connection.ask("DELETE", *self._path, "webhooks", subscription.id)
 
     def hold(self, subscription: Subscription) -> None:
-        """Hold back what is published, until `release`."""
+        """Hold back events until `release`."""
         self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": True})
 
     def release(self, subscription: Subscription) -> None:
-        """Let go what was held back."""
+        """Send the events that were held back."""
         self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": False})
 
     def deliveries(self) -> Rows:
-        """The deliveries, oldest first: `event`, `state` (pending, delivered, failed, dead), `attempts`, …"""
+        """Return the deliveries, oldest first: `event`, `state` (pending, delivered, failed, dead), `attempts`, …"""
         return rows(self._connection.ask("GET", *self._path, "deliveries"))
 
     def wait(
@@ -68,7 +68,7 @@ class Webhooks:
         after: int = 0,
         subscription: Subscription | None = None,
     ) -> Json:
-        """The first delivery in `state` that matches, behind `after` that match too, as soon as there is one.
+        """Wait for a delivery in `state` that matches, skip the first `after` of them, and return it.
 
         ControlError 408 after `timeout` seconds, 60 at most.
         """
@@ -78,6 +78,6 @@ class Webhooks:
         return dict(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
 
     def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Json:
-        """Send a delivery (or that of an id) once more; `tampered`: with a signature that does not match."""
+        """Send a delivery (or the one with that id) again; `tampered`: with a signature that does not match."""
         path = (*self._path, "deliveries", id_of(delivery), "redeliver")
         return dict(self._connection.ask("POST", *path, json={"tampered": tampered}))

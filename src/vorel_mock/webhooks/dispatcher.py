@@ -2,7 +2,7 @@
 
 All attempts run in one event loop, in one thread that is started by the first delivery. A receiver that hangs costs a
 socket there, not a thread, and its time-out covers the whole exchange, however it drips; so a hundred of them hold up
-nobody else. State is changed under the mock's lock, which is never held while the network is waited for.
+no other. State changes under the mock's lock, which is never held while waiting for the network.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.wait import Wait
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
 from vorel_mock.webhooks.payload import payload
-from vorel_mock.webhooks.queue import LADDER, Lane, record
+from vorel_mock.webhooks.queue import RETRY_SCHEDULE, DeliveryQueue, record_attempt
 from vorel_mock.webhooks.sender import Sender
 from vorel_mock.webhooks.signature import sign
-from vorel_mock.webhooks.target_policy import Targets
+from vorel_mock.webhooks.target_policy import TargetPolicy
 
 #: Attempts that may be under way at once, over all tenants: as many sockets. The next ones wait for one to end.
 MAX_IN_FLIGHT = 256
@@ -45,11 +45,11 @@ class Dispatcher:
     Every method may be called from any thread, with the lock held or not; `stop` only without.
     """
 
-    def __init__(self, lock: RLock, targets: Targets, clock: Clock) -> None:
+    def __init__(self, lock: RLock, targets: TargetPolicy, clock: Clock) -> None:
         self._lock = lock
         self._targets = targets
         self._clock = clock
-        self._worlds: dict[Tenant, _World] = {}
+        self._tenants: dict[Tenant, _TenantDeliveries] = {}
         self._engine: _Engine | None = None
         self._stopped = False
 
@@ -77,14 +77,14 @@ class Dispatcher:
             subscribed = [webhook for webhook in tenant.webhooks.values() if event.event in webhook.events]
             if subscribed:
                 body = payload(event, tenant.id)
-                due_at = None if after_next else event.created_at + late + LADDER[0]
+                due_at = None if after_next else event.created_at + late + RETRY_SCHEDULE[0]
             for webhook in subscribed:
                 delivery = self._deliver(tenant, webhook, event, body, due_at, tampered)
                 made.append(delivery)
                 if duplicate:
                     made.append(self._repeat(tenant, webhook, delivery, due_at, tampered))
                 if due_at is not None:
-                    self._lane(tenant, webhook).unpark(due_at)
+                    self._queue(tenant, webhook).release_behind_next(due_at)
         return made
 
     # What the control plane does.
@@ -105,22 +105,22 @@ class Dispatcher:
             tenant.webhooks[webhook.id] = webhook
             now = tenant.clock.now()
             event = Event(ids.uuid(), TEST_EVENT, now, {"webhook_id": webhook.id})
-            self._deliver(tenant, webhook, event, payload(event, tenant.id), now + LADDER[0], tampered=False)
+            self._deliver(tenant, webhook, event, payload(event, tenant.id), now + RETRY_SCHEDULE[0], tampered=False)
         return webhook
 
     def unsubscribe(self, tenant: Tenant, webhook: Webhook) -> None:
         """End a subscription. What was pending has failed; an attempt that is being made is not recorded."""
         with self._lock:
             tenant.webhooks.pop(webhook.id, None)
-            world = self._world(tenant)
-            lane = world.lanes.pop(webhook.id, None)
-            if lane is not None:
-                self._close(lane)
+            own = self._deliveries_of(tenant)
+            queue = own.queues.pop(webhook.id, None)
+            if queue is not None:
+                self._close(queue)
             for delivery in tenant.deliveries:
                 if delivery.webhook_id == webhook.id and delivery.state == "pending":
                     delivery.state, delivery.due_at = "failed", None
-                    world.tell(delivery)
-            world.tell()
+                    own.tell(delivery)
+            own.tell()
 
     def redeliver(self, tenant: Tenant, delivery: Delivery, *, tampered: bool = False) -> Delivery:
         """Send the event of `delivery` once more, now, with the same id and body, as a delivery of its own.
@@ -137,26 +137,26 @@ class Dispatcher:
         """Hold back whatever is published to `webhook` from now on; an attempt that is being made ends."""
         with self._lock:
             webhook.held = True
-            self._world(tenant).tell()
+            self._deliveries_of(tenant).tell()
 
     def release(self, tenant: Tenant, webhook: Webhook) -> None:
         """Send what was held back, and what waited for a next event, in its order, from now on."""
         with self._lock:
             webhook.held = False
-            lane = self._lane(tenant, webhook)
-            lane.free_at = max(lane.free_at, tenant.clock.now())
-            lane.unpark(tenant.clock.now())
-            self._poke(tenant, lane)
+            queue = self._queue(tenant, webhook)
+            queue.free_at = max(queue.free_at, tenant.clock.now())
+            queue.release_behind_next(tenant.clock.now())
+            self._wake_up(tenant, queue)
 
     def forget(self, tenant: Tenant) -> None:
         """Send nothing more for `tenant`: it was deleted or reset. Attempts that are being made are not recorded."""
         with self._lock:
-            world = self._worlds.pop(tenant, None)
-            if world is not None:
-                for lane in world.lanes.values():
-                    self._close(lane)
-                world.lanes.clear()
-                world.release()
+            own = self._tenants.pop(tenant, None)
+            if own is not None:
+                for queue in own.queues.values():
+                    self._close(queue)
+                own.queues.clear()
+                own.release()
 
     def requeue(self, tenant: Tenant) -> None:
         """Queue whatever is pending in `tenant.deliveries`: they came from elsewhere, from a snapshot say."""
@@ -165,36 +165,36 @@ class Dispatcher:
             for delivery in tenant.deliveries:
                 webhook = tenant.webhooks.get(delivery.webhook_id)
                 if delivery.state == "pending" and webhook is not None:
-                    self._enqueue(tenant, self._lane(tenant, webhook), delivery)
+                    self._enqueue(tenant, self._queue(tenant, webhook), delivery)
 
     # Time.
 
     def wake(self, tenants: Iterable[Tenant] | None = None) -> None:
         """Look again: the clocks of `tenants` (None: of all) were moved, held or let go."""
         with self._lock:
-            for tenant in list(self._worlds if tenants is None else tenants):
-                if (world := self._worlds.get(tenant)) is not None:
-                    for lane in world.lanes.values():
-                        self._poke(tenant, lane)
+            for tenant in list(self._tenants if tenants is None else tenants):
+                if (own := self._tenants.get(tenant)) is not None:
+                    for queue in own.queues.values():
+                        self._wake_up(tenant, queue)
 
     def settle(self, tenants: Iterable[Tenant] | None = None, timeout: float = 30.0) -> bool:
         """Wait until every attempt that is due on the clocks of `tenants` (None: of all) has been made.
 
-        Attempts whose time comes through those before them are made too: after a jump of two hours, a failing
-        delivery climbs its whole ladder. What is held back is not waited for. False after `timeout` seconds, or when
-        the dispatcher is stopped meanwhile.
+        That includes attempts which become due through earlier ones: after a jump of two hours, a failing delivery
+        goes through its whole retry schedule. Does not wait for events that are held back. Returns False after
+        `timeout` seconds, or if the dispatcher is stopped meanwhile.
         """
         deadline = monotonic() + timeout
         with self._lock:
-            chosen = list(self._worlds if tenants is None else tenants)
+            chosen = list(self._tenants if tenants is None else tenants)
             self.wake(chosen)
             for tenant in chosen:
-                world = self._worlds.get(tenant)
-                if world is None:
+                own = self._tenants.get(tenant)
+                if own is None:
                     continue
-                settled = _settled(world, tenant.clock)
+                settled = _settled(own, tenant.clock)
                 left = max(0.0, deadline - monotonic())
-                world.changed.wait_for(partial(self._stopped_or, settled), left)
+                own.changed.wait_for(partial(self._stopped_or, settled), left)
                 if not settled():
                     return False
         return True
@@ -209,13 +209,13 @@ class Dispatcher:
         """
         deadline = monotonic() + timeout
         with self._lock:
-            world = self._world(tenant)
+            own = self._deliveries_of(tenant)
         while True:
             wait = Wait(predicate)
             with self._lock:
                 deliveries = list(tenant.deliveries)
-                over = self._stopped or self._worlds.get(tenant) is not world
-                world.waits.append(wait)
+                over = self._stopped or self._tenants.get(tenant) is not own
+                own.waits.append(wait)
             try:
                 found = next(islice(filter(predicate, deliveries), skip, None), None)
                 left = deadline - monotonic()
@@ -224,7 +224,7 @@ class Dispatcher:
                 wait.done.wait(left)
             finally:
                 with self._lock:
-                    world.waits.remove(wait)
+                    own.waits.remove(wait)
 
     def start(self) -> None:
         """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""
@@ -237,8 +237,8 @@ class Dispatcher:
         with self._lock:
             self._stopped = True
             engine, self._engine = self._engine, None
-            for world in self._worlds.values():
-                world.release()
+            for own in self._tenants.values():
+                own.release()
         if engine is not None:
             engine.stop()
 
@@ -280,108 +280,110 @@ class Dispatcher:
 
     def _keep(self, tenant: Tenant, webhook: Webhook, delivery: Delivery) -> Delivery:
         tenant.deliveries.append(delivery, len(delivery.body))
-        self._enqueue(tenant, self._lane(tenant, webhook), delivery)
-        self._world(tenant).tell(delivery)
+        self._enqueue(tenant, self._queue(tenant, webhook), delivery)
+        self._deliveries_of(tenant).tell(delivery)
         return delivery
 
-    def _enqueue(self, tenant: Tenant, lane: Lane, delivery: Delivery) -> None:
+    def _enqueue(self, tenant: Tenant, queue: DeliveryQueue, delivery: Delivery) -> None:
         if delivery.due_at is None:
-            lane.parked.append(delivery)
+            queue.behind_next.append(delivery)
         else:
-            lane.push(delivery)
-            self._poke(tenant, lane)
+            queue.push(delivery)
+            self._wake_up(tenant, queue)
 
-    def _world(self, tenant: Tenant) -> _World:
-        world = self._worlds.get(tenant)
-        if world is None:
-            world = self._worlds[tenant] = _World(threading.Condition(self._lock))
-        return world
+    def _deliveries_of(self, tenant: Tenant) -> _TenantDeliveries:
+        own = self._tenants.get(tenant)
+        if own is None:
+            own = self._tenants[tenant] = _TenantDeliveries(threading.Condition(self._lock))
+        return own
 
-    def _lane(self, tenant: Tenant, webhook: Webhook) -> Lane:
-        lanes = self._world(tenant).lanes
-        lane = lanes.get(webhook.id)
-        if lane is None:
-            lane = lanes[webhook.id] = Lane(webhook)
-        return lane
+    def _queue(self, tenant: Tenant, webhook: Webhook) -> DeliveryQueue:
+        queues = self._deliveries_of(tenant).queues
+        queue = queues.get(webhook.id)
+        if queue is None:
+            queue = queues[webhook.id] = DeliveryQueue(webhook)
+        return queue
 
-    def _close(self, lane: Lane) -> None:
-        lane.closed = True
+    def _close(self, queue: DeliveryQueue) -> None:
+        queue.closed = True
         if self._engine is not None:
-            self._engine.call(_cancel, lane)
+            self._engine.call(_cancel, queue)
 
-    def _poke(self, tenant: Tenant, lane: Lane) -> None:
-        """Have the loop look at `lane`, unless it is going to anyway."""
-        if lane.busy or lane.poked or lane.webhook.held or self._stopped:
+    def _wake_up(self, tenant: Tenant, queue: DeliveryQueue) -> None:
+        """Have the loop look at `queue`, unless it is going to anyway."""
+        if queue.busy or queue.woken or queue.webhook.held or self._stopped:
             return
         if self._engine is None:
             self._engine = _Engine(self._targets)
-        lane.poked = True
-        self._engine.call(self._pump, self._engine, tenant, lane)
+        queue.woken = True
+        self._engine.call(self._run_next, self._engine, tenant, queue)
 
     # Below, in the thread of the loop.
 
-    def _pump(self, engine: _Engine, tenant: Tenant, lane: Lane) -> None:
-        """Make the next attempt of `lane`, or sleep until it is due; while the clock stands there is no sleeping."""
+    def _run_next(self, engine: _Engine, tenant: Tenant, queue: DeliveryQueue) -> None:
+        """Make the next attempt of `queue`, or sleep until it is due. While the clock is frozen, it is not due."""
         with self._lock:
-            lane.poked = False
-            if lane.timer is not None:
-                lane.timer.cancel()
-                lane.timer = None
-            if engine is not self._engine or lane.busy or lane.closed or lane.webhook.held:
+            queue.woken = False
+            if queue.timer is not None:
+                queue.timer.cancel()
+                queue.timer = None
+            if engine is not self._engine or queue.busy or queue.closed or queue.webhook.held:
                 return
-            due = lane.next_due()
+            due = queue.next_due()
             if due is None:
                 return
             wait = due - tenant.clock.now()
             if wait <= 0:
-                delivery, at = lane.pop()
-                lane.busy = True
-                lane.task = engine.spawn(self._attempt(engine, tenant, lane, delivery, at))
-            elif not self._stands(tenant):
-                lane.timer = engine.loop.call_later(max(wait, 0.001), self._pump, engine, tenant, lane)
+                delivery, at = queue.pop()
+                queue.busy = True
+                queue.task = engine.spawn(self._attempt(engine, tenant, queue, delivery, at))
+            elif not self._is_frozen(tenant):
+                queue.timer = engine.loop.call_later(max(wait, 0.001), self._run_next, engine, tenant, queue)
 
-    async def _attempt(self, engine: _Engine, tenant: Tenant, lane: Lane, delivery: Delivery, at: float) -> None:
-        webhook = lane.webhook
+    async def _attempt(
+        self, engine: _Engine, tenant: Tenant, queue: DeliveryQueue, delivery: Delivery, at: float
+    ) -> None:
+        webhook = queue.webhook
         # The signature of something else: well formed, and wrong whatever the secret.
         signed = sign(webhook.secret, delivery.body + b" " if delivery.tampered else delivery.body)
         try:
             async with engine.slots:
-                stood = self._stands(tenant)
+                stood = self._is_frozen(tenant)
                 attempt = await engine.sender.send(
                     webhook.target_url, delivery.body, signed, at=at, seconds=tenant.webhook_timeout
                 )
         except asyncio.CancelledError:
             with self._lock:
-                lane.busy, lane.task = False, None
-                if not lane.closed:
-                    lane.push(delivery)  # it did not happen
+                queue.busy, queue.task = False, None
+                if not queue.closed:
+                    queue.push(delivery)  # it did not happen
             # Not raised again: a task that ends with an exception refers to itself through it, and keeps the tenant.
             return
         with self._lock:
-            lane.busy, lane.task = False, None
-            if lane.closed:
+            queue.busy, queue.task = False, None
+            if queue.closed:
                 return
-            lane.free_at = at if stood or self._stands(tenant) else at + attempt.duration
-            record(delivery, attempt)
+            queue.free_at = at if stood or self._is_frozen(tenant) else at + attempt.duration
+            record_attempt(delivery, attempt)
             if delivery.due_at is not None:
-                lane.push(delivery)
-            self._world(tenant).tell(delivery)
-            self._pump(engine, tenant, lane)
+                queue.push(delivery)
+            self._deliveries_of(tenant).tell(delivery)
+            self._run_next(engine, tenant, queue)
 
-    def _stands(self, tenant: Tenant) -> bool:
+    def _is_frozen(self, tenant: Tenant) -> bool:
         return tenant.clock.frozen or self._clock.frozen
 
 
-class _World:
-    """What the dispatcher knows of one tenant: its lanes by webhook id, and who waits for something to change."""
+class _TenantDeliveries:
+    """The delivery queues of one tenant by webhook id, and the waits for a change."""
 
     def __init__(self, changed: threading.Condition) -> None:
         self.changed = changed
-        self.lanes: dict[str, Lane] = {}
+        self.queues: dict[str, DeliveryQueue] = {}
         self.waits: list[Wait[Delivery]] = []
 
     def tell(self, delivery: Delivery | None = None) -> None:
-        """Tell whoever waits that `delivery`, or something else, has changed."""
+        """Wake the waits for a change of `delivery`, or of something else."""
         self.changed.notify_all()
         if delivery is not None:
             for wait in self.waits:
@@ -397,7 +399,7 @@ class _World:
 class _Engine:
     """The thread, its loop, and what lives in it."""
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: TargetPolicy) -> None:
         self.loop = asyncio.new_event_loop()
         self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self.sender = Sender(targets)
@@ -444,12 +446,12 @@ def _known(events: Collection[str]) -> frozenset[str]:
     return frozenset(events)
 
 
-def _settled(world: _World, clock: Clock) -> Callable[[], bool]:
-    return lambda: not any(lane.is_due(clock.now()) for lane in world.lanes.values())
+def _settled(own: _TenantDeliveries, clock: Clock) -> Callable[[], bool]:
+    return lambda: not any(queue.is_due(clock.now()) for queue in own.queues.values())
 
 
-def _cancel(lane: Lane) -> None:
-    if lane.timer is not None:
-        lane.timer.cancel()
-    if lane.task is not None:
-        lane.task.cancel()
+def _cancel(queue: DeliveryQueue) -> None:
+    if queue.timer is not None:
+        queue.timer.cancel()
+    if queue.task is not None:
+        queue.task.cancel()

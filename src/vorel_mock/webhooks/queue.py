@@ -1,4 +1,4 @@
-"""The deliveries of one webhook in the order in which they are due, and the ladder that a failing one climbs."""
+"""The delivery queue of a webhook, and the retry schedule of its deliveries."""
 
 import heapq
 from collections import deque
@@ -8,29 +8,29 @@ from typing import Any
 
 from vorel_mock.model.webhooks import MAX_DELIVERIES, Attempt, Delivery, Webhook
 
-#: Seconds before each attempt, since the attempt before it; the first since the event.
-LADDER = (0.0, 5.0, 30.0, 120.0, 600.0, 1800.0)
+#: Retry schedule: seconds to wait before each attempt, counted from the previous one (for the first, from the event).
+RETRY_SCHEDULE = (0.0, 5.0, 30.0, 120.0, 600.0, 1800.0)
 
 _sequence = count()
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
-    """What waits for one webhook. One attempt is made at a time, in order of due time, then of arrival."""
+class DeliveryQueue:
+    """The deliveries that wait for one webhook. One attempt runs at a time, in order of due time, then of arrival."""
 
     webhook: Webhook
-    queue: list[tuple[float, int, Delivery]] = field(default_factory=list)
-    parked: deque[Delivery] = field(default_factory=lambda: deque(maxlen=MAX_DELIVERIES))
-    """What goes out behind the next event."""
+    heap: list[tuple[float, int, Delivery]] = field(default_factory=list)
+    behind_next: deque[Delivery] = field(default_factory=lambda: deque(maxlen=MAX_DELIVERIES))
+    """Deliveries that are sent behind the next event."""
     free_at: float = 0.0
-    """When, on the tenant's clock, the attempt before was over."""
+    """The end of the previous attempt, on the tenant's clock."""
     busy: bool = False
-    """An attempt is being made."""
+    """True while an attempt runs."""
     closed: bool = False
-    """Nothing is sent or recorded any more."""
-    poked: bool = False
-    """The dispatcher is about to look at it."""
-    # The event loop's handles of what is going on; the dispatcher's alone.
+    """True if nothing is sent or recorded any more."""
+    woken: bool = False
+    """True if the dispatcher is about to look at it."""
+    # Handles of the event loop; only the dispatcher uses them.
     timer: Any = None
     task: Any = None
     _limit: int = 64
@@ -38,43 +38,43 @@ class Lane:
     def push(self, delivery: Delivery) -> None:
         """Queue `delivery` for its `due_at`."""
         assert delivery.due_at is not None
-        if len(self.queue) >= self._limit:  # a webhook that is held must not collect what nobody keeps any more
-            self.queue = [entry for entry in self.queue if not entry[2].forgotten]
-            heapq.heapify(self.queue)
-            self._limit = 64 + 2 * len(self.queue)
-        heapq.heappush(self.queue, (delivery.due_at, next(_sequence), delivery))
+        if len(self.heap) >= self._limit:  # a webhook that is held back must not collect forgotten deliveries
+            self.heap = [entry for entry in self.heap if not entry[2].forgotten]
+            heapq.heapify(self.heap)
+            self._limit = 64 + 2 * len(self.heap)
+        heapq.heappush(self.heap, (delivery.due_at, next(_sequence), delivery))
 
     def next_due(self) -> float | None:
-        """When the next attempt is due; None when there is none."""
-        while self.queue and self.queue[0][2].forgotten:
-            heapq.heappop(self.queue)
-        return self.queue[0][0] if self.queue else None
+        """Return the time of the next attempt; None if there is none."""
+        while self.heap and self.heap[0][2].forgotten:
+            heapq.heappop(self.heap)
+        return self.heap[0][0] if self.heap else None
 
     def pop(self) -> tuple[Delivery, float]:
-        """The delivery whose attempt is next, and when, on the tenant's clock, that attempt begins."""
-        due, _, delivery = heapq.heappop(self.queue)
+        """Return the delivery of the next attempt, and the start of that attempt on the tenant's clock."""
+        due, _, delivery = heapq.heappop(self.heap)
         return delivery, max(due, self.free_at)
 
-    def unpark(self, due_at: float) -> None:
-        """Queue what was parked, for `due_at`."""
-        while self.parked:
-            delivery = self.parked.popleft()
+    def release_behind_next(self, due_at: float) -> None:
+        """Queue the deliveries that waited for the next event, for `due_at`."""
+        while self.behind_next:
+            delivery = self.behind_next.popleft()
             if not delivery.forgotten:
                 delivery.due_at = due_at
                 self.push(delivery)
 
     def is_due(self, now: float) -> bool:
-        """Whether an attempt is being made, or should be."""
+        """Return True if an attempt is running, or is due."""
         if self.busy:
             return True
         due = None if self.webhook.held else self.next_due()
         return due is not None and due <= now
 
 
-def record(delivery: Delivery, attempt: Attempt) -> None:
+def record_attempt(delivery: Delivery, attempt: Attempt) -> None:
     """Add `attempt` to `delivery`, and decide what that makes of it.
 
-    2xx: delivered. 4xx: failed, for good. Everything else, 3xx too: again, until the ladder is used up.
+    2xx: delivered. 4xx: failed, for good. Everything else, 3xx too: again, until the retry schedule is used up.
     """
     delivery.attempts.append(attempt)
     delivery.due_at = None
@@ -83,7 +83,7 @@ def record(delivery: Delivery, attempt: Attempt) -> None:
         delivery.state = "delivered"
     elif status_class == 4:
         delivery.state = "failed"
-    elif len(delivery.attempts) >= len(LADDER):
+    elif len(delivery.attempts) >= len(RETRY_SCHEDULE):
         delivery.state = "dead"
     else:
-        delivery.due_at = attempt.at + LADDER[len(delivery.attempts)]
+        delivery.due_at = attempt.at + RETRY_SCHEDULE[len(delivery.attempts)]

@@ -24,7 +24,7 @@ _MAX_SEEN = 10_000
 
 
 class Consumer(Protocol):
-    """Who a server hands webhooks to."""
+    """The receiver of the webhooks of a server."""
 
     delay: float
     """Seconds before the answer."""
@@ -36,13 +36,13 @@ class Consumer(Protocol):
 
 @dataclass(slots=True)
 class Listener:
-    """What the receiver knows and does."""
+    """A receiver that shows webhooks on a terminal."""
 
     show: Callable[[str], object]
     """Called with the text for each webhook that arrived."""
     secret: str | None = None
     status: int | None = None
-    """What is answered, whatever arrives. None: 200, and 401 when the signature is wrong."""
+    """The status of every response. None: 200, and 401 if the signature is wrong."""
     delay: float = 0.0
     """Seconds before the answer."""
     received: int = 0

@@ -11,7 +11,7 @@ import vorel_mock
 from vorel_mock.model.clock import stopwatch
 from vorel_mock.model.webhooks import Attempt
 from vorel_mock.webhooks import signature
-from vorel_mock.webhooks.target_policy import TargetError, Targets
+from vorel_mock.webhooks.target_policy import TargetError, TargetPolicy
 
 METHOD = "POST"
 #: Bytes of an answer's body that are read, and what is kept of body and headers for the journal of deliveries.
@@ -26,7 +26,7 @@ class Sender:
     no proxy from the environment. Each attempt has a connection of its own, so that none inherits another's trouble.
     """
 
-    def __init__(self, targets: Targets) -> None:
+    def __init__(self, targets: TargetPolicy) -> None:
         self._targets = targets
 
     async def send(self, url: str, body: bytes, signed: str, *, at: float, seconds: float) -> Attempt:
@@ -80,7 +80,7 @@ class Sender:
             if event == "connection.connect_tcp.complete":
                 connections.append(info["return_value"])
 
-        # The address stands in the URL, so that nobody resolves the name a second time; TLS still asks for the name.
+        # The URL has the address, so that the name is not resolved a second time. TLS still uses the name.
         request = httpx.Request(
             METHOD,
             target.copy_with(host=address),
@@ -119,7 +119,7 @@ def _transport(verify: ssl.SSLContext | bool) -> httpx.AsyncHTTPTransport:
 
 
 async def _beginning(response: httpx.Response) -> str:
-    """What is kept of the body. At most MAX_READ bytes are read: enough of an answer to be called whole."""
+    """Return the part of the body that is kept. At most MAX_READ bytes are read; that counts as complete."""
     kept = b""
     size = 0
     assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -144,7 +144,7 @@ def _bounded(headers: httpx.Headers) -> dict[str, str]:
 
 
 def _reason(error: BaseException) -> str:
-    """The error in words: the system's own where there is one below it (connection refused, reset)."""
+    """Return the error in words: the system's own if there is one (connection refused, reset)."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):

@@ -12,6 +12,6 @@ def sign(secret: str, body: bytes) -> str:
 
 
 def verify(secret: str, body: bytes, header: str) -> bool:
-    """Whether `header` is the signature of `body`, compared in constant time."""
+    """Return True if `header` is the signature of `body`. Compares in constant time."""
     # As bytes: compare_digest refuses text beyond ASCII, and a header may hold anything.
     return hmac.compare_digest(sign(secret, body).encode(), header.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Where webhooks may go: to this machine, and beyond it only to what the operator allowed by name.
+"""The hosts that webhooks may go to: this machine, and beyond it only those that the operator allowed by name.
 
 A mock that posts to any URL it is told is a way into the network it runs in. So the address that is connected to is the
 address that was checked: a name is resolved here, once for each attempt, and never by the HTTP client.
@@ -29,7 +29,7 @@ class TargetError(ValueError):
     """A URL that webhooks may not go to; its text says why, and what to do."""
 
 
-class Targets:
+class TargetPolicy:
     """The targets that are allowed: loopback, and each `host` or `host:port` of `allowed`.
 
     ValueError when an entry of `allowed` is neither.

@@ -32,7 +32,7 @@ _LATE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """What a fault is told. `response` is the true response, for a fault of the stage `after`."""
+    """The input of a fault. `response` is the true response, for a fault of the stage `after`."""
 
     contract: Contract
     exchange: Exchange
@@ -73,9 +73,9 @@ class Fault:
     operation: str | None = None
     """The only operation that can meet it; None for any."""
     applies: Callable[[FaultContext], bool] = _always
-    """Whether it can change this response; other responses pass and are not counted."""
+    """True for a response that it can change. Other responses pass and are not counted."""
     takes_time: bool = False
-    """Whether it has a `delay`."""
+    """True if it has a `delay`."""
     delivery: Callable[[ArmedFault], dict[str, Any] | None] | None = None
     """For the stage `webhook`: the keywords of `Dispatcher.publish`; returns None if the event is not published."""
 
@@ -184,7 +184,7 @@ def _stale_handoff_id(context: FaultContext) -> Response:
 
 
 def _succeeded(context: FaultContext) -> bool:
-    """Whether the record was written: a soft failure has neither `ok: true` nor a URL."""
+    """Return True if the record was written. A soft failure has neither `ok: true` nor a URL."""
     return msgspec.json.decode(context.true.body)["ok"] is True
 
 

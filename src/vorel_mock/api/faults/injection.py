@@ -27,7 +27,7 @@ def before(exchange: Exchange, contract: Contract) -> Response | None:
 
 
 def may_meet(exchange: Exchange) -> bool:
-    """Whether there is a fault that the request could meet; the functions below need not be called without."""
+    """Return True if there is a fault that the request could meet. Else the functions below need not be called."""
     return exchange.asked is not None or (exchange.tenant is not None and bool(exchange.tenant.faults))
 
 
@@ -52,7 +52,7 @@ def after(exchange: Exchange, contract: Contract, response: Response) -> Respons
 
 
 def was_applied(exchange: Exchange, response: Response) -> bool:
-    """Whether the request got what its Prefer header asked for (Preference-Applied, RFC 7240)."""
+    """Return True if the request got what its Prefer header asked for (Preference-Applied, RFC 7240)."""
     if exchange.asked is None:
         return exchange.preference == f"code={response.status}"
     return exchange.asked.met > 0

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
 
 class Arguments(msgspec.Struct, frozen=True):
-    """What an operation is called with."""
+    """The arguments of an operation."""
 
     path: dict[str, str]
     parameters: dict[str, Any]

@@ -1,19 +1,18 @@
-"""What the operations of the control plane do, a module a subject."""
+"""The handlers of the control plane's operations, one module a subject."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from vorel_mock.control.handlers import clock, faults, tenants, webhooks
+from vorel_mock.control.handlers import clock, faults, tenant_data, tenants, webhooks
 from vorel_mock.control.handlers import journal as requests
 from vorel_mock.control.handlers import mock as whole
-from vorel_mock.control.handlers import tenant_data as world
 from vorel_mock.mock.mock import Mock
 
 _BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
     **whole.OPERATIONS,
     **tenants.OPERATIONS,
-    **world.OPERATIONS,
+    **tenant_data.OPERATIONS,
     **clock.OPERATIONS,
     **requests.OPERATIONS,
     **faults.OPERATIONS,

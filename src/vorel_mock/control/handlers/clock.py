@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, turn
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, turn
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import Clock, iso, parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
@@ -72,7 +72,7 @@ def _change(clock: Clock, body: Json, ahead: float = 0.0) -> None:
             case "resume":
                 clock.resume()
     except ValueError as error:
-        refuse(400, f"{what}: {error}")
+        reject(400, f"{what}: {error}")
 
 
 OPERATIONS: Operations = {

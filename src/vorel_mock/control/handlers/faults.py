@@ -3,7 +3,7 @@
 from typing import Any
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
-from vorel_mock.control.handlers.support import Operations, duration, find_tenant, refuse
+from vorel_mock.control.handlers.support import Operations, duration, find_tenant, reject
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.clock import iso, write_duration
@@ -19,13 +19,13 @@ MAX_FAULTS = 200
 
 
 def fault_catalogue(mock: Mock) -> Json:
-    """What can be made to go wrong."""
+    """Return the catalogue of faults."""
     shown = ("id", "sentence", "stage", "clause", "operation")
     return {"data": [{name: getattr(fault, name) for name in shown} for fault in CATALOGUE.values()]}
 
 
 def list_faults(mock: Mock, tenant_id: str) -> Json:
-    """What is armed, and which requests consumed it."""
+    """Return the armed faults, and the requests that consumed them."""
     with mock.lock:
         return {"data": [_shown(armed) for armed in find_tenant(mock, tenant_id).faults]}
 
@@ -37,10 +37,10 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         fault = CATALOGUE[body["fault"]]
         operation = body.get("operation")
         if operation is not None and fault.operation not in (None, operation):
-            refuse(400, f"operation: {fault.id} is a fault of {fault.operation} only")
+            reject(400, f"operation: {fault.id} is a fault of {fault.operation} only")
         if "delay" in body and not fault.takes_time:
             slow = ", ".join(known.id for known in CATALOGUE.values() if known.takes_time)
-            refuse(400, f"delay: {fault.id} takes no time; those that do are {slow}")
+            reject(400, f"delay: {fault.id} takes no time; those that do are {slow}")
         delay = duration("delay", body["delay"], most=_LONGEST_DELAY) if "delay" in body else None
         _make_room(tenant)
         endless = "every" in body or "chance" in body
@@ -71,7 +71,7 @@ def disarm_fault(mock: Mock, tenant_id: str, fault_id: str) -> tuple[None, int]:
         tenant = find_tenant(mock, tenant_id)
         left = [armed for armed in tenant.faults if armed.id != fault_id]
         if len(left) == len(tenant.faults):
-            refuse(404, "The tenant has no armed fault with this id.")
+            reject(404, "The tenant has no armed fault with this id.")
         tenant.faults[:] = left
     return None, 204
 
@@ -81,7 +81,7 @@ def _make_room(tenant: Tenant) -> None:
         return
     spent = next((armed for armed in tenant.faults if armed.spent), None)
     if spent is None:
-        refuse(409, f"the tenant has {MAX_FAULTS} armed faults, and cannot have more; DELETE .../faults disarms them")
+        reject(409, f"the tenant has {MAX_FAULTS} armed faults, and cannot have more; DELETE .../faults disarms them")
     tenant.faults.remove(spent)
 
 

@@ -9,7 +9,7 @@ from flask import Response
 from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, timeout, turn
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, turn
 from vorel_mock.mock.journal.explain import explain
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
@@ -25,7 +25,7 @@ def get_request(mock: Mock, request_id: str) -> Json:
     """Return how the response to a request came about."""
     with mock.lock:
         exchange = mock.journal.get(request_id)
-    return refuse(404, "No request with this id is kept.") if exchange is None else explain(exchange)
+    return reject(404, "No request with this id is kept.") if exchange is None else explain(exchange)
 
 
 def list_requests(mock: Mock, **filters: Any) -> Json | Response:
@@ -74,10 +74,10 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
                 mock.journal.unfollow(tenant.id, wait)
                 deleted = mock.store.tenant(tenant.id) is not tenant
     if deleted:
-        refuse(404, "The tenant was deleted while the request waited.")
+        reject(404, "The tenant was deleted while the request waited.")
     met = [*earlier, *wait.found]
     if len(met) < count:
-        refuse(408, f"{len(met)} of {count} requests that match were answered within {seconds:g} s")
+        reject(408, f"{len(met)} of {count} requests that match were answered within {seconds:g} s")
     return listed(met, explain, lambda shown: {"data": shown, "total": len(met)})
 
 
@@ -85,9 +85,9 @@ def explain_request(mock: Mock, body: Json) -> Json:
     """Return what would happen to a request, without an effect."""
     path, _, query = body["path"].partition("?")
     if not path.startswith("/"):
-        refuse(400, "path: must begin with /")
+        reject(400, "path: must begin with /")
     if not (path.isascii() and query.isascii()):
-        refuse(400, "path: must be ASCII; write other characters percent-encoded")
+        reject(400, "path: must be ASCII; write other characters percent-encoded")
     content = body.get("body")
     raw = b"" if "body" not in body else content.encode() if isinstance(content, str) else msgspec.json.encode(content)
     headers = [
@@ -136,7 +136,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
             try:
                 moments[name] = parse_iso(filters[name])
             except ValueError as error:
-                refuse(400, f"{name}: {error}")
+                reject(400, f"{name}: {error}")
     contains = filters.get("contains", "").encode()
 
     def matches(exchange: Exchange) -> bool:

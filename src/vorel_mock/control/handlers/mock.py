@@ -4,7 +4,7 @@ from typing import Any
 
 import vorel_mock
 from vorel_mock.control.handlers.clock import shown
-from vorel_mock.control.handlers.support import Operations, api_url, refuse
+from vorel_mock.control.handlers.support import Operations, api_url, reject
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.crm import RESERVED_VALUES
@@ -31,18 +31,18 @@ def health(mock: Mock) -> Json:
 
 
 def target(mock: Mock) -> Json:
-    """The target profile of the demo world, with the base URL by which it was asked for."""
+    """Return the target profile of the demo tenants, with the base URL of the request."""
     with mock.lock:
         return demo.target(mock.store, api_url(mock))
 
 
 def reset(mock: Mock, body: Json | None = None) -> tuple[None, int]:
-    """The demo world back to its start; with `all`, the tenants that were made go."""
+    """Restore the initial state of the demo tenants; with `all`, delete the others."""
     with mock.lock:
         try:
             mock.reset(everything=bool((body or {}).get("all")))
         except ValueError as error:
-            refuse(409, f'{error}, or say {{"all": true}}')
+            reject(409, f'{error}, or say {{"all": true}}')
     return None, 204
 
 
@@ -52,7 +52,7 @@ def reserved_values(mock: Mock) -> Json:
 
 
 def contract_document(mock: Mock) -> Json:
-    """The contract document with this mock as its only server, so that nobody tries things out on production."""
+    """Return the contract document with this mock as its only server, so that no one tests against production."""
     return {**mock.contract.document, "servers": [{"url": mock.contract.base_path or "/", "description": "this mock"}]}
 
 

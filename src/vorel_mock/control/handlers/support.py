@@ -1,4 +1,4 @@
-"""What the handlers of the control plane share: how one refuses, how it finds its tenant, where the API is."""
+"""Shared by the handlers: rejecting a request, finding a tenant, long polling."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,14 +21,14 @@ DEFAULT_WAIT = 10.0
 Operations = Mapping[str, Callable[..., Any]]
 
 
-def refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> NoReturn:
+def reject(status: int, message: str, headers: Mapping[str, str] | None = None) -> NoReturn:
     """End the request with `status` and the envelope."""
     raise ProblemException(status=status, detail=message, headers=headers)
 
 
 def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
     """The tenant, or 404."""
-    return mock.store.tenant(tenant_id.lower()) or refuse(404, "No tenant with this id.")
+    return mock.store.tenant(tenant_id.lower()) or reject(404, "No tenant with this id.")
 
 
 def api_url(mock: Mock) -> str:
@@ -37,16 +37,16 @@ def api_url(mock: Mock) -> str:
 
 
 def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
-    """Seconds of a duration that a request gave as `name`; 400 when it is none, or not within the bounds."""
+    """Return the seconds of a duration that a request gave as `name`; reject it with 400 if it is invalid."""
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        refuse(400, f"{name}: {error}")
+        reject(400, f"{name}: {error}")
     if not least <= seconds <= most:
         between = (
             f"at most {write_duration(most)}" if not least else f"{write_duration(least)} to {write_duration(most)}"
         )
-        refuse(400, f"{name}: must be {between}")
+        reject(400, f"{name}: must be {between}")
     return seconds
 
 
@@ -54,7 +54,7 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
 def turn(mock: Mock) -> Iterator[None]:
     """Count a request that waits for something. Rejects it with 429 if too many do: the others need threads as well."""
     if not mock.waits.acquire(blocking=False):
-        refuse(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
+        reject(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
     try:
         yield
     finally:

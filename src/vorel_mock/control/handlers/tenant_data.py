@@ -1,4 +1,4 @@
-"""What hangs on a tenant: keys, leads, handoffs, audit log, CRM records."""
+"""The data of a tenant: keys, leads, handoffs, audit log, CRM records."""
 
 from functools import partial
 from typing import Any
@@ -7,8 +7,8 @@ from flask import Response
 from msgspec.structs import asdict
 
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse
-from vorel_mock.mock import provisioning as tenants
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject
+from vorel_mock.mock import provisioning
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.store.memory import PREFIX
 from vorel_mock.model.clock import iso
@@ -34,9 +34,9 @@ def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         scopes = frozenset(body["scopes"])
         key_id = body.get("id") or undrawn(lambda: f"key_{tenant.ids.hex(12)}", tenant.keys.get)
         if key_id in tenant.keys:
-            refuse(409, "id: the tenant has a key of this id")
+            reject(409, "id: the tenant has a key of this id")
         stream = Ids(mock.ids.seed, f"{tenant.id}/{key_id}/{tenant.ids.hex(16)}")
-        key = tenants.mint(tenant, key_id, scopes, stream, mock.store)
+        key = provisioning.mint(tenant, key_id, scopes, stream, mock.store)
         mock.store.index(tenant, key)
         return {**_key(key), "token": key.token}, 201
 
@@ -46,7 +46,7 @@ def revoke_key(mock: Mock, tenant_id: str, key_id: str) -> tuple[None, int]:
     with mock.lock:
         key = find_tenant(mock, tenant_id).keys.get(key_id)
         if key is None:
-            refuse(404, "The tenant has no key with this id.")
+            reject(404, "The tenant has no key with this id.")
         key.revoked = True
     return None, 204
 
@@ -66,8 +66,10 @@ def add_lead(mock: Mock, tenant_id: str, body: Json | None = None) -> tuple[Json
         tenant = find_tenant(mock, tenant_id)
         lead_id = wanted["id"].lower() if "id" in wanted else None
         if lead_id in tenant.leads:
-            refuse(409, "id: the tenant has a lead of this id")
-        lead = tenants.add_lead(tenant, wanted.get("name", ""), lead_id, wanted.get("conversation_status", "active"))
+            reject(409, "id: the tenant has a lead of this id")
+        lead = provisioning.add_lead(
+            tenant, wanted.get("name", ""), lead_id, wanted.get("conversation_status", "active")
+        )
         return _lead(tenant, lead), 201
 
 
@@ -76,7 +78,7 @@ def get_lead(mock: Mock, tenant_id: str, lead_id: str) -> Json:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         lead = tenant.leads.get(lead_id.lower())
-        return refuse(404, "The tenant has no lead with this id.") if lead is None else _lead(tenant, lead)
+        return reject(404, "The tenant has no lead with this id.") if lead is None else _lead(tenant, lead)
 
 
 def list_handoffs(mock: Mock, tenant_id: str) -> Json | Response:

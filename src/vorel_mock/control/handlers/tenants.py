@@ -7,9 +7,8 @@ from flask import Response
 
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.control.handlers.streaming import streamed
-from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, refuse
-from vorel_mock.mock import demo, snapshot
-from vorel_mock.mock import provisioning as tenants
+from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, reject
+from vorel_mock.mock import demo, provisioning, snapshot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
 from vorel_mock.model.tenant import Tenant
@@ -24,7 +23,7 @@ def list_tenants(mock: Mock) -> Json:
 
 
 def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
-    """A new world; its id and its target profile."""
+    """Create a tenant; return its id and its target profile."""
     wanted = dict(body or {})
     if "webhook_timeout" in wanted:
         wanted["webhook_timeout"] = _timeout(wanted)
@@ -36,7 +35,7 @@ def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
         try:
             tenant = mock.make_tenant(wanted)
         except ValueError as error:
-            refuse(400, str(error))
+            reject(400, str(error))
         return _profile(mock, tenant), 201
 
 
@@ -53,9 +52,9 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
         timeout = _timeout(body) if "webhook_timeout" in body else tenant.webhook_timeout
         if "crm" in body:
             try:
-                tenant.crm = tenants.connection(body["crm"])
+                tenant.crm = provisioning.connection(body["crm"])
             except ValueError as error:
-                refuse(400, str(error))
+                reject(400, str(error))
         tenant.webhook_timeout = timeout
         for name in ("name", "notified_channel", "rate_limit", "tenant_rate_limit"):
             if name in body:
@@ -64,11 +63,11 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
 
 
 def delete_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
-    """Forget a tenant; those of the demo world stay, because documents and profiles name them."""
+    """Delete a tenant. Demo tenants stay, because documents and profiles name them."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         if tenant in demo.tenants(mock.store):
-            refuse(409, "This tenant belongs to the demo world, which stays. POST …/reset takes it back to its start.")
+            reject(409, "This is a demo tenant and cannot be deleted. POST …/reset restores its initial state.")
         mock.remove_tenant(tenant)
     return None, 204
 
@@ -80,13 +79,13 @@ def tenant_target(mock: Mock, tenant_id: str) -> Json:
 
 
 def reset_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
-    """Back to the world that the tenant began with."""
+    """Restore the initial state of a tenant."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         try:
             mock.reset_tenant(tenant)
         except ValueError as error:
-            refuse(409, str(error))
+            reject(409, str(error))
     return None, 204
 
 
@@ -105,7 +104,7 @@ def import_snapshot(mock: Mock, tenant_id: str, body: Json) -> tuple[None, int]:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         _check_tokens(mock, state, [tenant])
-        mock.replace_world(tenant, state, clock=True)
+        mock.restore(tenant, state, clock=True)
     return None, 204
 
 
@@ -115,7 +114,7 @@ def _state(mock: Mock, body: Json) -> snapshot.Snapshot:
         state = snapshot.read(body)
         snapshot.check(state, mock.contract)
     except snapshot.SnapshotError as error:
-        refuse(400, str(error))
+        reject(400, str(error))
     return state
 
 
@@ -123,18 +122,18 @@ def _check_tokens(mock: Mock, state: snapshot.Snapshot, owners: list[Tenant]) ->
     try:
         mock.check_tokens(state, owners)
     except ValueError as error:
-        refuse(409, f"snapshot: {error}")
+        reject(409, f"snapshot: {error}")
 
 
 def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
     others = ", ".join(name for name in wanted if name != "snapshot")
     if others:
-        refuse(400, f"snapshot: holds the whole world; leave out {others}, and PATCH the tenant afterwards")
+        reject(400, f"snapshot: contains the whole tenant; leave out {others}, and PATCH the tenant afterwards")
     state = _state(mock, wanted["snapshot"])
     with mock.lock:
         _check_tokens(mock, state, [])
         tenant = mock.make_tenant({})
-        mock.replace_world(tenant, state, clock=True)
+        mock.restore(tenant, state, clock=True)
         taken = snapshot.take(tenant)
     tenant.initial = b"".join(snapshot.pieces(taken))
     return tenant
@@ -146,7 +145,7 @@ def _timeout(wanted: Json) -> float:
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
     foreign = [lead for other in demo.tenants(mock.store) if other is not tenant for lead in other.leads]
-    return {"id": tenant.id, **tenants.profile(tenant, foreign, api_url(mock))}
+    return {"id": tenant.id, **provisioning.profile(tenant, foreign, api_url(mock))}
 
 
 def _shown(tenant: Tenant) -> Json:

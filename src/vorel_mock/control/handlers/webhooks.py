@@ -6,7 +6,7 @@ import msgspec
 from flask import Response
 
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, refuse, timeout, turn
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, turn
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact, redact_deep
@@ -30,7 +30,7 @@ def subscribe(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         try:
             webhook = mock.webhooks.subscribe(tenant, body["target_url"], body["events"])
         except ValueError as error:
-            refuse(400, str(error))
+            reject(400, str(error))
         return {**_shown(webhook), "secret": webhook.secret}, 201
 
 
@@ -81,7 +81,7 @@ def redeliver(mock: Mock, tenant_id: str, delivery_id: str, body: Json | None = 
         try:
             again = mock.webhooks.redeliver(tenant, delivery, tampered=bool((body or {}).get("tampered")))
         except ValueError as error:
-            refuse(400, str(error))
+            reject(400, str(error))
         return _delivery(again), 202
 
 
@@ -103,19 +103,19 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
         found = mock.webhooks.wait(tenant, matches, seconds, skip=body.get("after", 0))
     with mock.lock:
         if mock.store.tenant(tenant.id) is not tenant:
-            refuse(404, "The tenant was deleted while the request waited.")
+            reject(404, "The tenant was deleted while the request waited.")
         if found is None:
-            refuse(408, f"no delivery that matches was {state} within {seconds:g} s")
+            reject(408, f"no delivery that matches was {state} within {seconds:g} s")
         return _delivery(found)
 
 
 def _webhook(tenant: Tenant, webhook_id: str) -> Webhook:
-    return tenant.webhooks.get(webhook_id.lower()) or refuse(404, "The tenant has no webhook with this id.")
+    return tenant.webhooks.get(webhook_id.lower()) or reject(404, "The tenant has no webhook with this id.")
 
 
 def _find_delivery(tenant: Tenant, delivery_id: str) -> Delivery:
     found = (delivery for delivery in tenant.deliveries if delivery.id == delivery_id.lower())
-    return next(found, None) or refuse(404, "The tenant has no delivery with this id.")
+    return next(found, None) or reject(404, "The tenant has no delivery with this id.")
 
 
 def _shown(webhook: Webhook) -> Json:

@@ -31,7 +31,7 @@ _SHORT = 200
 
 
 class AccessLog:
-    """Writes lines without ever waiting for whoever reads them: a reader that stops reading never stops the mock.
+    """Writes lines without waiting for their reader: a reader that stops reading never stops the mock.
 
     It has no thread: one that wants to run twenty times a second takes a fifth of all requests away, because Python
     has each thread wait for the others.
@@ -60,7 +60,7 @@ class AccessLog:
         self._encoding = stream.encoding
         self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
         self._call_later = call_later
-        # Into a file, one can always write. Anything else is asked before, and then takes so many bytes at least.
+        # A file can always be written to. Anything else is polled first, and then accepts PIPE_BUF bytes at least.
         waits = not stat.S_ISREG(os.fstat(self._descriptor).st_mode) and hasattr(select, "poll")
         self._at_once = select.PIPE_BUF if waits else sys.maxsize
         self._poll = select.poll() if waits else None
@@ -116,7 +116,7 @@ class AccessLog:
                 # Past Python's own buffer, which would wait for the reader.
                 written = os.write(self._descriptor, self._unwritten[: self._at_once])
                 self._unwritten = self._unwritten[written:]
-        except OSError:  # nobody reads any more, or the disk is full
+        except OSError:  # the reader is gone, or the disk is full
             self._running = False
             self._lines.clear()
 

@@ -7,7 +7,8 @@ from vorel_mock.api.messages import STEPS, Exchange, Headers, Step
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import MARK, redact_deep
 
-#: Of the words in Authorization headers, the secrets are looked for in the first so many, and in so many characters.
+#: Words of an Authorization header that count as secrets, and its characters that are searched for them: a header of
+#: thousands of words must not make each look at a request slow.
 _SECRETS = 8
 _LOOKED_AT = 1024
 
@@ -52,7 +53,7 @@ def explain(exchange: Exchange) -> dict[str, Any]:
 
 
 def secrets(exchange: Exchange) -> list[str]:
-    """Return the values of this exchange that nobody may see again: what its Authorization headers carried."""
+    """Return the secrets of this exchange: the credentials in its Authorization headers."""
     values = [value[:_LOOKED_AT].decode("latin-1") for n, value in exchange.request.headers if n == b"authorization"]
     # A word of three letters is no secret, and replacing it everywhere would leave nothing to read.
     words = [word for value in values for word in value.split(maxsplit=_SECRETS)[:_SECRETS]]

@@ -1,1 +1,1 @@
-"""Where tenants live."""
+"""Implementations of `vorel_mock.model.store.Store`."""

@@ -1,6 +1,6 @@
 """The formats that CRM vendors demand of a property's value.
 
-They are lenient: a format refuses only what the vendor is known to refuse. What is given is never changed.
+They are lenient: a format rejects only what the vendor is known to reject. Values are never changed.
 """
 
 import math
@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a value must be. `noun` completes "must be ..."; `accepts` is asked of values that are not blank."""
+    """The format of a value. `noun` completes "must be ..."; `accepts` is called for values that are not blank."""
 
     name: str
     noun: str

@@ -99,7 +99,7 @@ def create(
     tenant's `tenant_crm_field_mappings`, `{object: {canonical: property}}`; it wins over the vendor's own mapping entry
     by entry. A canonical name that neither knows is passed on unchanged, and so is every value.
 
-    CrmError, and nothing else, when a reserved value asks for it or when the vendor would refuse the record; the
+    Raises CrmError, and nothing else, if a reserved value asks for it or if the vendor would reject the record. The
     detail names every canonical field at fault and repeats no value.
     """
     asked_for = reserved_error(fields)
@@ -130,7 +130,7 @@ def create(
 
 @lru_cache(maxsize=1024)
 def _quoted(account: str) -> str:
-    # An account comes from the tenant's settings: whatever stands there, the URL stays one.
+    # An account comes from the tenant's settings: whatever it contains, the URL stays valid.
     return quote(account, safe="", errors="replace")
 
 
@@ -146,7 +146,7 @@ def _fulfilled(demand: OneOf, vendor_fields: Mapping[str, object]) -> bool:
 
 
 def _malformed(target: VendorObject, vendor_fields: Mapping[str, object]) -> list[str]:
-    """The properties whose values the vendor refuses; a blank value is no value."""
+    """Return the properties whose values the vendor rejects; a blank value is no value."""
     known = target.accepts
     return [
         name for name, value in vendor_fields.items() if name in known and not known[name](value) and not _blank(value)
