@@ -42,12 +42,23 @@ Lateness = Literal["nothing", "request", "head", "body", "write", "close"]
 
 
 class HttpConnection(asyncio.Protocol):
-    """The server's side of one connection. `connections` is the set of those that are open."""
+    """The server's side of one connection. `connections` is the set of those that are open.
 
-    def __init__(self, app: App, connections: "set[HttpConnection]", loop: asyncio.AbstractEventLoop) -> None:
+    `control_start` is held while a request to the control plane starts: that occupies the event loop for a millisecond.
+    Where many start at once, requests to the API are answered in between.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        connections: "set[HttpConnection]",
+        loop: asyncio.AbstractEventLoop,
+        control_start: asyncio.Lock,
+    ) -> None:
         self._app = app
         self._connections = connections
         self._loop = loop
+        self._control_start = control_start
         self._parser = RequestParser(self._submit, app.body_limit)
         self._transport: asyncio.Transport | None = None
         self._unparsed = b""
@@ -235,6 +246,8 @@ class HttpConnection(asyncio.Protocol):
                 await self._writable
 
         try:
+            async with self._control_start:
+                await asyncio.sleep(0)
             await self._app.control.answer(request, send)
         finally:
             self._done(keep_alive and response.complete)

@@ -46,8 +46,9 @@ class Server:
         self._ended = asyncio.Event()
         if self._stop_asked:
             self._ended.set()
+        control_start = asyncio.Lock()
         listening = await loop.create_server(
-            lambda: HttpConnection(self._app, self.connections, loop), sock=sock, backlog=_BACKLOG
+            lambda: HttpConnection(self._app, self.connections, loop, control_start), sock=sock, backlog=_BACKLOG
         )
         try:
             self._on_ready()
