@@ -42,5 +42,5 @@ def test_swagger_ui_shows_the_contract_offline(base_url: str, tmp_path: Path) ->
 
 def test_swagger_ui_shows_the_control_plane_too(base_url: str, tmp_path: Path) -> None:
     page = _rendered(f"{base_url}/_mock/docs/?urls.primaryName=vorel-mock%20control%20plane", tmp_path)
-    assert "A new world; answers with its target profile" in page
+    assert "Create a tenant; responds with its target profile" in page
     assert "Failed to load" not in page

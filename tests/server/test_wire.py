@@ -897,6 +897,21 @@ def test_a_refused_client_that_stays_is_let_go(mock_server: Callable[..., Runnin
         _until(lambda: not server.connections)
 
 
+def test_a_client_that_goes_away_is_not_kept_for_an_answer_that_never_comes(
+    mock_server: Callable[..., Running],
+) -> None:
+    mock = mock_server()
+    assert mock.server is not None
+    server = mock.server
+    clients = [mock.connect() for _ in range(20)]
+    for client in clients:
+        client.send(request(b"{}", "Prefer: fault=no_answer"))  # for a minute
+    _until(lambda: sum(connection.task is not None for connection in list(server.connections)) == 20)
+    for client in clients:
+        client.__exit__()
+    _until(lambda: not server.connections)
+
+
 def test_a_fault_resets_the_connection(mock_process: Running) -> None:
     with mock_process.connect() as client:
         client.socket.sendall(request(b"{}", "Prefer: fault=connection_reset"))

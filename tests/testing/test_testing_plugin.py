@@ -241,6 +241,35 @@ def test_a_test_that_deletes_its_tenant_may(pytester: pytest.Pytester) -> None:
     run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: 404 not_found: *"])
 
 
+@pytest.mark.parametrize(
+    "patched",
+    [
+        "def request(*_, **__): raise AssertionError('not mocked')",
+        "def request(*_, **__): pytest.fail('not mocked')",
+        "def request(*_, **__): return httpx.Response(200, json={'unlike': 'the control plane'})",
+    ],
+)
+def test_a_test_that_patches_the_http_client_does_not_end_the_run(pytester: pytest.Pytester, patched: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import httpx
+        import pytest
+
+        {patched}
+
+        def test_patched(vorel, monkeypatch):
+            monkeypatch.setattr(httpx.Client, "request", request)
+            assert False
+
+        def test_after(vorel):
+            pass
+        """
+    )
+    run = pytester.runpytest()
+    run.assert_outcomes(passed=1, failed=1)
+    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: *"])
+
+
 def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer) -> None:
     pytester.makepyfile(
         f"""

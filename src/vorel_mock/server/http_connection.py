@@ -36,7 +36,6 @@ LINGER = 2.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 
-
 #: What is too late when the deadline of a connection has passed.
 Lateness = Literal["nothing", "request", "head", "body", "write", "close"]
 
@@ -68,6 +67,8 @@ class HttpConnection(asyncio.Protocol):
         """Sends the response to a request that takes time."""
         self._cancellable = False
         """True if `task` may be cancelled. The control plane finishes what it has begun, like any server."""
+        self._never = False
+        """True while a fault holds back a response that never comes."""
         self._writable: asyncio.Future[None] | None = None
         """Pending while the client does not read what was written."""
         self._reading = True
@@ -103,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
         """Return whether to keep the connection for writing: a complete request may still wait for its response."""
         self._eof = True
         waits = bool(self.waiting) or self.task is not None
-        if self._parser.phase == "body" or not waits:
+        if self._parser.phase == "body" or not waits or self._never:
             return False
         self._parser.end()
         return True
@@ -205,6 +206,7 @@ class HttpConnection(asyncio.Protocol):
             return
         made = self._app.answer(request)
         if made.transmission is not None:
+            self._never = made.transmission.end == "reset"
             self._start(self._transmit(request, made, keep_alive), cancellable=True)
             return
         self._write(
@@ -254,7 +256,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _done(self, keep_alive: bool) -> None:
         """A response that took time is sent: go on with the next request."""
-        self.task = None
+        self.task, self._never = None, False
         self._lateness = "nothing"
         if keep_alive and not self._shutting_down:
             self._go_on()

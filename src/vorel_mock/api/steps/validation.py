@@ -48,7 +48,7 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
     validator = parameter.validator
     value = texts[-1] if parameter.is_text else _coerce(parameter, texts)
     if validator is not None and not validator.is_valid(value):
-        raise _refusal(validator, value, parameter.name, within=f"{parameter.name}.")
+        raise _rejection(validator, value, parameter.name, within=f"{parameter.name}.")
     return value
 
 
@@ -128,11 +128,11 @@ def _body(exchange: Exchange, body: Body) -> Any:
         raise ApiError(400, f"body: {why}", pointer=body.pointer) from None
     validator = body.json_validator
     if validator is not None and not validator.is_valid(value):
-        raise _refusal(validator, value, "body")
+        raise _rejection(validator, value, "body")
     return value
 
 
-def _refusal(validator: Validator, value: Any, name: str, within: str = "") -> ApiError:
+def _rejection(validator: Validator, value: Any, name: str, within: str = "") -> ApiError:
     """A 400 that names every field at fault, the first one first; `name` is the value's own."""
     violations = list(validator.violations(value))
     shown = [

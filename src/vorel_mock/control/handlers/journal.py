@@ -9,7 +9,7 @@ from flask import Response
 from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, turn
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, waiting_slot
 from vorel_mock.mock.journal.explain import explain
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
@@ -59,7 +59,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
     """Wait until `count` requests that match have been answered; 408 if that takes longer than `timeout`."""
     matches, count, seconds = _matcher(body), body.get("count", 1), timeout(body)
     wait: Wait[Exchange] = Wait(matches, count)
-    with turn(mock):
+    with waiting_slot(mock):
         with mock.lock:
             tenant = find_tenant(mock, tenant_id)
             kept = mock.journal.exchanges(tenant.id)

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def health(mock: Mock) -> Json:
-    """Is it up, and what is it?"""
+    """Return the state and the version of the mock."""
     info = mock.contract.document["info"]
     with mock.lock:
         return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from flask import request
 
@@ -10,8 +10,6 @@ from vorel_mock.contract.connexion_import import ProblemException
 from vorel_mock.mock.mock import MAX_WAITS, Mock
 from vorel_mock.model.clock import parse_duration, write_duration
 from vorel_mock.model.tenant import Tenant
-
-Found = TypeVar("Found")
 
 #: Seconds that a request may wait for something to happen; how long it does when it does not say.
 LONGEST_WAIT = 60.0
@@ -51,7 +49,7 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
 
 
 @contextmanager
-def turn(mock: Mock) -> Iterator[None]:
+def waiting_slot(mock: Mock) -> Iterator[None]:
     """Count a request that waits for something. Rejects it with 429 if too many do: the others need threads as well."""
     if not mock.waits.acquire(blocking=False):
         reject(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})

@@ -6,7 +6,7 @@ import msgspec
 from flask import Response
 
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, turn
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, waiting_slot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import redact, redact_deep
@@ -41,7 +41,7 @@ def get_webhook(mock: Mock, tenant_id: str, webhook_id: str) -> Json:
 
 
 def change_webhook(mock: Mock, tenant_id: str, webhook_id: str, body: Json) -> Json:
-    """Hold deliveries back, or let them go."""
+    """Pause or resume the deliveries of a subscription."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         webhook = _webhook(tenant, webhook_id)
@@ -74,7 +74,7 @@ def get_delivery(mock: Mock, tenant_id: str, delivery_id: str) -> Json:
 
 
 def redeliver(mock: Mock, tenant_id: str, delivery_id: str, body: Json | None = None) -> tuple[Json, int]:
-    """Deliver it once more, or spoilt."""
+    """Deliver again, the same or a corrupted copy."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         delivery = _find_delivery(tenant, delivery_id)
@@ -99,7 +99,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
         )
 
     seconds = timeout(body)
-    with turn(mock):
+    with waiting_slot(mock):
         found = mock.webhooks.wait(tenant, matches, seconds, skip=body.get("after", 0))
     with mock.lock:
         if mock.store.tenant(tenant.id) is not tenant:
