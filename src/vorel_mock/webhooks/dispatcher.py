@@ -1,20 +1,17 @@
-"""Brings events to webhooks, on the clocks of their tenants, without ever keeping the API waiting.
+"""The webhooks and deliveries of all tenants: subscribe, publish, redeliver, hold back, wait.
 
-All attempts run in one event loop, in one thread that is started by the first delivery. A receiver that hangs costs a
-socket there, not a thread, and its time-out covers the whole exchange, however it drips; so a hundred of them hold up
-no other. State changes under the mock's lock, which is never held while waiting for the network.
+Mock creates it; the core publishes events to it, and the control plane calls the rest. It never keeps the API waiting:
+worker.py makes the attempts, on a thread of its own, on the clocks of the tenants.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import islice
 from threading import RLock
 from time import monotonic
-from typing import Any
 
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
@@ -23,20 +20,15 @@ from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.wait import Wait
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
 from vorel_mock.webhooks.payload import payload
-from vorel_mock.webhooks.queue import RETRY_SCHEDULE, DeliveryQueue, record_attempt
-from vorel_mock.webhooks.sender import Sender
-from vorel_mock.webhooks.signature import sign
+from vorel_mock.webhooks.queue import RETRY_SCHEDULE, DeliveryQueue
 from vorel_mock.webhooks.target_policy import TargetPolicy
+from vorel_mock.webhooks.worker import Worker
 
-#: Attempts that may be under way at once, over all tenants: as many sockets. The next ones wait for one to end.
-MAX_IN_FLIGHT = 256
 MAX_WEBHOOKS = 50
-#: Seconds that `stop` waits for the thread.
-_GRACE = 5.0
 
 
 class SubscriptionError(ValueError):
-    """A subscription that cannot be made; its text names the member, says why, and what to do."""
+    """A subscription that cannot be made. Its text names the field, what is wrong, and what is allowed."""
 
 
 class Dispatcher:
@@ -48,12 +40,10 @@ class Dispatcher:
     def __init__(self, lock: RLock, targets: TargetPolicy, clock: Clock) -> None:
         self._lock = lock
         self._targets = targets
-        self._clock = clock
         self._tenants: dict[Tenant, _TenantDeliveries] = {}
-        self._engine: _Engine | None = None
-        self._stopped = False
+        self._worker = Worker(lock, targets, clock, self._attempted)
 
-    # What the model does.
+    # Called by the core.
 
     def publish(
         self,
@@ -65,10 +55,11 @@ class Dispatcher:
         late: float = 0.0,
         after_next: bool = False,
     ) -> list[Delivery]:
-        """Queue `event` for each webhook of `tenant` that subscribed to it; the deliveries, in order of subscription.
+        """Queue `event` for each webhook of `tenant` that subscribed to it.
 
-        As test aids: send it twice (`duplicate`), with a signature that does not belong to the body (`tampered`), so
-        many seconds of the tenant's clock `late`, or behind the next event that the webhook gets (`after_next`).
+        Test aids: `duplicate` sends it twice; `tampered` signs another body; `late` delays it by that many seconds of
+        the tenant's clock; `after_next` sends it behind the webhook's next event. Returns the deliveries in order of
+        subscription.
         """
         if not tenant.webhooks:
             return []
@@ -87,19 +78,19 @@ class Dispatcher:
                     self._queue(tenant, webhook).release_behind_next(due_at)
         return made
 
-    # What the control plane does.
+    # Called by the control plane.
 
     def subscribe(self, tenant: Tenant, target_url: str, events: Collection[str]) -> Webhook:
-        """A new webhook of `tenant` with a secret of its own; the test event is on its way to it.
+        """Add a webhook with a new secret to `tenant`, and queue its test event.
 
-        TargetError when webhooks may not go to `target_url`; SubscriptionError when `events` is empty or names an
-        unknown one, or the tenant has too many webhooks.
+        Raises TargetError if webhooks may not go to `target_url`. Raises SubscriptionError if `events` is empty or
+        names an unknown event, or if the tenant has too many webhooks.
         """
         self._targets.check(target_url)
         wanted = _known(events)
         with self._lock:
             if len(tenant.webhooks) >= MAX_WEBHOOKS:
-                raise SubscriptionError(f"the tenant has {MAX_WEBHOOKS} webhooks, and cannot have more; delete one")
+                raise SubscriptionError(f"the tenant already has {MAX_WEBHOOKS} webhooks, the maximum; delete one")
             ids = tenant.ids
             webhook = Webhook(undrawn(ids.uuid, tenant.webhooks.get), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
             tenant.webhooks[webhook.id] = webhook
@@ -109,13 +100,13 @@ class Dispatcher:
         return webhook
 
     def unsubscribe(self, tenant: Tenant, webhook: Webhook) -> None:
-        """End a subscription. What was pending has failed; an attempt that is being made is not recorded."""
+        """End a subscription. Pending deliveries fail; an attempt that is running is not recorded."""
         with self._lock:
             tenant.webhooks.pop(webhook.id, None)
             own = self._deliveries_of(tenant)
             queue = own.queues.pop(webhook.id, None)
             if queue is not None:
-                self._close(queue)
+                self._worker.close(queue)
             for delivery in tenant.deliveries:
                 if delivery.webhook_id == webhook.id and delivery.state == "pending":
                     delivery.state, delivery.due_at = "failed", None
@@ -123,43 +114,43 @@ class Dispatcher:
             own.tell()
 
     def redeliver(self, tenant: Tenant, delivery: Delivery, *, tampered: bool = False) -> Delivery:
-        """Send the event of `delivery` once more, now, with the same id and body, as a delivery of its own.
+        """Send the event of `delivery` again now, with the same id and body, as a delivery of its own.
 
-        SubscriptionError when its webhook is gone.
+        Raises SubscriptionError if its webhook was deleted.
         """
         with self._lock:
             webhook = tenant.webhooks.get(delivery.webhook_id)
             if webhook is None:
-                raise SubscriptionError("the webhook of this delivery does not exist any more")
+                raise SubscriptionError("the webhook of this delivery was deleted")
             return self._repeat(tenant, webhook, delivery, tenant.clock.now(), tampered)
 
     def hold(self, tenant: Tenant, webhook: Webhook) -> None:
-        """Hold back whatever is published to `webhook` from now on; an attempt that is being made ends."""
+        """Hold back events that are published to `webhook` from now on. A running attempt finishes."""
         with self._lock:
             webhook.held = True
             self._deliveries_of(tenant).tell()
 
     def release(self, tenant: Tenant, webhook: Webhook) -> None:
-        """Send what was held back, and what waited for a next event, in its order, from now on."""
+        """Send, in order, the events that were held back or that waited for a next event."""
         with self._lock:
             webhook.held = False
             queue = self._queue(tenant, webhook)
             queue.free_at = max(queue.free_at, tenant.clock.now())
             queue.release_behind_next(tenant.clock.now())
-            self._wake_up(tenant, queue)
+            self._worker.wake_up(tenant, queue)
 
     def forget(self, tenant: Tenant) -> None:
-        """Send nothing more for `tenant`: it was deleted or reset. Attempts that are being made are not recorded."""
+        """Send nothing more for `tenant`: it was deleted or reset. Running attempts are not recorded."""
         with self._lock:
             own = self._tenants.pop(tenant, None)
             if own is not None:
                 for queue in own.queues.values():
-                    self._close(queue)
+                    self._worker.close(queue)
                 own.queues.clear()
                 own.release()
 
     def requeue(self, tenant: Tenant) -> None:
-        """Queue whatever is pending in `tenant.deliveries`: they came from elsewhere, from a snapshot say."""
+        """Queue the pending deliveries of `tenant.deliveries`, for example after a snapshot was loaded."""
         with self._lock:
             self.forget(tenant)
             for delivery in tenant.deliveries:
@@ -167,15 +158,15 @@ class Dispatcher:
                 if delivery.state == "pending" and webhook is not None:
                     self._enqueue(tenant, self._queue(tenant, webhook), delivery)
 
-    # Time.
+    # Time, waiting, start and stop.
 
     def wake(self, tenants: Iterable[Tenant] | None = None) -> None:
-        """Look again: the clocks of `tenants` (None: of all) were moved, held or let go."""
+        """Look at the queues again: the clocks of `tenants` (None: of all) were moved, frozen or unfrozen."""
         with self._lock:
             for tenant in list(self._tenants if tenants is None else tenants):
                 if (own := self._tenants.get(tenant)) is not None:
                     for queue in own.queues.values():
-                        self._wake_up(tenant, queue)
+                        self._worker.wake_up(tenant, queue)
 
     def settle(self, tenants: Iterable[Tenant] | None = None, timeout: float = 30.0) -> bool:
         """Wait until every attempt that is due on the clocks of `tenants` (None: of all) has been made.
@@ -202,7 +193,7 @@ class Dispatcher:
     def wait(
         self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float, *, skip: int = 0
     ) -> Delivery | None:
-        """Return the first delivery of `tenant` that matches, behind `skip` that match too, as soon as there is one.
+        """Return the first delivery of `tenant` that matches after `skip` others, as soon as there is one.
 
         Returns None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. Must
         be called without the lock.
@@ -214,7 +205,7 @@ class Dispatcher:
             wait = Wait(predicate)
             with self._lock:
                 deliveries = list(tenant.deliveries)
-                over = self._stopped or self._tenants.get(tenant) is not own
+                over = self._worker.stopped or self._tenants.get(tenant) is not own
                 own.waits.append(wait)
             try:
                 found = next(islice(filter(predicate, deliveries), skip, None), None)
@@ -229,23 +220,21 @@ class Dispatcher:
     def start(self) -> None:
         """Send again after `stop`. A new dispatcher need not be started: its thread comes with the first delivery."""
         with self._lock:
-            self._stopped = False
+            self._worker.start()
             self.wake()
 
     def stop(self) -> None:
-        """Break off what is being sent, end the thread. What was not sent stays pending."""
+        """Cancel running attempts and end the thread. Their deliveries stay pending."""
         with self._lock:
-            self._stopped = True
-            engine, self._engine = self._engine, None
+            end_thread = self._worker.stop()
             for own in self._tenants.values():
                 own.release()
-        if engine is not None:
-            engine.stop()
+        end_thread()
 
     # Below, the lock is held.
 
     def _stopped_or(self, settled: Callable[[], bool]) -> bool:
-        return self._stopped or settled()
+        return self._worker.stopped or settled()
 
     def _deliver(
         self, tenant: Tenant, webhook: Webhook, event: Event, body: bytes, due_at: float | None, tampered: bool
@@ -289,7 +278,10 @@ class Dispatcher:
             queue.behind_next.append(delivery)
         else:
             queue.push(delivery)
-            self._wake_up(tenant, queue)
+            self._worker.wake_up(tenant, queue)
+
+    def _attempted(self, tenant: Tenant, delivery: Delivery) -> None:
+        self._deliveries_of(tenant).tell(delivery)
 
     def _deliveries_of(self, tenant: Tenant) -> _TenantDeliveries:
         own = self._tenants.get(tenant)
@@ -303,75 +295,6 @@ class Dispatcher:
         if queue is None:
             queue = queues[webhook.id] = DeliveryQueue(webhook)
         return queue
-
-    def _close(self, queue: DeliveryQueue) -> None:
-        queue.closed = True
-        if self._engine is not None:
-            self._engine.call(_cancel, queue)
-
-    def _wake_up(self, tenant: Tenant, queue: DeliveryQueue) -> None:
-        """Have the loop look at `queue`, unless it is going to anyway."""
-        if queue.busy or queue.woken or queue.webhook.held or self._stopped:
-            return
-        if self._engine is None:
-            self._engine = _Engine(self._targets)
-        queue.woken = True
-        self._engine.call(self._run_next, self._engine, tenant, queue)
-
-    # Below, in the thread of the loop.
-
-    def _run_next(self, engine: _Engine, tenant: Tenant, queue: DeliveryQueue) -> None:
-        """Make the next attempt of `queue`, or sleep until it is due. While the clock is frozen, it is not due."""
-        with self._lock:
-            queue.woken = False
-            if queue.timer is not None:
-                queue.timer.cancel()
-                queue.timer = None
-            if engine is not self._engine or queue.busy or queue.closed or queue.webhook.held:
-                return
-            due = queue.next_due()
-            if due is None:
-                return
-            wait = due - tenant.clock.now()
-            if wait <= 0:
-                delivery, at = queue.pop()
-                queue.busy = True
-                queue.task = engine.spawn(self._attempt(engine, tenant, queue, delivery, at))
-            elif not self._is_frozen(tenant):
-                queue.timer = engine.loop.call_later(max(wait, 0.001), self._run_next, engine, tenant, queue)
-
-    async def _attempt(
-        self, engine: _Engine, tenant: Tenant, queue: DeliveryQueue, delivery: Delivery, at: float
-    ) -> None:
-        webhook = queue.webhook
-        # The signature of something else: well formed, and wrong whatever the secret.
-        signed = sign(webhook.secret, delivery.body + b" " if delivery.tampered else delivery.body)
-        try:
-            async with engine.slots:
-                stood = self._is_frozen(tenant)
-                attempt = await engine.sender.send(
-                    webhook.target_url, delivery.body, signed, at=at, seconds=tenant.webhook_timeout
-                )
-        except asyncio.CancelledError:
-            with self._lock:
-                queue.busy, queue.task = False, None
-                if not queue.closed:
-                    queue.push(delivery)  # it did not happen
-            # Not raised again: a task that ends with an exception refers to itself through it, and keeps the tenant.
-            return
-        with self._lock:
-            queue.busy, queue.task = False, None
-            if queue.closed:
-                return
-            queue.free_at = at if stood or self._is_frozen(tenant) else at + attempt.duration
-            record_attempt(delivery, attempt)
-            if delivery.due_at is not None:
-                queue.push(delivery)
-            self._deliveries_of(tenant).tell(delivery)
-            self._run_next(engine, tenant, queue)
-
-    def _is_frozen(self, tenant: Tenant) -> bool:
-        return tenant.clock.frozen or self._clock.frozen
 
 
 class _TenantDeliveries:
@@ -396,47 +319,6 @@ class _TenantDeliveries:
             wait.done.set()
 
 
-class _Engine:
-    """The thread, its loop, and what lives in it."""
-
-    def __init__(self, targets: TargetPolicy) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self.sender = Sender(targets)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._run, name="vorel-mock-webhooks", daemon=True)
-        self._thread.start()
-
-    def call(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have the loop call `function`. From any thread."""
-        self.loop.call_soon_threadsafe(function, *arguments)
-
-    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
-        """Run `coroutine` in the loop. From its thread."""
-        task: asyncio.Task[None] = self.loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def stop(self) -> None:
-        """Cancel what runs, end the thread. From another thread, which must not hold the mock's lock."""
-        self.call(self.loop.stop)
-        self._thread.join(_GRACE)
-
-    def _run(self) -> None:
-        try:
-            self.loop.run_forever()
-            self.loop.run_until_complete(self._end())
-        finally:
-            self.loop.close()
-
-    async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.sender.aclose()
-
-
 def _known(events: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(events).difference(EVENTS))
     if unknown:
@@ -448,10 +330,3 @@ def _known(events: Collection[str]) -> frozenset[str]:
 
 def _settled(own: _TenantDeliveries, clock: Clock) -> Callable[[], bool]:
     return lambda: not any(queue.is_due(clock.now()) for queue in own.queues.values())
-
-
-def _cancel(queue: DeliveryQueue) -> None:
-    if queue.timer is not None:
-        queue.timer.cancel()
-    if queue.task is not None:
-        queue.task.cancel()

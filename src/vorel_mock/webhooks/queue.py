@@ -29,8 +29,8 @@ class DeliveryQueue:
     closed: bool = False
     """True if nothing is sent or recorded any more."""
     woken: bool = False
-    """True if the dispatcher is about to look at it."""
-    # Handles of the event loop; only the dispatcher uses them.
+    """True if the worker is about to look at it."""
+    # Handles of the event loop; only the worker uses them.
     timer: Any = None
     task: Any = None
     _limit: int = 64
