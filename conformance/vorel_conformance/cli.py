@@ -224,14 +224,14 @@ def list_clauses(as_json: bool) -> None:
 def explain(clause: str) -> None:
     """Explain one clause: quote of the contract, reason, method of the test, a passing and a failing example."""
     from vorel_conformance.spec import clauses
+    from vorel_conformance.spec.unknown_name import unknown_name
 
     found = clauses.load().get(clause)
     if found is None:
         near = [each for each in clauses.load() if clause in each]
-        _stop(
-            USAGE,
-            f"unknown clause {clause!r}." + (f" Did you mean {', '.join(near[:5])}?" if near else " See `clauses`."),
-        )
+        if near:
+            _stop(USAGE, f"unknown clause {json_format.dumps(clause)}; did you mean {', '.join(near[:5])}?")
+        _stop(USAGE, f"{unknown_name('clause', clause, clauses.load())} (`vorel-conformance clauses` lists them all)")
     click.echo(f"{found.id} ({found.level}): {found.title}\n")
     for title, text in (
         ("The contract", f"{found.quote}\n(openapi.json, {found.pointer})"),

@@ -50,7 +50,7 @@ def test_load(tmp_path: Path) -> None:
     [
         (
             ENTRY.replace("clause", "claus"),
-            r"entry 1: claus: unknown member; valid members: clause, reason, ",
+            'entry 1: unknown field "claus"; did you mean "clause"',
         ),
         (ENTRY.replace("clause", "claus"), r"entry 1: clause: missing"),
         (ENTRY + ENTRY, r"entry 2 \(limit.retry-after\): clause: duplicate of an earlier entry"),
@@ -64,7 +64,7 @@ def test_load(tmp_path: Path) -> None:
         (ENTRY.replace('"platform@partner.example"', "7"), r"owner: must be a string"),
         (ENTRY.replace('"limit.retry-after"', "[]"), r"entry 1: clause: must be a string"),
         (ENTRY.replace("[[accepted]]", "[accepted]"), r"accepted: every entry must begin with \[\[accepted\]\]"),
-        (ENTRY.replace("[[accepted]]", "[[acepted]]"), r"unknown name acepted"),
+        (ENTRY.replace("[[accepted]]", "[[acepted]]"), r'unknown field "acepted"; did you mean "accepted"'),
         ("accepted = [1]", r"every entry must begin with \[\[accepted\]\]"),
         ("= 1", r"not a TOML file: .*line 1"),
     ],

@@ -206,7 +206,7 @@ def test_a_target_that_does_not_respond_exits_3(kit: Kit, tmp_path: Path) -> Non
         ("keys = 1", "[keys]: must be a table"),
         ("[keys]\nfull = []", "keys.full: is empty"),
         ("[keys]\nfull = 'x'", "keys.full: must be a list"),
-        ("[keys]\nfull = ['x']\nreadonly = 'y'", "unknown name readonly; valid names: burst, "),
+        ("[keys]\nfull = ['x']\nreadonly = 'y'", 'unknown field "keys.readonly"; did you mean "read_only"?'),
         ("[keys]\nfull = ['x']\nburst = ['x']", "keys.burst: a key is listed twice"),
         ("[keys]\nfull = ['x y']", "a key has an invalid character"),
         ("[keys]\nfull = ['x']\n[rate_limit]\nrequests = 0", "rate_limit.requests"),

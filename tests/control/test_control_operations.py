@@ -210,13 +210,13 @@ BAD: list[tuple[str, Any, str]] = [
     # operation, body, what the message begins with
     ("createTenant", [], "body: must be an object"),
     ("createTenant", None, "body: must be an object"),
-    ("createTenant", {"nam": "x"}, "nam: is not known here; did you mean name?"),
+    ("createTenant", {"nam": "x"}, 'unknown field "nam"; did you mean "name"?'),
     ("createTenant", {"leads": "3"}, "leads: must be a whole number"),
     ("createTenant", {"leads": -1}, "leads: must be at least 0"),
     ("createTenant", {"leads": True}, "leads: must be a whole number"),
     ("createTenant", {"leads": 10_001}, "leads: must be at most 10000"),
     ("createTenant", {"name": "x" * 201}, "name: must have at most 200 characters"),
-    ("createTenant", {"keys": {"full": 1, "x": 1}}, "keys.x: is not known here; there are full, burst"),
+    ("createTenant", {"keys": {"full": 1, "x": 1}}, 'unknown field "keys.x"; allowed: full, burst'),
     ("createTenant", {"crm": {}}, "crm.vendor: is required"),
     ("createTenant", {"crm": {"vendor": "x"}}, "crm.vendor: must be one of hubspot, salesforce, zoho"),
     ("createTenant", {"crm": {"vendor": "zoho", "failure": "x"}}, "crm.failure: must be one of no_crm_configured, "),
@@ -239,7 +239,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"seed": 10**400}, "seed: must be at most 9007199254740991"),
     ("createTenant", {"snapshot": {}}, "snapshot: Object missing required field"),
     ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: contains the whole tenant; leave out name"),
-    ("changeTenant", {"seed": 1}, "seed: is not known here"),
+    ("changeTenant", {"seed": 1}, 'unknown field "seed"; allowed: '),
     ("setClock", {}, "body: must have exactly one of advance, freeze, resume, set"),
     ("setClock", {"advance": "1s", "freeze": True}, "body: must have exactly one of advance, freeze, resume, set"),
     ("setClock", {"advance": "soon"}, "advance: must be a duration: 61s, 2h, 1h30m or 500ms"),
@@ -256,7 +256,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("mintKey", {"scopes": ["admin"]}, "scopes.0: must be one of appointments:write, "),
     ("mintKey", {"scopes": [], "id": "a/b"}, "id: must be 1 to 64 letters, digits, _ and -"),
     ("addLead", {"id": "7"}, "id: must be a UUID"),
-    ("addLead", {"nmae": "x"}, "nmae: is not known here; did you mean name?"),
+    ("addLead", {"nmae": "x"}, 'unknown field "nmae"; did you mean "name"?'),
     ("reset", {"all": "yes"}, "all: must be true or false"),
     ("explain", {}, "path: is required"),
     ("explain", {"path": "api"}, "path: must be a path that begins with /, in ASCII"),
@@ -320,7 +320,7 @@ def test_bad_input_is_told_by_field(control: httpx.Client, tenant: str, operatio
 
 def test_several_faults_are_told_at_once(control: httpx.Client) -> None:
     told = message(control.post("/_mock/tenants", json={"leads": -1, "name": 1, "x": 2}))
-    assert sorted(part.split(":")[0] for part in told.split("; ") if ":" in part) == ["leads", "name", "x"]
+    assert all(problem in told for problem in ("leads: must be ", "name: must be ", 'unknown field "x"; allowed: '))
 
 
 WITH_BODY = sorted(name for name, (_, _, operation) in OPERATIONS.items() if "requestBody" in operation)
@@ -381,12 +381,12 @@ def test_an_unknown_id_is_a_404(control: httpx.Client, made: Json, tenant: str, 
 def test_an_unknown_filter_is_no_silence(control: httpx.Client, tenant: str) -> None:
     for path in ("/_mock/requests", f"{tenant}/requests", "/_mock/requests.har"):
         told = message(control.get(path, params={"operaton": "handoffLead"}))
-        assert told == "operaton: is not known here; did you mean operation?"
+        assert told == 'unknown parameter "operaton"; did you mean "operation"?'
         told = message(control.get(path, params={"operation": "typo"}))
         assert told == "operation: must be one of handoffLead, createCrmRecord"
     assert message(control.get("/_mock/requests?operation=")).startswith("operation: must be one of ")
     assert message(control.get("/_mock/requests?status=42")) == "status: must be at least 100"
-    assert message(control.get("/_mock/tenants?x=1")) == "x: is not known here; nothing is"
+    assert message(control.get("/_mock/tenants?x=1")) == "unknown parameter; this operation takes no query parameters"
     assert message(control.get("/_mock/requests?limit=0")) == "limit: must be at least 1"
     assert message(control.get("/_mock/requests?status=x")) == "status: must be a whole number"
     assert message(control.get("/_mock/requests?since=x")).startswith("since: 'x' is not an RFC 3339 timestamp")

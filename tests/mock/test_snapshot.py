@@ -149,11 +149,17 @@ HOSTILE: dict[str, tuple[Callable[[Json], Any], str]] = {
     "no token": (lambda world: world["keys"][0].pop("token"), "snapshot.keys[0]: Object missing"),
     "odd token": (_first("keys", token="x"), "snapshot.keys[0].token: has not the shape of a key"),
     "odd key id": (_first("keys", id="a/b"), "snapshot.keys[0].id: must be 1 to 64 letters, digits, _ and -"),
-    "unknown member": (lambda world: world.update(rate_limits=1), "snapshot.rate_limits: is not known here"),
-    "unknown member of a key": (_first("keys", scope=[]), "snapshot.keys[0].scope: is not known here"),
+    "unknown member": (
+        lambda world: world.update(rate_limits=1),
+        'unknown field "snapshot.rate_limits"; did you mean "rate_limit"?',
+    ),
+    "unknown member of a key": (
+        _first("keys", scope=[]),
+        'unknown field "snapshot.keys[0].scope"; did you mean "scopes"?',
+    ),
     "unknown member of a window": (
         _first("keys", window={"number": 1, "count": 0, "total": 1}),
-        "snapshot.keys[0].window.total: is not known here",
+        'unknown field "snapshot.keys[0].window.total"; allowed: ',
     ),
     "key twice": (_twice("keys"), "snapshot.keys: two have the same id"),
     "token twice": (

@@ -247,8 +247,8 @@ def test_each_webhook_has_a_secret_of_its_own_that_no_repr_shows(
     ("events", "message"),
     [
         ([], "at least one of lead.created"),
-        (["lead.created", "lead.deleted"], "'lead.deleted' unknown; there are lead.created"),
-        ([TEST_EVENT], "'webhook.test' unknown"),
+        (["lead.created", "lead.deleted"], 'unknown event "lead.deleted"; did you mean "lead.updated"?'),
+        ([TEST_EVENT], 'unknown event "webhook.test"; allowed: lead.created, '),
     ],
 )
 def test_events_that_do_not_exist_are_refused(

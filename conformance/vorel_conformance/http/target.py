@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from vorel_conformance.spec.unknown_name import unknown_name
+
 # The contract gives these numbers in prose only, so a profile can replace them.
 LIMIT = 200
 WINDOW_S = 60.0
@@ -137,10 +139,8 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
         (limits, "rate_limit", {"requests", "window_s"}),
     ):
         # A misspelled name would make its clauses inconclusive without a visible reason.
-        if unknown := sorted(set(place) - known):
-            raise TargetError(
-                f"{source}: [{name}]: unknown name {', '.join(unknown)}; valid names: {', '.join(sorted(known))}"
-            )
+        for unknown in sorted(set(place) - known):
+            raise TargetError(f"{source}: {unknown_name('field', unknown, sorted(known), f'{name}.')}")
     full = strings(keys, "keys", "full")
     if not full:
         raise TargetError(f"{source}: keys.full: is empty; add at least one key with both write scopes")

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vorel_conformance.report import model
+from vorel_conformance.spec.unknown_name import unknown_name
 
 _MEMBERS = ("clause", "reason", "owner", "expires")
 
 
 class AcceptedError(Exception):
-    """The file of accepted failures is invalid. The message names entry, member and valid values."""
+    """The file of accepted failures is invalid. The message names entry, field and allowed values."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def load(path: Path) -> tuple[Accepted, ...]:
         raise AcceptedError(f"{path}: not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise AcceptedError(f"{path}: not a TOML file: {error}") from error
-    if unknown := sorted(document.keys() - {"accepted"}):
-        raise AcceptedError(f"{path}: unknown name {', '.join(unknown)}; every entry must begin with [[accepted]]")
+    for unknown in sorted(document.keys() - {"accepted"}):
+        problem = unknown_name("field", unknown, ["accepted"])
+        raise AcceptedError(f"{path}: {problem}; every entry must begin with [[accepted]]")
     entries = document.get("accepted", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise AcceptedError(f"{path}: accepted: every entry must begin with [[accepted]], in double brackets")
@@ -59,7 +61,7 @@ def load(path: Path) -> tuple[Accepted, ...]:
 
 
 def _problems(entry: Mapping[str, Any]) -> list[str]:
-    found = [f"{name}: unknown member; valid members: {', '.join(_MEMBERS)}" for name in entry if name not in _MEMBERS]
+    found = [unknown_name("field", name, _MEMBERS) for name in entry if name not in _MEMBERS]
     for name in _MEMBERS:
         value = entry.get(name)
         if value is None:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vorel_conformance.spec.unknown_name import unknown_name
+
 CATALOGUE = Path(__file__).with_name("server.toml")
 LEVELS = ("MUST", "SHOULD", "advisory")
 
@@ -41,13 +43,13 @@ def load() -> dict[str, Clause]:
 
 
 def select(wanted: tuple[str, ...]) -> dict[str, Clause]:
-    """Return the clauses named by id or group, all for an empty tuple. Raises ValueError with the unknown names."""
+    """Return the clauses named by id or group, all for an empty tuple. Raises ValueError for an unknown one."""
     clauses = load()
-    unknown = [name for name in wanted if not any(name in (each.id, each.group) for each in clauses.values())]
-    if unknown:
-        raise ValueError(
-            f"unknown clause or group: {', '.join(unknown)}. `vorel-conformance clauses` lists the valid ids."
-        )
+    groups = dict.fromkeys(each.group for each in clauses.values())
+    for name in wanted:
+        if name not in clauses and name not in groups:
+            problem = unknown_name("clause or group", name, [*groups, *clauses])
+            raise ValueError(f"{problem} (`vorel-conformance clauses` lists them all)")
     return {id_: each for id_, each in clauses.items() if not wanted or id_ in wanted or each.group in wanted}
 
 

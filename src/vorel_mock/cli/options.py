@@ -1,6 +1,5 @@
 """Options that are also environment variables and members of a TOML file."""
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vorel_mock.model.clock import parse_iso
+from vorel_mock.model.unknown_name import unknown_name
 
 CONFIG_FILE = "vorel-mock.toml"
 
@@ -98,8 +98,7 @@ def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, A
     if isinstance(member, dict):
         raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
     if name.replace("_", "-") not in options:
-        near = difflib.get_close_matches(name.replace("_", "-"), list(options))
-        raise ValueError(f"{name!r} is not an option" + (f"; did you mean {near[0]}?" if near else ""))
+        raise ValueError(unknown_name("option", name, options))
     option = options[name.replace("_", "-")]
     known = str(option.name)
     if hasattr(member, "isoformat"):  # TOML has dates; an option takes their text

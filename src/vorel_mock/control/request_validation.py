@@ -1,9 +1,9 @@
-"""Validation messages of the control plane: the field, and what it must be.
+"""Validation messages of the control plane: the field, what is wrong, and what is allowed.
 
-Connexion validates; its words quote the value and the schema, and leave the reader to compare them.
+Connexion validates and calls the two classes. Its own messages quote the value and the schema, which the reader would
+have to compare.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping
 from json import dumps
 from typing import Any
@@ -16,12 +16,13 @@ from vorel_mock.contract.connexion_import import (
     JSONRequestBodyValidator,
     ParameterValidator,
 )
+from vorel_mock.model.unknown_name import unknown_name
 
 #: In an ASGI scope: the value of the body.
 BODY = "vorel_mock.body"
-#: Violations that one answer tells of.
+#: Violations that one response lists.
 _MOST = 5
-#: Values of an enum that one answer lists; where there are more, the schema's description says where they are told.
+#: Values of an enum that one response lists. If there are more, the schema's description says where to find them.
 _FEW = 20
 _TYPES = {"integer": "a whole number", "object": "an object", "array": "a list", "boolean": "true or false"}
 _BOUNDS = {
@@ -35,7 +36,7 @@ _BOUNDS = {
 
 
 class Body(JSONRequestBodyValidator):
-    """Connexion's own, which checks the value that has been read, and says what is wrong field by field."""
+    """Body validator of Connexion, which checks the value that was read already, and names each wrong field."""
 
     async def _parse(self, stream: Any, scope: Any) -> Any:
         async for _ in stream:
@@ -47,14 +48,14 @@ class Body(JSONRequestBodyValidator):
 
 
 class Parameters(ParameterValidator):
-    """Connexion's own, whose errors begin with the parameter and are one line."""
+    """Parameter validator of Connexion, with errors of one line that begin with the parameter."""
 
     def validate_request(self, request: Any) -> None:
-        """Reject an unknown query parameter: a misspelt filter would let everything pass."""
+        """Reject an unknown query parameter: a misspelt filter would match everything."""
         known = [parameter["name"] for parameter in self.parameters.get("query", [])]
         for name in request.query_params:
             if name not in known:
-                raise BadRequestProblem(detail=f"{name}: {_unknown(name, known)}")
+                raise BadRequestProblem(detail=_unknown_parameter(name, known))
         super().validate_request(request)
 
     @staticmethod
@@ -68,7 +69,7 @@ class Parameters(ParameterValidator):
 
 
 def _check(value: Any, schema: Any, name: str) -> None:
-    """400 with a sentence for each field that is wrong; `name` is the value's own."""
+    """Raises BadRequestProblem with a sentence for each wrong field of `value`, which is called `name`."""
     errors = sorted(Draft4RequestValidator(schema).iter_errors(value), key=lambda error: error.json_path)
     sentences = dict.fromkeys(sentence for error in errors for sentence in _sentences(error, name))
     if sentences:
@@ -90,7 +91,7 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
         case "additionalProperties":
             for member in instance:
                 if member not in known:
-                    yield f"{within}{member}: {_unknown(member, known)}"
+                    yield unknown_name("field", member, known, within)
         case "minProperties" | "maxProperties":
             yield f"{path or name}: must have exactly one of {', '.join(known)}"
         case _:
@@ -114,12 +115,11 @@ def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value of an enum as JSON has it, but without the quotes."""
+    """Return a value of an enum as JSON, a string without quotes."""
     return value if isinstance(value, str) else dumps(value)
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"is not known here; did you mean {near[0]}?"
-    return "is not known here; there are " + ", ".join(known) if known else "is not known here; nothing is"
+def _unknown_parameter(name: str, known: list[str]) -> str:
+    if not known:
+        return "unknown parameter; this operation takes no query parameters"
+    return unknown_name("parameter", name, known)

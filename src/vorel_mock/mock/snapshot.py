@@ -22,6 +22,7 @@ from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.rate_window import Window
 from vorel_mock.model.tenant import CrmConnection, Tenant
 from vorel_mock.model.types import Count, Limit, Moment, Seconds
+from vorel_mock.model.unknown_name import unknown_name
 from vorel_mock.model.webhooks import EVENTS, Delivery, Webhook
 
 Row = TypeVar("Row")
@@ -166,18 +167,18 @@ def _converted(convert: Callable[..., Any], content: Any, wanted: Any, place: st
 
 
 def _check_known(given: Any, taken: Any, place: str) -> None:
-    for unknown in _unknown(given, taken, place):
-        raise SnapshotError(f"{unknown}: is not known here")
+    for problem in _unknown(given, taken, place):
+        raise SnapshotError(problem)
 
 
 def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
-    """Yield the members of `given` that were not `taken` over: one that is misspelt has no effect."""
+    """Yield a message for each field of `given` that was not `taken` over: a misspelt one would have no effect."""
     if isinstance(given, dict) and isinstance(taken, dict):
         for name, member in given.items():
             if name in taken:
                 yield from _unknown(member, taken[name], f"{place}.{name}")
             else:
-                yield f"{place}.{name}"
+                yield unknown_name("field", name, taken, f"{place}.")
     elif isinstance(given, list) and isinstance(taken, list):
         for number, (one, other) in enumerate(zip(given, taken, strict=False)):
             yield from _unknown(one, other, f"{place}[{number}]")

@@ -17,6 +17,7 @@ from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.unknown_name import unknown_name
 from vorel_mock.model.wait import Wait
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
 from vorel_mock.webhooks.payload import payload
@@ -320,9 +321,8 @@ class _TenantDeliveries:
 
 
 def _known(events: Collection[str]) -> frozenset[str]:
-    unknown = sorted(set(events).difference(EVENTS))
-    if unknown:
-        raise SubscriptionError(f"events: {', '.join(map(repr, unknown))} unknown; there are {', '.join(EVENTS)}")
+    for unknown in sorted(set(events).difference(EVENTS)):
+        raise SubscriptionError(f"events: {unknown_name('event', unknown, EVENTS)}")
     if not events:
         raise SubscriptionError(f"events: must name at least one of {', '.join(EVENTS)}")
     return frozenset(events)
