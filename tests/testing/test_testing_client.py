@@ -222,7 +222,7 @@ def test_requests_are_found_counted_and_exported(api: httpx.Client, tenant: Tena
     assert [exchange["response"]["status"] for exchange in tenant.requests.list()] == [200, 200, 400]
     assert tenant.requests.count(status=200) == tenant.requests.count(status=200, operation=None, since=None) == 2
     for unknown in ({"operation": "typo"}, {"operaton": "handoffLead"}):
-        with pytest.raises(ControlError, match='operation: must be one of handoffLead|did you mean "operation"'):
+        with pytest.raises(ControlError, match=r'operation: must be one of handoffLead|did you mean "operation"'):
             tenant.requests.list(**unknown)  # type: ignore[arg-type]
     with pytest.raises(ControlError, match=r"event: must be one of .*webhook\.test"):
         tenant.webhooks.wait("lead.create")
