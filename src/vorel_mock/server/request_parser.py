@@ -62,6 +62,12 @@ class RequestParser:
         self._last_url = b""
         self._last_headers: Headers = []
         self._fields: dict[bytes, bytes] = {}
+        self._begun = 0
+        """Messages that began."""
+        self._last: Request | None = None
+        self._last_head = b""
+        self._last_length = 0
+        """The latest request if it arrived in one piece, its head, and the bytes of both (see `_remember`)."""
         self._headers: Headers = []
         self._hosts: list[bytes] = []
         self._expectation = b""
@@ -70,6 +76,33 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Read on."""
+        last = self._last
+        if last is not None:
+            if len(data) == self._last_length and self.phase == "idle" and data.startswith(self._last_head):
+                body = data[len(self._last_head) :]
+                self._on_request(
+                    Request(last.method, last.target, last.path, last.query, last.headers, last.fields, body), True
+                )
+                return
+            self._last = None
+        starts = self.phase == "idle" and self._begun
+        self._parse(data)
+        if starts and self._begun == starts + 1 and self.phase == "idle":
+            self._remember(data)
+
+    def _remember(self, data: bytes) -> None:
+        """Note the head of the one request that `data` is.
+
+        Clients send the same head again and again, for example all handoffs with a summary of the same length. Parsing
+        it anew would give the same request, and takes a fifth of a handoff's time.
+        """
+        body = b"".join(self._body)
+        if self._fields.get(b"content-length") == b"%d" % len(body) and b"transfer-encoding" not in self._fields:
+            self._last_head, self._last_length = data[: len(data) - len(body)], len(data)
+            method = _text(self._parser.get_method())
+            self._last = Request(method, self._url, self._path, self._query, self._headers, self._fields)
+
+    def _parse(self, data: bytes) -> None:
         self._piece = len(data)
         self._stalled += len(data)
         try:
@@ -103,6 +136,7 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        self._begun += 1
         if self.phase != "ended":
             self.phase = "head"
         self._url, self._headers, self._hosts = b"", [], []

@@ -14,6 +14,7 @@ _PIECES = 10
 #: Seconds between half a body and the reset behind it, so that the reset does not overtake the body.
 _BEFORE_RESET = 0.05
 
+_LINE = b": ".join
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 
 
@@ -64,8 +65,7 @@ def actions(response: Response) -> Iterator[Action]:
 
 def head(status: int, headers: Headers, *, keep_alive: bool) -> bytes:
     """Return status line and headers of a response in HTTP/1.1, the empty line included."""
-    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]
-    lines += [b"%b: %b" % header for header in headers]
-    if not keep_alive and not any(name == b"connection" for name, _ in headers):
-        lines.append(b"connection: close")
-    return b"\r\n".join([*lines, b"", b""])
+    close = not keep_alive and not any(name == b"connection" for name, _ in headers)
+    status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    return b"\r\n".join([status_line, *map(_LINE, headers), end])
