@@ -23,8 +23,10 @@ from click.testing import CliRunner, Result
 import vorel_mock
 from vorel_mock.cli import main as cli
 from vorel_mock.cli.options import CONFIG_FILE
+from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.contract.contract import default_path
 from vorel_mock.mock import demo
+from vorel_mock.mock.settings import Settings
 from vorel_mock.model.types import MAX_LIMIT
 from vorel_mock.server import listener
 
@@ -121,6 +123,13 @@ def test_help_says_where_the_options_are(flag: str) -> None:
     told = invoke(flag).stdout
     assert "Without a command: serve." in told
     assert "vorel-mock serve --help" in told
+
+
+def test_without_arguments_the_command_line_has_the_defaults_of_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings_of_environment() == Settings()
 
 
 def test_help_of_serve_lists_every_option_in_80_columns() -> None:
@@ -332,7 +341,7 @@ OPTIONS = {
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer."),
     "clock no time": (
         ["--clock", "now"],
-        "'now' is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z; or say real",
+        "'now' is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z; or use real",
     ),
     "clock without offset": (["--clock", "2027-01-01T00:00:00"], "has no offset from UTC"),
     "clock long ago": (["--clock", "0001-01-01T00:00:00+10:00"], "lies outside of the years 1970 to 9998"),
@@ -346,7 +355,7 @@ OPTIONS = {
     "webhook host": (["--webhook-host", "a/b"], "Invalid value for '--webhook-host': 'a/b' is not a host or host:port"),
     "empty token": (
         ["--control-token", ""],
-        "Invalid value for '--control-token': is empty, and would keep nobody out",
+        "Invalid value for '--control-token': is empty",
     ),
     "token of two words": (["--control-token", "a b"], "Invalid value for '--control-token': has characters that no"),
     "unknown option": (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
@@ -403,7 +412,7 @@ FILES = {
     "unknown": (b"prot = 1", 'vorel-mock.toml: unknown option "prot"; did you mean "port"?'),
     "nothing like it": (b"xyzzy = 1", 'vorel-mock.toml: unknown option "xyzzy"; allowed: host, port, '),
     "another file": (b'config = "x"', 'vorel-mock.toml: unknown option "config"; '),
-    "a table": (b"[serve]\nport = 1", "vorel-mock.toml: 'serve' is a table; options stand at the top of the file"),
+    "a table": (b"[serve]\nport = 1", "vorel-mock.toml: 'serve' is a table; write the options at the top of the file"),
     "a list": (b"port = [1]", "vorel-mock.toml: 'port' must be a whole number"),
     "a word for a number": (b'port = "1"', "vorel-mock.toml: 'port' must be a whole number"),
     "true for a number": (b"rate-limit = true", "vorel-mock.toml: 'rate-limit' must be a whole number"),
@@ -514,11 +523,14 @@ def test_a_path_that_is_no_document(path: str, words: str) -> None:
 
 @pytest.mark.parametrize("option", ["--contract", "--config"])
 def test_an_empty_name_is_that_of_no_file(option: str) -> None:
-    assert error(invoke(option, "")) == f"Invalid value for '{option}': '' is the name of no file"
+    assert error(invoke(option, "")) == f"Invalid value for '{option}': '' cannot be the name of a file"
 
 
 def test_an_empty_or_odd_name_in_the_file_is_named() -> None:
-    for name, words in (("", "'' is the name of no file"), ("a\\u0000b", "'a\\x00b' is the name of no file")):
+    for name, words in (
+        ("", "'' cannot be the name of a file"),
+        ("a\\u0000b", "'a\\x00b' cannot be the name of a file"),
+    ):
         Path("vorel-mock.toml").write_text(f'contract = "{name}"')
         told = error(invoke())
         assert told.startswith("Invalid value for 'contract' in vorel-mock.toml: ")
@@ -542,8 +554,8 @@ def test_a_taken_port_is_one_line() -> None:
         result = invoke("--port", str(port))
     assert result.exit_code == 1
     assert result.output == (
-        f"Error: port {port} on 127.0.0.1 is taken by another program."
-        " Say --port with another one, or --port 0 for any.\n"
+        f"Error: port {port} on 127.0.0.1 is in use by another program."
+        " Use another --port, or --port 0 for a free one.\n"
     )
 
 
@@ -553,7 +565,7 @@ def test_a_host_that_is_not_ours_is_one_line(host: str) -> None:
     assert result.exit_code == 1
     assert re.fullmatch(
         rf"Error: cannot listen on '{re.escape(host)}': .+\."
-        r" Say --host with an address of this machine, such as 127\.0\.0\.1\.\n",
+        r" Use --host with an address of this machine, such as 127\.0\.0\.1\.\n",
         result.output,
     )
 
@@ -565,7 +577,7 @@ def test_a_port_that_is_not_allowed_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(listener, "listen", refuse)
     result = invoke("--port", "80")
     assert result.exit_code == 1
-    assert result.output == "Error: port 80 may not be used by this user. Say --port with one above 1023.\n"
+    assert result.output == "Error: this user may not use port 80. Use --port with one above 1023.\n"
 
 
 # The end

@@ -221,7 +221,7 @@ def test_a_tenant_that_does_not_exist_is_told(control_plane: tuple[str, type[Sub
         (
             ["--base-url", "http://127.0.0.1:1"],
             1,
-            "nothing answers at http://127.0.0.1:1. Is vorel-mock running there?",
+            "no server at http://127.0.0.1:1. Is vorel-mock running there?",
         ),
         (["--base-url", "localhost"], 2, "must be a URL such as"),
         (["--base-url", "http://127.0.0.1:1", "--secret", "s"], 2, "exclude each other"),
@@ -242,7 +242,7 @@ def test_a_port_that_is_taken_is_told() -> None:
     with listening() as (url, _):
         result = CliRunner().invoke(webhooks, ["listen", "--port", str(httpx.URL(url).port)])
     assert result.exit_code == 1
-    assert "Say --port with another." in result.output
+    assert "Use another --port." in result.output
 
 
 # trigger
@@ -270,7 +270,7 @@ def test_makes_it_for_the_tenant_that_is_named(running_mock: str, mock: Mock) ->
 def test_an_event_that_cannot_be_caused_is_told(event: str) -> None:
     result = CliRunner().invoke(trigger, [event])
     assert result.exit_code == 2
-    assert f"What can be triggered: {HANDOFF_REQUESTED}." in " ".join(result.output.split())
+    assert f"Events that can be triggered: {HANDOFF_REQUESTED}." in " ".join(result.output.split())
 
 
 def test_what_goes_wrong_is_told_and_the_key_is_not(running_mock: str, mock: Mock) -> None:
@@ -280,7 +280,7 @@ def test_what_goes_wrong_is_told_and_the_key_is_not(running_mock: str, mock: Moc
     assert "reason" in too_long.output
     assert "vapk_" not in too_long.output
     nobody = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", "nobody"])
-    assert "no demo tenant nobody; there are: 00000001" in nobody.output
+    assert "no demo tenant nobody; its demo tenants: 00000001" in nobody.output
     no_event = CliRunner().invoke(trigger, ["nonsense"])
     assert "nonsense is not an event" in no_event.output
 

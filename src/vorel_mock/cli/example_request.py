@@ -1,4 +1,4 @@
-"""A request that succeeds, whatever document the mock serves: the curl line that it prints at start."""
+"""Find a request that succeeds with the served document: the curl line that `serve` prints at start."""
 
 import shlex
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ _BODIES = {
 
 @dataclass(slots=True)
 class _Sample:
-    """A request, in the parts that a curl line is made of."""
+    """A request in the parts of a curl line."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class _Sample:
     body: bytes = b""
 
     def request(self) -> Request:
-        """Return the request as it would arrive."""
+        """Return the request as the server would receive it."""
         query = urlencode(self.query)
         headers = [(name.lower().encode(), value.encode()) for name, value in self.headers]
         target = f"{self.path}?{query}" if query else self.path
@@ -47,7 +47,7 @@ class _Sample:
 
 
 def curl(mock: Mock, url: str) -> str | None:
-    """Return a curl line that works when it is pasted; None if none of those that were tried does."""
+    """Return a curl line that works when it is pasted, or None if a dry run of each candidate fails."""
     for sample in islice(_valid(mock), _TRIED):
         request = sample.request()
         response = mock.dry_run(request).response
@@ -58,7 +58,7 @@ def curl(mock: Mock, url: str) -> str | None:
 
 def _line(request: _Sample, url: str) -> str:
     words = ["curl", "-sS"]
-    if request.method != ("POST" if request.body else "GET"):  # else it is what curl does by itself
+    if request.method != ("POST" if request.body else "GET"):  # curl picks that method by itself
         words += ["-X", request.method] if request.method != "HEAD" else ["-I"]
     words.append(shlex.quote(url))
     for name, value in request.headers:
@@ -69,7 +69,7 @@ def _line(request: _Sample, url: str) -> str:
 
 
 def _valid(mock: Mock) -> Iterator[_Sample]:
-    """Requests that are valid by the document, those of the operations with a handler first."""
+    """Yield requests that the document allows, those of operations with a handler first."""
     names = list(_BODIES)
     operations = sorted(
         mock.contract.operations, key=lambda o: names.index(o.id) if o.id in names else len(names) + (o.method != "get")
@@ -84,7 +84,7 @@ def _valid(mock: Mock) -> Iterator[_Sample]:
 
 
 def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Sample, dict[str, str]]]:
-    """The requests that could be sent to `operation`, with the values of their path: one for each body there is."""
+    """Yield requests for `operation`, one for each body, with their path values."""
     tenant = demo.tenants(mock.store)[0]
     path, values = _quoted(operation.path), dict[str, str]()
     request = _Sample(operation.method.upper(), "")
@@ -93,7 +93,7 @@ def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Sample, dict[str, s
     for parameter in operation.parameters:
         texts = _texts(mock, parameter)
         names = [parameter.name] * len(texts)
-        if len(texts) > 1 and parameter.kind in ("object", "deep"):  # names and values by turns
+        if len(texts) > 1 and parameter.kind in ("object", "deep"):  # names and values alternate
             names = [f"{parameter.name}[{text}]" if parameter.kind == "deep" else text for text in texts[::2]]
             texts = texts[1::2]
         if parameter.location == "path":
@@ -128,7 +128,7 @@ def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:
 
 
 def _texts(mock: Mock, parameter: Parameter) -> list[str]:
-    """A value of a parameter as it is written; several for a list or an object that is."""
+    """Return a value of a parameter as text; several texts for an exploded list or object."""
     value = media_value(mock.contract, parameter.declared)
     if parameter.kind == "json":
         return [msgspec.json.encode(value).decode()]

@@ -10,6 +10,7 @@ import click
 import httpx
 
 from vorel_mock.cli.mock_client import ask, connect, demo_tenant
+from vorel_mock.cli.options import DEFAULTS
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import Listener, printable, serve
 
@@ -21,21 +22,28 @@ def webhooks() -> None:
 
 @webhooks.command()
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port to listen on.  [default: a free one]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option(
-    "--secret", envvar="VOREL_MOCK_WEBHOOK_SECRET", show_envvar=True, help="The subscription's, to verify signatures."
+    "--secret",
+    envvar="VOREL_MOCK_WEBHOOK_SECRET",
+    show_envvar=True,
+    help="The subscription's secret, to verify signatures.",
 )
-@click.option("--base-url", help="A running mock, http://127.0.0.1:3000 say: subscribe there, until Ctrl-C or SIGTERM.")
-@click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first of the mock]")
+@click.option("--base-url", help="Subscribe at this running mock until Ctrl-C or SIGTERM.")
+@click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first demo tenant]")
 @click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="May be repeated.  [default: all]")
 @click.option(
     "--control-token",
     envvar="VOREL_MOCK_CONTROL_TOKEN",
     show_envvar=True,
-    help="Of a mock that is bound beyond loopback.",
+    help="Token that /_mock of that mock requires.",
 )
-@click.option("--status", type=click.IntRange(200, 599), help="Answer with it.  [default: 200; 401 to a forged one]")
-@click.option("--delay", default=0.0, type=click.FloatRange(0, 3600), help="Seconds before each answer.")
+@click.option(
+    "--status",
+    type=click.IntRange(200, 599),
+    help="Response status.  [default: 200; 401 if the signature is wrong]",
+)
+@click.option("--delay", default=0.0, type=click.FloatRange(0, 3600), help="Seconds before each response.")
 def listen(
     port: int,
     host: str,
@@ -47,17 +55,17 @@ def listen(
     status: int | None,
     delay: float,
 ) -> None:
-    """Show webhooks as they arrive, and whether their signature is right. Ctrl-C ends it."""
+    """Show webhooks as they arrive, and if their signature is right. Ctrl-C ends it."""
     if base_url is not None and secret is not None:
         raise click.UsageError("--secret and --base-url exclude each other: a new subscription has a new secret.")
     if base_url is None and (tenant is not None or events):
-        raise click.UsageError("--tenant and --event need --base-url: they say what to subscribe to.")
+        raise click.UsageError("--tenant and --event need --base-url, the mock to subscribe at.")
     listener = Listener(click.echo, secret=secret, status=status, delay=delay)
     try:
         server = serve(listener, host, port)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise click.ClickException(f"cannot listen on {host} port {port}: {reason}. Say --port with another.") from None
+        raise click.ClickException(f"cannot listen on {host} port {port}: {reason}. Use another --port.") from None
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{server.server_address[1]}/"
@@ -78,8 +86,8 @@ def listen(
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM, which is what a supervisor sends, end it as Ctrl-C does: the subscription goes with it."""
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other one
+    """Have SIGTERM end the command as Ctrl-C does, so that a supervisor leaves no subscription behind."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""A small client of a running mock, for the commands that use one. Problems are reported in one line."""
+"""A small client of a running mock, for `listen` and `trigger`. It reports problems in one line."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from vorel_mock.mock.settings import check_token
 from vorel_mock.model.redaction import redact
 from vorel_mock.webhooks.receiver import printable
 
-#: Seconds that the mock has for an answer.
+#: Seconds that the mock has for a response.
 _TIMEOUT = 30.0
 
 
@@ -32,27 +32,27 @@ def connect(base_url: str, control_token: str | None) -> httpx.Client:
 
 
 def demo_tenant(client: httpx.Client, tenant_id: str | None) -> dict[str, Any]:
-    """The demo tenant of that id, or the first: its id, a key and a lead."""
+    """Return id, key and lead of the demo tenant `tenant_id`, or of the first. Raises click.ClickException if none."""
     tenants = ask(client, "GET", "/_mock/target").get("tenants") or []
     for tenant in tenants:
         if tenant_id is None or tenant["id"] == tenant_id:
             return dict(tenant)
     known = ", ".join(str(tenant["id"]) for tenant in tenants) or "none"
-    raise click.ClickException(f"the mock has no demo tenant {printable(tenant_id or '')}; there are: {known}")
+    raise click.ClickException(f"the mock has no demo tenant {printable(tenant_id or '')}; its demo tenants: {known}")
 
 
 def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-    """The JSON object that the mock answers; what goes wrong is said in one line."""
+    """Return the JSON object of the response. Raises click.ClickException with one line if there is a problem."""
     try:
         response = client.request(method, path, **arguments)
     except httpx.TransportError:
-        raise click.ClickException(f"nothing answers at {client.base_url}. Is vorel-mock running there?") from None
+        raise click.ClickException(f"no server at {client.base_url}. Is vorel-mock running there?") from None
     try:
         answer = response.json() if response.content else {}
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise click.ClickException(f"what answers at {client.base_url} is not vorel-mock ({response.status_code}).")
+        raise click.ClickException(f"the server at {client.base_url} is not vorel-mock ({response.status_code}).")
     if not response.is_success:
         error = answer.get("error")
         message = str(error.get("message", "")) if isinstance(error, dict) else "without a reason"

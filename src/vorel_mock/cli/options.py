@@ -1,4 +1,4 @@
-"""Options that are also environment variables and members of a TOML file."""
+"""Options that are also environment variables and members of a TOML file. Their defaults are those of Settings."""
 
 import tomllib
 from pathlib import Path
@@ -7,24 +7,31 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vorel_mock.mock.settings import Settings
 from vorel_mock.model.clock import parse_iso
 from vorel_mock.model.unknown_name import unknown_name
 
 CONFIG_FILE = "vorel-mock.toml"
+#: The settings of a mock that was given none.
+DEFAULTS = Settings()
 
 
 class Setting(click.Option):
     """An option that is also an environment variable (--port: VOREL_MOCK_PORT) and a member of the TOML file.
 
-    An error names the one of the three that said it.
+    Its default is that of the field of Settings with its name. An error names where the value came from: the option,
+    the variable or the file.
     """
 
     def __init__(self, declarations: list[str], **attributes: Any) -> None:
         self.variable = "VOREL_MOCK_" + declarations[0].strip("-").replace("-", "_").upper()
+        default = getattr(DEFAULTS, declarations[-1].strip("-").replace("-", "_"), None)
+        if default:  # None, () and False need no text in --help
+            attributes |= {"default": default, "show_default": True}
         super().__init__(declarations, envvar=self.variable, **attributes)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """Return the source of the value: option, variable or member of the file."""
+        """Return the source of the value: the option, the variable or the member of the file."""
         source = ctx.get_parameter_source(self.name) if ctx is not None and self.name is not None else None
         if ctx is not None and source is ParameterSource.DEFAULT_MAP:
             return f"'{self.opts[0].strip('-')}' in {ctx.meta[CONFIG_FILE]}"
@@ -32,21 +39,21 @@ class Setting(click.Option):
 
 
 class WholeNumber(click.IntRange):
-    """An integer; click's own range says `not a valid integer range` of a word."""
+    """An integer in a range. click calls a word `not a valid integer range`; this type says integer."""
 
     name = "integer"
 
 
 class FileName(click.Path):
-    """The path of a file; an empty one would be the folder that the mock was started in."""
+    """The path of a file. It must not be empty: an empty path would be the current folder."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what no file can be called."""
+        """Reject a name that no file can have."""
         if value == "" or "\0" in str(value):
-            self.fail(f"{value!r} is the name of no file", param, ctx)
+            self.fail(f"{value!r} cannot be the name of a file", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -61,12 +68,12 @@ class ClockSetting(click.ParamType[str]):
             try:
                 parse_iso(value)
             except ValueError as error:
-                self.fail(f"{error}; or say real or frozen", param, ctx)
+                self.fail(f"{error}; or use real or frozen", param, ctx)
         return value
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take what the TOML file says as defaults; a member that is no option is an error, not a silence."""
+    """Use the members of the TOML file as defaults of the options. Raises click.UsageError for an unknown member."""
     path = value or Path(CONFIG_FILE)
     try:
         members = tomllib.loads(path.read_text("utf-8-sig"))
@@ -94,9 +101,9 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
 
 
 def _member(name: str, member: Any, options: dict[str, Setting]) -> tuple[str, Any]:
-    """Return the option of a member of the TOML file, and its value. Raises ValueError, which says what is wrong."""
+    """Return the option and the value of a member of the TOML file. Raises ValueError, which says what is wrong."""
     if isinstance(member, dict):
-        raise ValueError(f"{name!r} is a table; options stand at the top of the file, outside of any")
+        raise ValueError(f"{name!r} is a table; write the options at the top of the file, outside of tables")
     if name.replace("_", "-") not in options:
         raise ValueError(unknown_name("option", name, options))
     option = options[name.replace("_", "-")]

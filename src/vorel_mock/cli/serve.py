@@ -4,16 +4,14 @@ import asyncio
 import errno
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
 import click
 
 import vorel_mock
 from vorel_mock.cli.options import CONFIG_FILE, ClockSetting, FileName, Setting, WholeNumber, read_config
+from vorel_mock.mock.settings import FROZEN_AT, RateLimitHeaders, SettingError, Settings
 from vorel_mock.model.types import MAX_LIMIT
-
-if TYPE_CHECKING:
-    from vorel_mock.mock.settings import Settings
 
 
 @click.command(
@@ -28,14 +26,12 @@ if TYPE_CHECKING:
     expose_value=False,
     callback=read_config,
     metavar="FILE",
-    help=f"Options in TOML.  [default: {CONFIG_FILE}]",
+    help=f"Read options from a TOML file.  [default: {CONFIG_FILE}]",
 )
-@click.option("--host", cls=Setting, default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", cls=Setting, help="Address to listen on.")
 @click.option(
     "--port",
     cls=Setting,
-    default=3000,
-    show_default=True,
     type=WholeNumber(0, 65535),
     help="Port; 0 picks a free one.",
 )
@@ -43,47 +39,39 @@ if TYPE_CHECKING:
     "--seed",
     cls=Setting,
     type=int,
-    help="Makes every id reproducible.  [default: a fresh one, told by /_mock/health]",
+    help="Makes every id reproducible.  [default: a random one; /_mock/health shows it]",
 )
 @click.option(
     "--clock",
     cls=Setting,
-    default="real",
-    show_default=True,
     type=ClockSetting(),
     metavar="real|frozen|TIME",
-    help="The real time; or standing still, at 2026-01-01 or at the moment given: 2027-01-01T00:00:00Z.",
+    help=f"The real time, or frozen: at {FROZEN_AT}, or at TIME, such as 2027-01-01T00:00:00Z.",
 )
 @click.option(
     "--contract",
     cls=Setting,
     type=FileName(),
     metavar="FILE",
-    help="Serve another document of the same API (OpenAPI 3.1, JSON or YAML).",
+    help="Serve another document of the API (OpenAPI 3.1, JSON or YAML).",
 )
 @click.option(
     "--rate-limit",
     cls=Setting,
-    default=200,
-    show_default=True,
     type=WholeNumber(0, MAX_LIMIT),
-    help="Requests a minute for a key; 0 = off.",
+    help="Requests per minute for a key; 0 = off.",
 )
 @click.option(
     "--tenant-rate-limit",
     cls=Setting,
-    default=5000,
-    show_default=True,
     type=WholeNumber(0, MAX_LIMIT),
-    help="Requests a minute for all keys of a tenant; 0 = off.",
+    help="Requests per minute for all keys of a tenant; 0 = off.",
 )
 @click.option(
     "--rate-limit-headers",
     cls=Setting,
-    default="429",
-    show_default=True,
-    type=click.Choice(["429", "always"]),
-    help="Which answers carry X-RateLimit-*.",
+    type=click.Choice(get_args(RateLimitHeaders)),
+    help="Responses that have X-RateLimit-* headers: 429s only, or all.",
 )
 @click.option(
     "--webhook-host",
@@ -91,7 +79,7 @@ if TYPE_CHECKING:
     cls=Setting,
     multiple=True,
     metavar="HOST[:PORT]",
-    help="A host beyond this machine that webhooks may go to. May be repeated.",
+    help="Host beyond loopback that webhooks may go to. May be repeated.",
 )
 @click.option(
     "--cors-origin",
@@ -99,19 +87,19 @@ if TYPE_CHECKING:
     cls=Setting,
     multiple=True,
     metavar="ORIGIN",
-    help="An origin whose pages may call the API, scheme://host[:port], or *. May be repeated.",
+    help="Origin whose pages may call the API: scheme://host[:port], or * for any. May be repeated.",
 )
 @click.option(
     "--control-token",
     cls=Setting,
     metavar="TOKEN",
-    help="What /_mock asks for.  [default: nothing on loopback, a fresh one beyond it]",
+    help="Token that /_mock requires.  [default: none on loopback, a random one otherwise]",
 )
-@click.option("--json-logs", cls=Setting, is_flag=True, help="One JSON object a line instead of text.")
+@click.option("--json-logs", cls=Setting, is_flag=True, help="Log one JSON object per line instead of text.")
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
-    # Imported here, so that --help and a wrong option answer at once.
+    # Imported here, so that --help and a wrong option respond at once.
     from vorel_mock.contract.contract import ContractError
     from vorel_mock.mock.journal.access_log import AccessLog
     from vorel_mock.mock.mock import Mock
@@ -143,14 +131,12 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         log.stop("Stopped.", event="stopped")
 
 
-def settings_of_environment() -> "Settings":
-    """Return the settings that `vorel-mock serve` has without arguments. Raises click.UsageError if one is wrong."""
+def settings_of_environment() -> Settings:
+    """Return the settings of `vorel-mock serve` without arguments. Raises click.UsageError if one is wrong."""
     return _settings(serve.make_context("vorel-mock", []))
 
 
-def _settings(ctx: click.Context) -> "Settings":
-    from vorel_mock.mock.settings import SettingError, Settings
-
+def _settings(ctx: click.Context) -> Settings:
     try:
         return Settings(**ctx.params)
     except SettingError as error:
@@ -164,16 +150,16 @@ def _parameter(ctx: click.Context, name: str) -> click.Parameter:
 def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program. Say --port with another one, or --port 0 for any."
+        return f"port {port} on {host} is in use by another program. Use another --port, or --port 0 for a free one."
     if number == errno.EACCES:
-        return f"port {port} may not be used by this user. Say --port with one above 1023."
-    # For an address of no machine, or of another one, the resolver and the system have many numbers and words.
+        return f"this user may not use port {port}. Use --port with one above 1023."
+    # For an invalid or foreign address the resolver and the system have many numbers and texts.
     why = getattr(error, "strerror", None) or "not a host name"
-    return f"cannot listen on {host!r}: {why}. Say --host with an address of this machine, such as 127.0.0.1."
+    return f"cannot listen on {host!r}: {why}. Use --host with an address of this machine, such as 127.0.0.1."
 
 
 def _greet(log: Any, mock: Any, url: str) -> None:
-    # Imported here, as is all that serves.
+    # Imported here like all that serves.
     from vorel_mock.cli import example_request
 
     curl = example_request.curl(mock, url)

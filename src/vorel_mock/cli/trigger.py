@@ -7,25 +7,26 @@ from urllib.parse import quote
 import click
 
 from vorel_mock.cli.mock_client import ask, connect, demo_tenant
+from vorel_mock.cli.options import DEFAULTS
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import printable
 
-#: The events that the operations of the contract cause, each with the operationId that does.
+#: The events that operations of the contract cause, each with the operationId.
 CAUSES = {HANDOFF_REQUESTED: "handoffLead"}
 
 
 @click.command()
 @click.argument("event", metavar="EVENT")
-@click.option("--base-url", default="http://127.0.0.1:3000", show_default=True, help="The running mock.")
-@click.option("--tenant", help="Id of one of its demo tenants.  [default: the first]")
-@click.option("--reason", help="Of the handoff.")
-@click.option("--summary", help="Of the handoff.")
+@click.option("--base-url", default=f"http://{DEFAULTS.host}:{DEFAULTS.port}", show_default=True, help="The mock.")
+@click.option("--tenant", help="Id of a demo tenant.  [default: the first]")
+@click.option("--reason", help="Reason of the handoff.")
+@click.option("--summary", help="Summary of the handoff.")
 @click.option(
     "--control-token",
     envvar="VOREL_MOCK_CONTROL_TOKEN",
     show_envvar=True,
-    help="Of a mock that is bound beyond loopback.",
+    help="Token that /_mock of that mock requires.",
 )
 def trigger(
     event: str,
@@ -35,13 +36,13 @@ def trigger(
     summary: str | None,
     control_token: str | None,
 ) -> None:
-    """Make EVENT happen, through the API, and print the API's answer.
+    """Make EVENT happen through the API and print the response.
 
-    The contract's operations cause one event: conversation.handoff_requested.
+    The operations of the contract cause one event: conversation.handoff_requested.
     """
     if event not in CAUSES:
         known = "is an event that no operation of the contract causes" if event in EVENTS else "is not an event"
-        raise click.UsageError(f"{printable(event)} {known}. What can be triggered: {', '.join(CAUSES)}.")
+        raise click.UsageError(f"{printable(event)} {known}. Events that can be triggered: {', '.join(CAUSES)}.")
     body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
     with connect(base_url, control_token) as client:
         demo = demo_tenant(client, tenant)
@@ -61,6 +62,6 @@ def _lacking(demo: dict[str, Any]) -> str:
 
 
 def _path(operation_id: str) -> str:
-    from vorel_mock.contract import contract  # reading the document takes a moment; --help need not wait for it
+    from vorel_mock.contract import contract  # not above: --help need not wait until the document is read
 
     return next(operation.path for operation in contract.load().operations if operation.id == operation_id)

@@ -5,17 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vorel_mock.model.clock import Clock, parse_iso
 from vorel_mock.model.types import MAX_LIMIT
 from vorel_mock.webhooks.target_policy import TargetPolicy
 
+#: The responses that have X-RateLimit-* headers: 429s only, or all.
+RateLimitHeaders = Literal["429", "always"]
 #: The time of `--clock frozen`: the same for every run, so that two runs give the same responses.
 FROZEN_AT = "2026-01-01T00:00:00Z"
 
 
-#: RFC 6750, 2.1: what can stand behind `Bearer` in a header.
+#: RFC 6750, 2.1: the token behind `Bearer` in a header.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: As a browser sends it: in lower case, no path.
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
@@ -23,7 +25,7 @@ _USUAL = ("http:", "80"), ("https:", "443")
 
 
 class SettingError(ValueError):
-    """A setting that cannot be; its text begins with the name of it, which is `setting`, and says what it must be."""
+    """An invalid setting. The text begins with its name, which is `setting`, and says what is allowed."""
 
     def __init__(self, setting: str, problem: str) -> None:
         super().__init__(f"{setting}: {problem}")
@@ -33,9 +35,9 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a mock. Limits are requests a minute; 0 switches a limit off.
+    """The settings of a mock. Limits are requests per minute; 0 switches a limit off.
 
-    SettingError (a ValueError) or TypeError names the one that cannot be.
+    Raises SettingError (a ValueError) or TypeError if one is invalid; the text names it.
     """
 
     host: str = "127.0.0.1"
@@ -45,17 +47,17 @@ class Settings:
     contract: Path | None = None
     rate_limit: int = 200
     tenant_rate_limit: int = 5000
-    rate_limit_headers: Literal["429", "always"] = "429"
+    rate_limit_headers: RateLimitHeaders = "429"
     json_logs: bool = False
     webhook_hosts: tuple[str, ...] = ()
-    """Hosts (`host` or `host:port`) that webhooks may go to, beyond loopback."""
+    """Hosts beyond loopback that webhooks may go to: `host` or `host:port`."""
     control_token: str | None = None
-    """The token that /_mock asks for. None: no token on loopback, a generated one beyond it."""
+    """The token that /_mock requires. None: no token on loopback, a random one otherwise."""
     cors_origins: tuple[str, ...] = ()
-    """Origins from which a page may call the API; `*` is any."""
+    """Origins whose pages may call the API: `scheme://host[:port]`, or `*` for any."""
 
     def __post_init__(self) -> None:
-        """Check every setting: an invalid one should not cause another problem an hour later."""
+        """Check every setting now: an invalid one would cause a problem an hour later."""
         _of_type("host", self.host, str, "a text")
         _whole("port", self.port, 0, 65535)
         if self.seed is not None:
@@ -68,7 +70,7 @@ class Settings:
             _of_type("contract", self.contract, Path, "a path")
         _whole("rate_limit", self.rate_limit, 0, MAX_LIMIT)
         _whole("tenant_rate_limit", self.tenant_rate_limit, 0, MAX_LIMIT)
-        if self.rate_limit_headers not in ("429", "always"):
+        if self.rate_limit_headers not in get_args(RateLimitHeaders):
             raise SettingError(
                 "rate_limit_headers", f"must be 429 or always, as a text, not {self.rate_limit_headers!r}"
             )
@@ -86,7 +88,7 @@ class Settings:
 def check_token(token: str) -> None:
     """Raises ValueError if a client could not send `token`."""
     if not _TOKEN.fullmatch(token):  # which is not shown: it may be the secret with a typing error
-        problem = "has characters that no token may have" if token.strip() else "is empty, and would keep nobody out"
+        problem = "has characters that no token may have" if token.strip() else "is empty"
         raise ValueError(f"{problem}; use letters, digits and -._~+/ (RFC 6750)")
 
 
@@ -102,7 +104,7 @@ def _check_origin(origin: str) -> None:
 
 
 def _check(name: str, function: Callable[[Any], object], value: Any) -> None:
-    """SettingError when `function` does not take `value`."""
+    """Raises SettingError if `function` rejects `value`."""
     try:
         function(value)
     except ValueError as error:
@@ -122,7 +124,7 @@ def _whole(name: str, value: object, least: int, most: int) -> None:
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
-    """A list of texts as a tuple. One text alone would be taken for its letters."""
+    """Return a list of texts as a tuple. Reject a single text, which would become a tuple of its letters."""
     if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
         return tuple(sorted(value) if isinstance(value, (set, frozenset)) else value)
     hint = f"; write [{value!r}]" if isinstance(value, str) else ""
