@@ -15,7 +15,7 @@ from openapi_core.testing import MockRequest, MockResponse
 from tests import checked_client as checked
 from tests.serving import serving
 
-from vorel_mock.contract.contract import is_json
+from vorel_mock.contract.operation import is_json
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from vorel_mock.contract import contract
 from vorel_mock.contract import document_file as document
-from vorel_mock.contract.contract import ContractError
+from vorel_mock.contract.document_file import ContractError
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings

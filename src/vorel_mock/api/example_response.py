@@ -9,8 +9,9 @@ import msgspec
 
 from vorel_mock.api.messages import Headers, Response
 from vorel_mock.contract import sampler as instance
-from vorel_mock.contract.contract import Contract, Operation, is_json
+from vorel_mock.contract.contract import Contract
 from vorel_mock.contract.document_file import escape
+from vorel_mock.contract.operation import Operation, is_json
 
 #: Statuses that have no content (RFC 9110, 15.3.5 and 15.4.5).
 _EMPTY = (204, 205, 304)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from vorel_mock.contract.contract import Operation
+from vorel_mock.contract.operation import Operation
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.tenant import Tenant

@@ -6,7 +6,9 @@ from typing import Any
 
 from vorel_mock.api.messages import ApiError
 from vorel_mock.api.steps.validation import Arguments
-from vorel_mock.contract.contract import Contract, ContractError, Operation, is_json
+from vorel_mock.contract.contract import Contract
+from vorel_mock.contract.document_file import ContractError
+from vorel_mock.contract.operation import Operation, is_json
 from vorel_mock.model.commands import create_record, handoff_requested, request_handoff
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.tenant import Tenant

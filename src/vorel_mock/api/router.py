@@ -6,7 +6,8 @@ from vorel_mock.api import example_response, operations
 from vorel_mock.api.example_response import Example
 from vorel_mock.api.messages import ApiError, Exchange
 from vorel_mock.api.operations import Handler
-from vorel_mock.contract.contract import Contract, Operation
+from vorel_mock.contract.contract import Contract
+from vorel_mock.contract.operation import Operation
 from vorel_mock.contract.routes import NoRoute, Routes
 
 #: Operations that are named in warnings.

@@ -12,7 +12,7 @@ import msgspec
 from vorel_mock.api.example_response import media_value
 from vorel_mock.api.messages import ApiError, Exchange, Request, first_values
 from vorel_mock.api.steps.validation import validate
-from vorel_mock.contract.contract import Operation, Parameter, is_json
+from vorel_mock.contract.operation import Operation, Parameter, is_json
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock

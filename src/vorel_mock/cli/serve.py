@@ -100,7 +100,7 @@ from vorel_mock.model.types import MAX_LIMIT
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
     # Imported here, so that --help and a wrong option respond at once.
-    from vorel_mock.contract.contract import ContractError
+    from vorel_mock.contract.document_file import ContractError
     from vorel_mock.mock.journal.access_log import AccessLog
     from vorel_mock.mock.mock import Mock
     from vorel_mock.server import listener

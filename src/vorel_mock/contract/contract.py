@@ -1,32 +1,22 @@
-"""The contract document, read once: operations, scopes, header names, error codes, compiled validators.
+"""The contract document, read once: operations, scopes, header names, error codes.
 
 Whatever the document says is taken from here, so that it is never typed a second time. JSON pointers are written as
 URI fragments (`#/paths/~1api~1v1…/post`), the form in which a reader can look them up.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import jsonschema_rs
-
-from vorel_mock.contract import metaschema as openapi
-from vorel_mock.contract.document_file import ContractError as ContractError
-from vorel_mock.contract.document_file import escape, first_line, read_document
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_URI = "urn:vorel:contract"
-#: A schema may be composed of itself.
-_MAX_COMPOSITION = 8
-#: Between the parts of a list or an object, by the style of the parameter.
-_SEPARATORS = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|", "deepObject": None}
-_NAMES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+from vorel_mock.contract import metaschema
+from vorel_mock.contract.document import Document
+from vorel_mock.contract.document_file import ContractError, escape, first_line, read_document
+from vorel_mock.contract.operation import METHODS, Operation, read_operations
 
 
 def default_path() -> Path:
@@ -34,107 +24,6 @@ def default_path() -> Path:
     packages = Path(__file__).parents[2]
     installed = packages / "vorel_contract" / "openapi.json"
     return installed if installed.exists() else packages.parent / "openapi.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One way in which a value breaks its schema."""
-
-    field: str
-    """The member at fault, as a dotted path within the value; empty for the value itself."""
-    message: str
-    """The demand of the schema. Never quotes the value, which may hold a secret."""
-    pointer: str
-    """The keyword of the document that is broken."""
-
-
-class Validator:
-    """One schema of the document, compiled, JSON Schema 2020-12, formats asserted."""
-
-    __slots__ = ("_compiled", "is_valid")
-
-    def __init__(self, registry: jsonschema_rs.Registry, pointer: str) -> None:
-        self._compiled = jsonschema_rs.Draft202012Validator(
-            {"$ref": _uri(pointer)}, registry=registry, validate_formats=True, mask="value"
-        )
-        self.is_valid = self._compiled.is_valid
-
-    def violations(self, value: object) -> Iterator[Violation]:
-        """Every way in which `value` breaks the schema."""
-        for error in self._compiled.iter_errors(value):
-            path = [str(step) for step in error.instance_path]
-            details = error.kind.as_dict()
-            if "property" in details:  # `required`: the path ends at the object, the fault is its member
-                path.append(str(details["property"]))
-            if "options" in details:
-                message = "must be one of " + ", ".join(json.dumps(option) for option in details["options"])
-            elif "property" in details:
-                message = "is required"
-            else:
-                message = re.sub(r"^value (is )?", lambda m: "is " if m[1] else "", error.message)
-            location = (error.absolute_keyword_location or "").removeprefix(_URI)
-            yield Violation(".".join(path), message, unquote(location))
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of an operation: path, query, header or cookie."""
-
-    name: str
-    location: str
-    required: bool
-    kind: Literal["text", "list", "object", "deep", "json"]
-    """The kind of its value; `deep` is an object whose members are parameters: `filter[name]=Ann`."""
-    separator: str | None
-    """The text between the parts of a list or an object; None if each part is a parameter of its own."""
-    pairs: bool
-    """True if the parts of an object are written `name=value`."""
-    types: frozenset[str]
-    item_types: frozenset[str]
-    member_types: Mapping[str, frozenset[str]]
-    validator: Validator | None
-    declared: Mapping[str, Any]
-    """The parameter object, references resolved."""
-    is_text: bool
-    """True if its value is its text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The request body of an operation."""
-
-    required: bool
-    media_types: tuple[str, ...]
-    """In lower case, without parameters, ranges (`image/*`) included. Empty: JSON."""
-    takes_json: bool
-    json_validator: Validator | None
-    pointer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One alternative of an operation's `security`: the scopes that a key needs to satisfy it."""
-
-    scopes: frozenset[str]
-    pointer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of the document."""
-
-    id: str
-    method: str
-    path: str
-    pointer: str
-    parameters: tuple[Parameter, ...]
-    body: Body | None
-    security: tuple[Requirement, ...]
-    """Alternatives; empty when the operation asks for no key."""
-    responses: Mapping[str, Mapping[str, Any]]
-    """Status (or `default`) to the response object, references resolved."""
-    success_pointer: str
-    """The pointer of its 200 response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,77 +36,8 @@ class RateLimitHeaders:
     reset: str | None
 
 
-class Contract:
+class Contract(Document):
     """The document and what is read from it. Compiled parts are made on first use and kept."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
-        self._registry = jsonschema_rs.Registry([(_URI, document)], draft=jsonschema_rs.Draft202012)
-
-    def resolve(self, node: Any) -> Any:
-        """`node`, or what it refers to when it is a reference within the document."""
-        seen = 0
-        while isinstance(node, dict) and "$ref" in node:
-            reference = node["$ref"]
-            if not isinstance(reference, str) or not reference.startswith("#/") or (seen := seen + 1) > 50:
-                raise ContractError(f"$ref {reference!r} cannot be resolved within the document")
-            node = self.at(reference)
-        return node
-
-    def keywords(self, schema: Any) -> Mapping[str, Any]:
-        """Return the keywords of a schema, references resolved; none if it is `true` or `false`."""
-        schema = self.resolve(schema)
-        return schema if isinstance(schema, dict) else {}
-
-    def follow(self, pointer: str) -> tuple[str, dict[str, Any]]:
-        """Follow the references at `pointer`; return the final pointer and the value there."""
-        node = self.at(pointer)
-        self.resolve(node)  # ends, or says that it does not
-        while isinstance(node, dict) and "$ref" in node:
-            pointer = node["$ref"]
-            node = self.at(pointer)
-        if not isinstance(node, dict):
-            raise ContractError(f"what is referred to as {pointer} is no object")
-        return pointer, node
-
-    def at(self, pointer: str) -> Any:
-        """Return the value at a JSON pointer of the document. Raises ContractError if there is none."""
-        node: Any = self.document
-        for step in pointer.removeprefix("#").split("/")[1:]:
-            name = unquote(step).replace("~1", "/").replace("~0", "~")
-            try:
-                node = node[int(name)] if isinstance(node, list) else node[name]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise ContractError(f"the document has nothing at {pointer}") from None
-        return node
-
-    def validator(self, pointer: str) -> Validator:
-        """The schema at `pointer`, compiled."""
-        try:
-            return Validator(self._registry, pointer)
-        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise ContractError(f"the schema at {pointer} cannot be compiled: {first_line(error)}") from None
-
-    def invalid(self, values: Mapping[str, tuple[str, Any]]) -> frozenset[str]:
-        """The names of those `values` (each with the pointer of its schema) that break their schemas."""
-        schema = {"properties": {name: {"$ref": _uri(pointer)} for name, (pointer, _) in values.items()}}
-        try:
-            compiled = jsonschema_rs.Draft202012Validator(schema, registry=self._registry, validate_formats=True)
-        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
-            for pointer, _ in values.values():
-                self.validator(pointer)  # the one at fault says so
-            raise
-        errors = compiled.iter_errors({name: value for name, (_, value) in values.items()})
-        return frozenset(str(error.instance_path[0]) for error in errors)
-
-    def checker(self, schema: Any) -> Callable[[Any], bool]:
-        """Return a check of values against `schema`, which need not be in the document, but may refer to it."""
-        try:
-            return jsonschema_rs.Draft202012Validator(
-                _absolute(schema), registry=self._registry, validate_formats=True
-            ).is_valid
-        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise ContractError(f"a schema cannot be compiled: {first_line(error)}") from None
 
     @cached_property
     def base_path(self) -> str:
@@ -237,143 +57,7 @@ class Contract:
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in the document's order."""
-        found = []
-        for path in self.document.get("paths") or {}:
-            where, item = self.follow(f"#/paths/{escape(path)}")
-            found += [self._operation(path, method, item, where) for method in METHODS if method in item]
-        shapes: dict[tuple[str, str], str] = {}
-        for operation in found:
-            other = shapes.setdefault((operation.method, re.sub(r"\{[^}]*\}", "{}", operation.path)), operation.path)
-            if other != operation.path:
-                raise ContractError(f"{other} and {operation.path} are the same path, and both have {operation.method}")
-        ids = [operation.id for operation in found]
-        for operation_id in ids:
-            if ids.count(operation_id) > 1:
-                raise ContractError(f"operationId {operation_id!r} is a duplicate")
-        return tuple(found)
-
-    def _operation(self, path: str, method: str, item: dict[str, Any], where: str) -> Operation:
-        node = item[method]
-        pointer = f"{where}/{method}"
-        shared = [f"{where}/parameters/{i}" for i, _ in enumerate(item.get("parameters", []))]
-        own = [f"{pointer}/parameters/{i}" for i, _ in enumerate(node.get("parameters", []))]
-        # An operation's parameter takes the place of the path's of the same name and location.
-        parameters: dict[tuple[str, str], Parameter] = {}
-        for pointers in (shared, own):
-            declared = [self._parameter(p) for p in pointers]
-            parameters |= {(p.name, p.location): p for p in declared}
-            if len({(p.name, p.location) for p in declared}) < len(declared):
-                raise ContractError(f"{pointer}: a parameter is a duplicate")
-        names = set(re.findall(r"\{([^}]*)\}", path))
-        for name in names ^ {p.name for p in parameters.values() if p.location == "path"}:
-            fault = "no parameter declares {%s} of its path" if name in names else "its path has no {%s}"
-            raise ContractError(f"{pointer}: {fault.replace('%s', name)}")
-        # Of these the document says more elsewhere; OpenAPI has them ignored here.
-        for name, location in list(parameters):
-            if location == "header" and name.lower() in ("accept", "content-type", "authorization"):
-                del parameters[name, location]
-        return Operation(
-            id=node.get("operationId") or f"{method} {path}",
-            method=method,
-            path=self.base_path + path,
-            pointer=pointer,
-            parameters=tuple(parameters.values()),
-            body=self._body(node, pointer),
-            security=self._security(node, pointer),
-            responses={str(status): self.resolve(r) for status, r in (node.get("responses") or {}).items()},
-            success_pointer=f"{pointer}/responses/200",
-        )
-
-    def _parameter(self, pointer: str) -> Parameter:
-        pointer, node = self.follow(pointer)
-        if "in" not in node or "name" not in node:
-            raise ContractError(f"what is referred to as {pointer} is no parameter")
-        where, holder = node["in"], node
-        style = node.get("style", "simple" if where in ("path", "header") else "form")
-        if style not in _SEPARATORS:
-            raise ContractError(f"{pointer}: the mock does not know the style {style!r} of a parameter")
-        content = next(iter(node.get("content") or ()), None)
-        if content is not None:
-            pointer, holder = f"{pointer}/content/{escape(content)}", node["content"][content]
-        schema = self.resolve(holder.get("schema", {}))
-        types = self.types_of(schema)
-        explode = bool(node.get("explode", style == "form"))
-        kind: Literal["text", "list", "object", "deep", "json"] = "text"
-        if content is not None:
-            kind = "json" if is_json(content) else "text"
-        elif style == "deepObject":
-            kind = "deep"
-        elif "array" in types:
-            kind = "list"
-        elif "object" in types:
-            kind = "object"
-        return Parameter(
-            name=node["name"],
-            location=where,
-            required=bool(node.get("required")),
-            kind=kind,
-            separator=None if explode and where == "query" else _SEPARATORS[style],
-            pairs=explode,
-            types=types,
-            item_types=self.types_of(self.keywords(schema).get("items", {})),
-            member_types={
-                name: self.types_of(member) | self.types_of(self.keywords(member).get("items", {}))
-                for name, member in self._members(schema).items()
-            },
-            validator=self.validator(f"{pointer}/schema") if "schema" in holder else None,
-            declared=node,
-            is_text=kind == "text" and not types & {"integer", "number", "boolean"},
-        )
-
-    def _members(self, schema: Any, depth: int = 0) -> dict[str, Any]:
-        """The members that a schema names, by itself or through composition."""
-        schema = self.resolve(schema)
-        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
-            return {}
-        members = dict(schema.get("properties", {}))
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            for part in schema.get(keyword, ()):
-                members = {**self._members(part, depth + 1), **members}
-        return members
-
-    def types_of(self, schema: Any, depth: int = 0) -> frozenset[str]:
-        """The types that a schema names, by itself or through composition."""
-        schema = self.resolve(schema)
-        if not isinstance(schema, dict) or depth > _MAX_COMPOSITION:
-            return frozenset()
-        declared = schema.get("type", ())
-        names = {declared} if isinstance(declared, str) else set(declared)
-        if not names:
-            values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
-            names = {_NAMES[type(value)] for value in values if type(value) in _NAMES}
-        for keyword in ("allOf", "anyOf", "oneOf"):
-            names.update(*(self.types_of(part, depth + 1) for part in schema.get(keyword, ())))
-        return frozenset(names)
-
-    def _body(self, node: dict[str, Any], pointer: str) -> Body | None:
-        if "requestBody" not in node:
-            return None
-        pointer, body = self.follow(f"{pointer}/requestBody")
-        content = body.get("content") or {}
-        jsons = [name for name in content if is_json(name) or media_type(name) in ("*/*", "application/*")]
-        media = next((name for name in jsons if "schema" in content[name]), None)
-        return Body(
-            required=bool(body.get("required")),
-            media_types=tuple(map(media_type, content)),
-            takes_json=not content or bool(jsons),
-            json_validator=self.validator(f"{pointer}/content/{escape(media)}/schema") if media else None,
-            pointer=pointer,
-        )
-
-    def _security(self, node: dict[str, Any], pointer: str) -> tuple[Requirement, ...]:
-        where = f"{pointer}/security" if "security" in node else "#/security"
-        alternatives = node.get("security", self.document.get("security", []))
-        if {} in alternatives:
-            return ()
-        return tuple(
-            Requirement(frozenset(scope for scopes in schemes.values() for scope in scopes), f"{where}/{i}")
-            for i, schemes in enumerate(alternatives)
-        )
+        return read_operations(self, self.base_path)
 
     @cached_property
     def scopes(self) -> frozenset[str]:
@@ -468,7 +152,7 @@ def load(path: Path | None = None) -> Contract:
     """
     document = read_document(path or default_path())
     if path is not None:
-        openapi.check(document)
+        metaschema.check(document)
     try:
         contract = Contract(document)
         if path is not None:
@@ -498,29 +182,3 @@ def _check_references(contract: Contract, node: Any, where: str) -> None:
                 contract.resolve(node)
             except ContractError as error:
                 raise ContractError(f"{error} (at {where})") from None
-
-
-def media_type(content_type: str) -> str:
-    """Return the media type of a Content-Type, in lower case and without parameters."""
-    return content_type.partition(";")[0].strip().lower()
-
-
-def is_json(content_type: str) -> bool:
-    """Return True if a Content-Type is JSON."""
-    name = media_type(content_type)
-    return name == "application/json" or name.endswith("+json")
-
-
-def _uri(pointer: str) -> str:
-    """A pointer into the document as a URI: its fragment cannot hold braces and quotes as they are."""
-    return _URI + quote(unquote(pointer), safe="#/~!$&'()*+,;=:@-._")
-
-
-def _absolute(node: Any) -> Any:
-    """A schema whose references lead into the document from anywhere."""
-    if isinstance(node, dict):
-        return {
-            key: _uri(value) if key == "$ref" and isinstance(value, str) and value[:1] == "#" else _absolute(value)
-            for key, value in node.items()
-        }
-    return [_absolute(item) for item in node] if isinstance(node, list) else node

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
 from vorel_mock.contract.connexion_import import AbstractOperation, AbstractRoutingAPI, Resolver, Specification
-from vorel_mock.contract.contract import Operation
+from vorel_mock.contract.operation import Operation
 
 Endpoint = TypeVar("Endpoint")
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from rstr import Rstr
 
-from vorel_mock.contract.contract import Contract, ContractError
+from vorel_mock.contract.contract import Contract
+from vorel_mock.contract.document_file import ContractError
 
 Schema = dict[str, Any]
 #: How deep schemas are followed; and how deep what is optional is given, and lists have an item.

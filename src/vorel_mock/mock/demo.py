@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vorel_mock.contract.contract import Contract, ContractError
+from vorel_mock.contract.contract import Contract
+from vorel_mock.contract.document_file import ContractError
 from vorel_mock.mock import snapshot
 from vorel_mock.mock.provisioning import key_roles, profile
 from vorel_mock.mock.settings import Settings

@@ -6,7 +6,8 @@ from typing import Any
 
 from vorel_mock.api.faults.catalogue import CATALOGUE, Fault, FaultContext, Stage, declared
 from vorel_mock.api.messages import ApiError, Exchange, Response
-from vorel_mock.contract.contract import Contract, Operation
+from vorel_mock.contract.contract import Contract
+from vorel_mock.contract.operation import Operation
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.tenant import Tenant

@@ -1,7 +1,7 @@
 """Step: check the scopes of the key. 403 if it lacks one that the operation's own `security` requires."""
 
 from vorel_mock.api.messages import ApiError, Exchange
-from vorel_mock.contract.contract import Operation
+from vorel_mock.contract.operation import Operation
 
 
 def authorize(exchange: Exchange, operation: Operation) -> None:

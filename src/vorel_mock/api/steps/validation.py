@@ -9,7 +9,8 @@ import msgspec
 
 from vorel_mock.api import strict_json
 from vorel_mock.api.messages import ApiError, Exchange
-from vorel_mock.contract.contract import Body, Operation, Parameter, Validator, is_json, media_type
+from vorel_mock.contract.operation import Body, Operation, Parameter, is_json, media_type
+from vorel_mock.contract.schemas import Validator
 
 _JSON = b"application/json"
 #: A number as JSON writes it; Python reads a good deal more.
