@@ -1,4 +1,4 @@
-"""Every how-to runs: what stands in docs/how-to is taken from the page as it stands, and does what the page says."""
+"""Every how-to runs: the code blocks of docs/how-to do what their page says. The index links every page."""
 
 import json
 import os
@@ -21,6 +21,8 @@ pytest_plugins = ("pytester",)
 
 PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 README = ROOT / "README.md"
+INDEX = ROOT / "docs" / "README.md"
+ALL_PAGES = [README, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(<!-- test -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
 NODE = shutil.which("node")
@@ -63,17 +65,24 @@ def mock() -> Iterator[MockServer]:
 def test_each_page_is_run() -> None:
     assert {"python.md", "typescript.md", "n8n.md", "pytest.md"} <= {page.name for page in PAGES}
     unknown = {str(block): block.language for block in BLOCKS if block.language not in RUNNERS | {"text", "console"}}
-    assert not unknown, "blocks that nobody runs"
+    assert not unknown, "blocks that are not run"
     assert {block.page for block in BLOCKS if block.language in RUNNERS} >= set(PAGES)
 
 
 RUNNERS = {"python", "typescript", "json"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_its_links_lead_somewhere(page: Path) -> None:
-    for link in LINK.findall(page.read_text("utf-8")):
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in LINK.findall(text):
         assert "://" in link or (page.parent / link).exists(), link
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {(INDEX.parent / link).resolve() for link in LINK.findall(INDEX.read_text("utf-8"))}
+    assert linked >= {page for page in (ROOT / "docs").rglob("*.md") if page != INDEX}
+    assert "docs/README.md" in LINK.findall(README.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("block", _in("python"))

@@ -68,8 +68,8 @@ def test_an_attempt_never_begins_before_it_is_due_or_the_webhook_is_free(due_at:
     assert queue.pop()[1] == max(due_at, free_at)
 
 
-def test_the_page_tells_the_retry_schedule_and_the_events() -> None:
-    (schedule,) = re.findall(r"<!-- ladder -->(.*?)<!-- /ladder -->", PAGE)
-    (events,) = re.findall(r"<!-- events -->(.*?)<!-- /events -->", PAGE)
-    assert tuple(map(float, schedule.split(", "))) == RETRY_SCHEDULE
+def test_the_page_has_the_retry_schedule_and_the_events() -> None:
+    (schedule,) = re.findall(r"<!-- schedule -->(.*?)<!-- /schedule -->", PAGE, re.DOTALL)
+    (events,) = re.findall(r"<!-- events -->(.*?)<!-- /events -->", PAGE, re.DOTALL)
+    assert tuple(map(float, re.split(r",\s+", schedule))) == RETRY_SCHEDULE
     assert tuple(re.findall(r"`(.*?)`", events)) == EVENTS
