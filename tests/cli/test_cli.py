@@ -205,7 +205,9 @@ def test_an_answer_that_breaks_its_schema_is_warned_of(start: type[Started], tmp
     (tmp_path / "document.json").write_text(json.dumps(document))
     mock = start("--contract", "document.json").ready()
     (warning,) = (line for line in mock.lines if line.startswith("Warning: "))
-    assert warning.startswith('Warning: putLead: its answer breaks its own schema (it is not of type "integer"). Put ')
+    assert warning.startswith(
+        'Warning: putLead: its response breaks its own schema (it is not of type "integer"). Add '
+    )
     assert mock.end()[2] == ""
 
 

@@ -243,10 +243,10 @@ def test_an_answer_that_breaks_its_schema_is_warned_of(tmp_path: Path, caplog: p
     document = _with_responses(good=good, bad=bad, impossible={"200": _content({"schema": impossible})})
     with _client(tmp_path, document) as client:
         assert client.get("/bad").json() == "five"
-    advice = "Put an `example` that does not into the document"
+    advice = "Add a valid `example` to the document"
     assert [record.getMessage() for record in caplog.records] == [
-        f'bad: its answer breaks its own schema (it is not of type "integer"). {advice}',
-        f"impossible: its answer breaks its own schema (a is shorter than 3 characters). {advice}",
+        f'bad: its response breaks its own schema (it is not of type "integer"). {advice}',
+        f"impossible: its response breaks its own schema (a is shorter than 3 characters). {advice}",
     ]
 
 

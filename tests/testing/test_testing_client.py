@@ -1,4 +1,4 @@
-"""The client of the control plane: every thing that a test can hold, and what is said when one cannot be had."""
+"""The client of the control plane: each method, and the error if it fails."""
 
 import json
 import socket
@@ -371,7 +371,7 @@ def test_nothing_answers() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with Control(url) as control, pytest.raises(ControlError, match=f"nothing answers at {url}") as caught:
+        with Control(url) as control, pytest.raises(ControlError, match=f"no server at {url}") as caught:
             control.health()
     assert (caught.value.status, caught.value.code) == (None, "unreachable")
 

@@ -185,9 +185,9 @@ def test_a_server_may_be_used_twice_and_two_at_once() -> None:
         tenant = one.new_tenant()
         assert tenant.id in {known["id"] for known in one.control.tenants()}
         assert tenant.id not in {known["id"] for known in other.control.tenants()}
-        with pytest.raises(RuntimeError, match="serves already"):
+        with pytest.raises(RuntimeError, match="runs already"):
             one.start()
-    with pytest.raises(RuntimeError, match="does not serve"):
+    with pytest.raises(RuntimeError, match="does not run"):
         _ = one.base_url
     with one:
         assert one.control.health()["status"] == "ok"

@@ -238,7 +238,7 @@ def test_a_test_that_deletes_its_tenant_may(pytester: pytest.Pytester) -> None:
     )
     run = pytester.runpytest()
     run.assert_outcomes(passed=1, failed=1)
-    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: 404 not_found: *"])
+    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "not available: 404 not_found: *"])
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_test_that_patches_the_http_client_does_not_end_the_run(pytester: pyte
     )
     run = pytester.runpytest()
     run.assert_outcomes(passed=1, failed=1)
-    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "cannot be had: *"])
+    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "not available: *"])
 
 
 def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer) -> None:
@@ -292,7 +292,7 @@ def test_a_mock_with_a_token(pytester: pytest.Pytester, monkeypatch: pytest.Monk
         pytester.runpytest("--vorel-mock-url", mock.base_url).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(("url", "told"), [("nonsense", "must be a URL"), ("http://127.0.0.1:1", "nothing answers")])
+@pytest.mark.parametrize(("url", "told"), [("nonsense", "must be a URL"), ("http://127.0.0.1:1", "no server")])
 def test_a_mock_that_is_not_there(pytester: pytest.Pytester, url: str, told: str) -> None:
     pytester.makepyfile("def test_it(vorel): pass")
     run = pytester.runpytest("--vorel-mock-url", url)

@@ -1,4 +1,7 @@
-"""A deterministic answer made from an operation's response: its example, or a small value that its schema admits."""
+"""Make the deterministic response of an operation without a handler, from its example or its schema.
+
+The router does so at start. A response that breaks its own schema comes with a warning.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,13 +18,13 @@ from vorel_mock.contract.operation import Operation, is_json
 
 #: Statuses that have no content (RFC 9110, 15.3.5 and 15.4.5).
 _EMPTY = (204, 205, 304)
-#: What a range of media types is answered with.
+#: The media type of a response that declares a range of them.
 _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "text/*": "text/plain"}
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """The answer of an operation, and what is wrong with it, if something is."""
+    """The response of an operation, and its problem if it breaks its schema."""
 
     response: Response
     problem: str | None = None
@@ -35,12 +38,12 @@ class _Content:
     media: Mapping[str, Any]
     value: Any
     schema: str | None
-    """The pointer of its schema; None for what is not JSON, or has none."""
+    """The pointer of its schema. None if it has no schema, or is not JSON."""
 
 
 @lru_cache(maxsize=4)
 def examples(contract: Contract, handled: frozenset[str]) -> Mapping[str, Example]:
-    """The answer of each operation of the document that is not `handled`. Made once: a start is the time for it."""
+    """Return the response of each operation that is not `handled`. They are made once, at start."""
     operations = [operation for operation in contract.operations if operation.id not in handled]
     contents = {o.id: content for o in operations if (content := _content(contract, o)) is not None}
     # All of them at once, because to compile a schema is to compile all that it refers to.
@@ -65,10 +68,10 @@ def _content(contract: Contract, operation: Operation) -> _Content | None:
 
 
 def _example(contract: Contract, operation: Operation, content: _Content | None, *, again: bool) -> Example:
-    """The whole answer. `again`: its content is not valid as it comes."""
+    """Return the complete response. `again`: its content is invalid, make a new one."""
     status = _status(operation)
     if status is None:
-        return Example(Response(200, b""), "the document declares no response of it. Its answer is 200, and empty")
+        return Example(Response(200, b""), "the document declares no response for it. Its response is an empty 200")
     headers = _headers(contract, operation.responses[status])
     if content is None:
         return Example(Response(_number(status), b"", headers))
@@ -78,7 +81,7 @@ def _example(contract: Contract, operation: Operation, content: _Content | None,
         value = media_value(contract, content.media, validator.is_valid)
         problem = next((f"{v.field or 'it'} {v.message}" for v in validator.violations(value)), None)
     if problem is not None:
-        problem = f"its answer breaks its own schema ({problem}). Put an `example` that does not into the document"
+        problem = f"its response breaks its own schema ({problem}). Add a valid `example` to the document"
     body = msgspec.json.encode(value)
     if not is_json(content.media_type):
         body = value.encode() if isinstance(value, str) else b"" if value is None else body
@@ -86,12 +89,12 @@ def _example(contract: Contract, operation: Operation, content: _Content | None,
 
 
 def _number(status: str) -> int:
-    """The status of an answer, for one that the document declares: `200`, `2XX` or `default`."""
+    """Return the status code of a declared status: `200`, `2XX` or `default`."""
     return int(status.upper().replace("X", "0")) if status[0].isdigit() else 200
 
 
 def _status(operation: Operation) -> str | None:
-    """The lowest status of success that is declared; else `default`, else the lowest of all."""
+    """Return the lowest declared 2xx status; without one `default`, without that the lowest of all."""
     declared = sorted(operation.responses)
     successes = [status for status in declared if status.startswith("2")]
     return next(iter(successes or [status for status in declared if status == "default"] or declared), None)
@@ -102,7 +105,7 @@ def _concrete(media_type: str) -> str:
 
 
 def _headers(contract: Contract, response: Mapping[str, Any]) -> Headers:
-    """The headers that the response must have; Content-Type is the content's matter."""
+    """Return the required headers of the response, except Content-Type."""
     made: Headers = []
     for name, header in (response.get("headers") or {}).items():
         header = contract.resolve(header)
@@ -113,7 +116,7 @@ def _headers(contract: Contract, response: Mapping[str, Any]) -> Headers:
 
 
 def _header_text(value: Any) -> str:
-    """A value as a header has it, style `simple`."""
+    """Return a value as text of a header, in style `simple`."""
     if isinstance(value, dict):
         value = [part for pair in value.items() for part in pair]
     parts = value if isinstance(value, list) else [value]
@@ -122,7 +125,7 @@ def _header_text(value: Any) -> str:
 
 
 def media_value(contract: Contract, media: Mapping[str, Any], is_valid: Any = None) -> Any:
-    """A value of a media type, a parameter or a header: its example, else one made from its schema."""
+    """Return a value of a media type, a parameter or a header: its example, or one made from its schema."""
     if "example" in media:
         return media["example"]
     for entry in (media.get("examples") or {}).values():

@@ -1,7 +1,6 @@
-"""The mock in a test, through three doors: a server of its own, in process, a pytest fixture.
+"""The mock for tests: a server in a thread, a mock in process, a pytest fixture.
 
-The names are imported when they are used, so that a test run that loads the pytest plugin and uses none of it pays
-nothing.
+A name is imported when it is used, so that the pytest plugin costs nothing in a test run that does not use it.
 """
 
 from importlib import import_module
@@ -62,5 +61,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return __all__

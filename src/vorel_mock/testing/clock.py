@@ -1,4 +1,4 @@
-"""A clock of the mock, as a test wants to hold it."""
+"""A clock of the mock, for tests. It uses the control plane."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +12,12 @@ from vorel_mock.testing.connection import (
     moment_text,
 )
 
-#: Seconds that moving a clock may take: the webhook attempts that become due are made, and receivers may be slow.
+#: Seconds that moving a clock may take: it waits for webhook attempts that become due, and receivers may be slow.
 _SETTLING = 120.0
 
 
 class Clock:
-    """A clock of the mock: a tenant's, or that of all. Forward only."""
+    """The clock of a tenant, or of the whole mock. It moves forward only."""
 
     def __init__(self, connection: Connection, *path: str) -> None:
         self._connection = connection
@@ -25,7 +25,7 @@ class Clock:
 
     @property
     def now(self) -> datetime:
-        """The time that it shows, in UTC."""
+        """Its time, in UTC."""
         return _moment(self._connection.ask("GET", *self._path))
 
     @property
@@ -34,25 +34,25 @@ class Clock:
         return bool(self._connection.ask("GET", *self._path)["frozen"])
 
     def advance(self, by: Duration) -> datetime:
-        """Advance it by `61s`, `2h`, or a number of seconds; return its new time.
+        """Advance it by `61s`, `2h`, or a number of seconds. Returns its new time.
 
-        All webhook attempts that are due by then have been made when this returns. Raises ControlError `not_settled` if
+        When it returns, all webhook attempts that became due have been made. Raises ControlError `not_settled` if
         receivers are too slow for that; the clock has moved nevertheless.
         """
         return self._change(advance=duration("advance", by))
 
     def set(self, to: str | datetime) -> datetime:
-        """Advance it to a time (RFC 3339, or a datetime with a time zone), as `advance` does; return its new time."""
+        """Advance it to a time (RFC 3339, or a datetime with a time zone), as `advance` does. Returns its new time."""
         if not isinstance(to, (str, datetime)):
             raise TypeError(f"set: must be a datetime with a time zone, or RFC 3339 as a text, not {to!r}")
         return self._change(set=moment_text(to))
 
     def freeze(self) -> datetime:
-        """Freeze it; return its time."""
+        """Freeze it. Returns its time."""
         return self._change(freeze=True)
 
     def resume(self) -> datetime:
-        """Resume it; return its time."""
+        """Resume it. Returns its time."""
         return self._change(resume=True)
 
     def _change(self, **change: Any) -> datetime:

@@ -18,19 +18,19 @@ Rows = list[Json]
 #: Seconds, or a text such as 61s, 2h, 1h30m or 500ms.
 Duration = str | float | timedelta
 
-#: Seconds beyond a wait in the mock itself, so that its response, not a time-out here, says what did not come.
+#: Seconds beyond a wait in the mock itself, so that its response, not a timeout here, names the problem.
 SLACK = 10.0
 
 _PREFIX = "/_mock"
-#: Seconds that the mock has for an answer that it need not wait for.
+#: Seconds that the mock has for a response that waits for nothing.
 _TIMEOUT = 30.0
 
 
 class ControlError(Exception):
-    """The control plane rejected a request, or did not respond. Contains no key.
+    """A request that the control plane rejected, or did not answer. Contains no key.
 
-    `status` is that of the answer, None when there was none; `code` and `message` are the envelope's, or `unreachable`
-    and `not_a_mock` with a sentence of what to do.
+    `status` is that of the response, None if there was none. `code` and `message` are those of the error envelope. If
+    there is none, `code` is `unreachable` or `not_a_mock`, and `message` says what to do.
     """
 
     def __init__(self, status: int | None, code: str, message: str) -> None:
@@ -41,7 +41,7 @@ class ControlError(Exception):
 
 
 class Secret(str):
-    """A key or a signing secret: a str that is not shown by accident."""
+    """A key or a signing secret: a str whose repr is redacted."""
 
     __slots__ = ()
 
@@ -52,9 +52,9 @@ class Secret(str):
 
 
 class Connection:
-    """Asks the control plane at a base URL, or behind an httpx client (in process, say).
+    """A connection to the control plane at a base URL, or through an httpx client, for example in process.
 
-    Safe to be used from many threads. Raises ValueError if the URL or the token is invalid.
+    Threads may share it. Raises ValueError if the URL or the token is invalid.
     """
 
     def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
@@ -75,7 +75,10 @@ class Connection:
     def ask(
         self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
     ) -> Any:
-        """The JSON that `method` on the path of these segments is answered with, None for 204. ControlError."""
+        """Send a request to the path of these segments. Returns the JSON of the response, None for 204.
+
+        Raises ControlError for an error, TypeError for invalid `json`.
+        """
         return _json(self.exchange(method, *path, json=json, params=params, timeout=timeout), self.base_url)
 
     def exchange(
@@ -89,10 +92,10 @@ class Connection:
                 method, url, json=json, params=params, headers=self._headers, timeout=httpx.Timeout(timeout, connect=5)
             )
         except httpx.TimeoutException:
-            message = f"the mock at {self.base_url} did not answer within {timeout:g} s"
+            message = f"the mock at {self.base_url} did not respond within {timeout:g} s"
             raise ControlError(None, "unreachable", message) from None
         except httpx.TransportError:
-            message = f"nothing answers at {self.base_url}. Is vorel-mock running there?"
+            message = f"no server at {self.base_url}. Is vorel-mock running there?"
             raise ControlError(None, "unreachable", message) from None
         if not response.is_success:
             raise _error(response, self.base_url)
@@ -105,9 +108,9 @@ class Connection:
 
 
 def duration(name: str, value: Duration) -> str:
-    """`value`, which the caller gave as `name`, as the control plane takes it; a number is seconds.
+    """Return a duration in the format of the control plane. `name` is that of the caller's argument.
 
-    TypeError or ValueError when it is no span of time that could pass.
+    Raises TypeError or ValueError if it is not a duration, or is negative.
     """
     if isinstance(value, str):
         return value
@@ -120,14 +123,14 @@ def duration(name: str, value: Duration) -> str:
 
 
 def names(name: str, values: Iterable[str]) -> list[str]:
-    """`values`, which the caller gave as `name`, as a list. TypeError for one text: it would be read by its letters."""
+    """Return `values` as a list. Raises TypeError, which names the argument `name`, for a single text."""
     if isinstance(values, (str, bytes)):
         raise TypeError(f"{name}: must be a list of texts, not one: write [{values!r}]")
     return list(values)
 
 
 def moment_text(moment: str | datetime) -> str:
-    """Return a moment as the control plane takes it."""
+    """Return a time in the format of the control plane."""
     return moment if isinstance(moment, str) else moment.isoformat()
 
 
@@ -142,12 +145,12 @@ def rows(answer: Any) -> Rows:
 
 
 def without_none(**members: Any) -> Json:
-    """The members that were given."""
+    """Return the members that are not None."""
     return {name: value for name, value in members.items() if value is not None}
 
 
 def _check_json(value: Any) -> None:
-    """TypeError that names the member which JSON cannot say."""
+    """Raises TypeError, which names the member that JSON cannot represent."""
     for name, member in value.items() if isinstance(value, dict) else ():
         try:
             dumps(member, allow_nan=False)
@@ -184,5 +187,5 @@ def _error(response: httpx.Response, base_url: str) -> ControlError:
 
 
 def _not_a_mock(response: httpx.Response, base_url: str) -> ControlError:
-    message = f"what answers at {base_url} is not vorel-mock: it has no control plane below {_PREFIX}"
+    message = f"the server at {base_url} is not vorel-mock: it has no control plane below {_PREFIX}"
     return ControlError(response.status_code, "not_a_mock", message)

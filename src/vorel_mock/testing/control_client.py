@@ -1,4 +1,4 @@
-"""A client of the control plane. Works against a running mock and in process alike."""
+"""A client of the control plane, for a running mock and for one in process."""
 
 from email.utils import parsedate_to_datetime
 from typing import Any, Unpack
@@ -39,8 +39,8 @@ class Control:
     def new_tenant(self, **settings: Any) -> Tenant:
         """Create a tenant: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
 
-        All settings are optional. The schema NewTenant of the control plane describes them. Raises ControlError, which
-        names a setting that is wrong.
+        All settings are optional. The schema NewTenant of the control plane describes them. Raises ControlError if one
+        is invalid; the message names it.
         """
         response = self._connection.exchange("POST", "tenants", json=settings)
         return Tenant(self._connection, response.json(), parsedate_to_datetime(response.headers["Date"]))

@@ -1,4 +1,4 @@
-"""The faults of a tenant, as a test wants to hold them."""
+"""The faults of a tenant, for tests. It uses the control plane."""
 
 from vorel_mock.testing.connection import (
     Connection,
@@ -30,11 +30,11 @@ class Faults:
         operation: str | None = None,
         delay: Duration | None = None,
     ) -> Json:
-        """Arm a fault of the catalogue; return it with its `id`.
+        """Arm a fault of the catalogue. Returns it with its `id`.
 
         `after`: skip the first N matching requests. `every`: then fail every Nth. `chance`: fail each with this
         probability from 0 to 1, drawn from the seed. `next`: stop after N failures (default 1; unlimited with `every`
-        or `chance`). `operation`: only requests to this operationId match. `delay`: for the faults that take time.
+        or `chance`). `operation`: only requests to this operationId match. `delay`: for faults that take time.
         """
         wanted = without_none(next=next, every=every, after=after, chance=chance, operation=operation)
         if delay is not None:
@@ -46,7 +46,7 @@ class Faults:
         return rows(self._connection.ask("GET", *self._path))
 
     def disarm(self, armed: Json | str) -> None:
-        """Disarm one: what `arm` returned, or its id."""
+        """Disarm one, given the result of `arm` or its id."""
         self._connection.ask("DELETE", *self._path, id_of(armed))
 
     def clear(self) -> None:

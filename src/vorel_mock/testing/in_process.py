@@ -1,4 +1,4 @@
-"""The mock without a socket: httpx clients that lead into it."""
+"""The mock without a socket: httpx clients that call it directly."""
 
 from typing import Any
 
@@ -11,15 +11,15 @@ from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
 
-# A port where nothing listens: a client without the transport is refused, and does not reach another mock.
+# A port without a server: a client without the transport fails and cannot reach another mock.
 _BASE_URL = "http://127.0.0.1:1"
 
 
 class InProcessMock:
-    """`with InProcessMock() as mock:` and then `mock.client(tenant)`. Webhooks leave through real sockets all the same.
+    """A mock in this process: `with InProcessMock() as mock:`, then `mock.client(tenant)`.
 
-    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; Raises TypeError for an
-    unknown one or a wrong type, ValueError for an invalid value.
+    Webhooks still use real sockets. `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …
+    Raises TypeError for an unknown setting or a wrong type, ValueError for an invalid value.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -44,15 +44,15 @@ class InProcessMock:
         return self.control.new_tenant(**settings)
 
     def client(self, tenant: Tenant | None = None, **options: Any) -> httpx.Client:
-        """An httpx.Client that leads into the mock, with the tenant's key; `options` are those of httpx."""
+        """Return an httpx.Client that calls the mock with the tenant's key. `options` are those of httpx.Client."""
         return httpx.Client(transport=MockTransport(self._app), **_options(tenant, options))
 
     def async_client(self, tenant: Tenant | None = None, **options: Any) -> httpx.AsyncClient:
-        """The same for asynchronous code."""
+        """Return an httpx.AsyncClient, as `client` does."""
         return httpx.AsyncClient(transport=AsyncMockTransport(self._app), **_options(tenant, options))
 
     def close(self) -> None:
-        """End its threads. Clients that were asked for have to be closed by the caller."""
+        """End its threads. The caller must close the clients that `client` and `async_client` returned."""
         self._http.close()
         self._app.stop()
 

@@ -13,10 +13,10 @@ from vorel_mock.testing.tenant import Tenant
 
 
 class MockServer:
-    """`with MockServer() as mock:`, or `start` and `stop`, as often as you like. The port is a free one.
+    """A mock on a free port: `with MockServer() as mock:`, or `start` and `stop`, any number of times.
 
-    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, …; Raises TypeError for an
-    unknown one or a wrong type, ValueError for an invalid value. `start` raises OSError if the port is taken.
+    `settings` are those of `vorel_mock.Settings`: `seed`, `clock`, `rate_limit`, … Raises TypeError for an unknown
+    setting or a wrong type, ValueError for an invalid value.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -24,9 +24,12 @@ class MockServer:
         self._running: tuple[Server, threading.Thread, Control] | None = None
 
     def start(self) -> "MockServer":
-        """Serve; it answers when this returns. RuntimeError when it serves already."""
+        """Start the server. It accepts requests when this returns.
+
+        Raises RuntimeError if it runs already, OSError if the port is in use.
+        """
         if self._running is not None:
-            raise RuntimeError(f"this MockServer serves already, at {self.base_url}")
+            raise RuntimeError(f"this MockServer runs already, at {self.base_url}")
         app = App(Mock(self._settings))
         sock = listen(self._settings.host, self._settings.port)
         ready = threading.Event()
@@ -39,7 +42,7 @@ class MockServer:
         return self
 
     def stop(self) -> None:
-        """Stop serving, and forget every tenant. Doing it twice is no error."""
+        """Stop the server and delete every tenant. It is no error if it does not run."""
         if self._running is None:
             return
         server, thread, control = self._running
@@ -59,14 +62,14 @@ class MockServer:
 
     @property
     def control(self) -> Control:
-        """Its control plane. RuntimeError when it does not serve."""
+        """Its control plane. Raises RuntimeError if it does not run."""
         if self._running is None:
-            raise RuntimeError("this MockServer does not serve: use it in `with`, or call start()")
+            raise RuntimeError("this MockServer does not run: use it in `with`, or call start()")
         return self._running[2]
 
     @property
     def base_url(self) -> str:
-        """The URL that it serves at: http://127.0.0.1:PORT."""
+        """Its URL: http://127.0.0.1:PORT."""
         return self.control.base_url
 
     def new_tenant(self, **settings: Any) -> Tenant:

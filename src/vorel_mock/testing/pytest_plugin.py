@@ -1,7 +1,7 @@
 """The pytest plugin: the fixtures `vorel_server` and `vorel`, the marker `vorel`, the option --vorel-mock-url.
 
-Loaded by every pytest run of an environment where vorel-mock is installed: it imports nothing but pytest until a
-fixture is asked for.
+Every pytest run loads it in an environment where vorel-mock is installed. It imports nothing but pytest until a test
+uses a fixture.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Requests that the report of a failing test shows, the latest ones.
 _SHOWN = 50
 _MARKER = (
-    "vorel(**settings): settings of the tenant that the fixture `vorel` makes: rate_limit=2, crm=None, … "
+    "vorel(**settings): settings of the tenant of the fixture `vorel`: rate_limit=2, crm=None, … "
     "(the schema NewTenant of the control plane)"
 )
 _TENANT = pytest.StashKey["Tenant"]()
@@ -28,25 +28,25 @@ _BEFORE = pytest.StashKey[str | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--vorel-mock-url."""
+    """Add the option --vorel-mock-url."""
     parser.getgroup("vorel-mock").addoption(
         "--vorel-mock-url",
         metavar="URL",
-        help="use the vorel-mock that runs there (http://127.0.0.1:3000, say) instead of starting one; its control "
-        "token, if it has one, is taken from the environment: VOREL_MOCK_CONTROL_TOKEN",
+        help="use the vorel-mock that runs at this URL instead of starting one; the environment variable "
+        "VOREL_MOCK_CONTROL_TOKEN has its control token, if it requires one",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
 
 
 @pytest.fixture(scope="session")
 def vorel_server(pytestconfig: pytest.Config) -> Iterator["Control"]:
-    """The control plane of a vorel-mock that serves for the whole session: `base_url`, `new_tenant()`, …
+    """The control plane of the mock of this session: `base_url`, `new_tenant()`, …
 
-    Each worker of pytest-xdist has one of its own, unless --vorel-mock-url names one that runs.
+    Each worker of pytest-xdist starts its own mock, unless --vorel-mock-url names a running one.
     """
     url = pytestconfig.getoption("--vorel-mock-url")
     if url is None:
@@ -79,14 +79,14 @@ def _running(url: str) -> Iterator["Control"]:
 def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["Tenant"]:
     """A tenant for this test alone: `base_url`, `key`, `headers`, `lead`, `clock`, `faults`, `webhooks`, `requests`, …
 
-    `@pytest.mark.vorel(rate_limit=2)` on test, class or module says what it is like. When the test fails, the requests
-    of the tenant stand in the report.
+    `@pytest.mark.vorel(rate_limit=2)` on test, class or module sets its settings. If the test fails, the report lists
+    the requests of the tenant.
     """
     from vorel_mock.testing.connection import ControlError
 
     problem = None
     settings = _settings(request.node)
-    if "snapshot" not in settings:  # which holds a name
+    if "snapshot" not in settings:  # which has a name
         settings.setdefault("name", request.node.name[:200])
     try:
         before = vorel_server.requests(limit=1)
@@ -104,7 +104,7 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
 
 
 def _fail_if(problem: str | None) -> None:
-    """Say what is wrong. Outside of any `except`, or the report would show the insides of the HTTP client as well."""
+    """Fail with `problem`. Not called within `except`: the report would show the traceback of the HTTP client, too."""
     if problem is not None:
         pytest.fail(problem, pytrace=False)
 
@@ -121,7 +121,7 @@ def _settings(node: pytest.Item) -> dict[str, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell with a failing test what its tenant was asked, and how each answer came about."""
+    """Add to the report of a failing test the requests of its tenant, and the reason for each response."""
     report = yield
     if report.failed and report.when != "teardown" and _TENANT in item.stash:
         tenant = item.stash[_TENANT]
@@ -129,7 +129,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             told = _journal(tenant, item.stash[_CONTROL], item.stash[_BEFORE])
         # An exception in this hook would end the whole run; tests patch httpx, which the client uses, to raise any.
         except (Exception, pytest.fail.Exception) as error:
-            told = f"cannot be had: {error}"
+            told = f"not available: {error}"
         report.sections.append((f"vorel-mock: requests of tenant {tenant.id}", told))
     return report
 
@@ -137,7 +137,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:
     own = tenant.requests.list(limit=_SHOWN)
     total = tenant.requests.count()
-    # Who sends a wrong key belongs to no tenant; on a mock that others use as well this may be somebody else.
+    # A request with a wrong key belongs to no tenant. On a mock that others use, too, it may be of another test.
     latest = control.requests(limit=_SHOWN)
     # By position and not by time, which is the same for all on a frozen clock. A mock that was reset counts anew.
     began = next((n for n, exchange in enumerate(latest, 1) if exchange["id"] == before), 0)

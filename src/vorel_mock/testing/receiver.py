@@ -1,4 +1,4 @@
-"""A receiver of webhooks for the length of a test: verifies what arrives, and hands it over one by one."""
+"""A receiver of webhooks for a test. It verifies signatures and returns the events one by one."""
 
 import json
 from collections import Counter
@@ -12,25 +12,26 @@ from vorel_mock.testing.subscription import Subscription, Subscriptions
 from vorel_mock.webhooks import signature
 from vorel_mock.webhooks.receiver import serve
 
-#: Seconds between two looks of the server's thread at whether it is to end.
+#: Seconds between two checks of the server's thread if it must end.
 _POLL = 0.02
 
 
 class Receiver:
-    """Listens on loopback in a thread of its own, subscribed to the tenant's events. Close it, or use it in `with`.
+    """A receiver that listens on loopback and is subscribed to events of a tenant. Close it, or use it in `with`.
 
-    It answers as a good consumer does: 200, and 401 when the signature is wrong. `status` makes it answer something
-    else from now on, `delay` makes it take so many seconds; both may be changed at any time. What it did not answer
-    with 2xx it has not accepted, and does not hand over.
+    It responds 200, and 401 if the signature is wrong. It accepts the events to which it responds 2xx, and `next`
+    returns only those.
     """
 
     def __init__(
         self, webhooks: Subscriptions, events: tuple[str, ...], on_close: Callable[["Receiver"], object]
     ) -> None:
         self.status: int | None = None
+        """The status of every response from now on. None: 200, and 401 if the signature is wrong."""
         self.delay = 0.0
+        """Seconds before each response from now on."""
         self.events: list[Json] = []
-        """Every event that was accepted, in the order of arrival, test events and repetitions included."""
+        """The accepted events in order of arrival, test events and duplicates included."""
         self._taken: set[int] = set()
         self._rejected = 0
         self._webhooks = webhooks
@@ -45,7 +46,7 @@ class Receiver:
         )
         self._thread.start()
         try:
-            with self._arrived:  # the test event may be here before the secret is: it waits in `take`
+            with self._arrived:  # the test event may arrive before the secret: it waits in `take`
                 self.subscription: Subscription = webhooks.subscribe(self.url, events)
                 self._secret = self.subscription.secret
         except BaseException:
@@ -53,7 +54,7 @@ class Receiver:
             raise
 
     def __enter__(self) -> "Receiver":
-        """The receiver."""
+        """Return the receiver."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -64,10 +65,10 @@ class Receiver:
         return f"Receiver({self.url!r}, {len(self.events)} accepted, {self._rejected} rejected)"
 
     def next(self, event: str | None = None, timeout: float = 5.0) -> Json:
-        """The next event that was not handed over yet, its signature verified: `id`, `event`, `data`, …
+        """Return the next accepted event that was not returned yet: `id`, `event`, `data`, …
 
-        Of the name `event`, or of any but the test event that each subscription begins with. TimeoutError after
-        `timeout` seconds tells what arrived instead.
+        `event` is its name. None: any name except that of the test event, with which each subscription begins. Raises
+        TimeoutError after `timeout` seconds; the message lists the events that arrived.
         """
         found: list[int] = []
 
@@ -82,7 +83,7 @@ class Receiver:
         raise TimeoutError(self._what_came_instead(event or "event", timeout))
 
     def close(self) -> None:
-        """End the subscription and the thread. Doing it twice is no error."""
+        """End the subscription and the thread. It is no error if they have ended."""
         if self._closed:
             return
         try:
@@ -137,7 +138,7 @@ def _is(candidate: Json, event: str | None) -> bool:
 
 
 def _last(delivery: Json) -> str:
-    """Why, as far as it is known: the last attempt, and when the next one is due on the tenant's clock."""
+    """Return the result of the last attempt and the due time of the next one."""
     words = []
     if delivery["attempts"]:
         last = delivery["attempts"][-1]

@@ -1,4 +1,4 @@
-"""The journal of a tenant, as a test wants to hold it."""
+"""The journal of a tenant, for tests. It uses the control plane."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,7 +32,7 @@ class Filters(TypedDict, total=False):
 
 
 class Requests:
-    """The journal of a tenant: the requests that came with one of its keys, and how each answer came about."""
+    """The journal of a tenant: the requests with one of its keys, and the reason for each response."""
 
     def __init__(self, connection: Connection, headers: Mapping[str, str], *path: str) -> None:
         self._connection = connection
@@ -59,7 +59,7 @@ class Requests:
     ) -> Rows:
         """Wait until `count` exchanges match, and return them. Raises ControlError 408 after `timeout` (at most 60 s).
 
-        For a program under test that runs beside the test.
+        Use it if the program under test runs in parallel with the test.
         """
         wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
         wanted |= {"count": count, "timeout": duration("timeout", timeout)}
@@ -77,9 +77,9 @@ class Requests:
     def explain(
         self, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, body: Any = None
     ) -> Json:
-        """Return the exchange that a request would be, as in `list`, without an effect (a dry run).
+        """Dry-run a request: return the exchange, as in `list`, without any effect.
 
-        `headers` are the tenant's unless given; `body` a JSON value, or a text that is sent as it is.
+        `headers` default to those of the tenant. `body` is a JSON value, or a text that is sent as it is.
         """
         wanted = {"path": path, "method": method, "headers": dict(self._headers if headers is None else headers)}
         return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))

@@ -1,4 +1,4 @@
-"""A webhook subscription, as a test wants to hold it."""
+"""A webhook subscription, for tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from vorel_mock.testing.connection import Rows
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A webhook subscription. `secret` signs what it sends; it is not in the repr."""
+    """A webhook subscription. `secret` is the key of its signatures; the repr does not show it."""
 
     id: str
     target_url: str
@@ -21,7 +21,7 @@ class Subscriptions(Protocol):
     """The part of `Webhooks` that a receiver uses."""
 
     def subscribe(self, target_url: str, events: Iterable[str]) -> Subscription:
-        """Have events sent to `target_url`."""
+        """Subscribe `target_url` to events."""
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription."""

@@ -1,4 +1,4 @@
-"""A tenant, as a test wants to hold it. Nothing in here shows a key unless it is asked for by name."""
+"""A tenant, for tests. It uses the control plane. No repr shows a key."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from vorel_mock.testing.webhooks import Webhooks
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The keys of a tenant by role, as in a target profile. None where it has none; none of them in the repr."""
+    """The keys of a tenant by role, as in a target profile; None if it has no such key. The repr shows none."""
 
     full: tuple[str, ...]
-    """Every scope."""
+    """Keys with every scope."""
     burst: tuple[str, ...]
-    """Every scope, and unused: to exhaust the limit with."""
+    """Unused keys with every scope, to exhaust a limit."""
     read_only: str | None
     leads_only: str | None
     crm_only: str | None
@@ -32,7 +32,7 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Leads:
-    """Ids of leads: the tenant's, and some that are not."""
+    """Ids of leads: of the tenant, and of another one."""
 
     own: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -40,7 +40,7 @@ class Leads:
 
 @dataclass(frozen=True, slots=True)
 class MintedKey:
-    """A key that was made for a test. `token` is what a client sends; it is not in the repr."""
+    """A key that was made for a test. `token` is the key itself; the repr does not show it."""
 
     id: str
     scopes: tuple[str, ...]
@@ -50,13 +50,13 @@ class MintedKey:
 class Tenant:
     """A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
 
-    In `with` it is deleted at the end.
+    `with` deletes it at the end.
     """
 
     def __init__(self, connection: Connection, profile: Json, created_at: datetime) -> None:
         self.id: str = profile["id"]
         self.created_at = created_at
-        """On the clock of the mock, in whole seconds."""
+        """The time of its creation on the mock's clock, in whole seconds."""
         self._connection = connection
         self._path = ("tenants", self.id)
         self._receivers: set[Receiver] = set()
@@ -85,13 +85,13 @@ class Tenant:
 
     @property
     def key(self) -> str:
-        """The first key that may do everything. LookupError when the tenant was made without."""
-        return _first(self.keys.full, "key that may do everything; make it with keys={'full': 1}")
+        """The first key with every scope. Raises LookupError if the tenant was created without one."""
+        return _first(self.keys.full, "key with every scope; create it with keys={'full': 1}")
 
     @property
     def lead(self) -> str:
-        """The id of its first lead. LookupError when the tenant was made without."""
-        return _first(self.leads.own, "lead; make it with leads=1, or add one with add_lead()")
+        """The id of its first lead. Raises LookupError if the tenant was created without one."""
+        return _first(self.leads.own, "lead; create it with leads=1, or add one with add_lead()")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -99,45 +99,45 @@ class Tenant:
         return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
 
     def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
-        """A new key with these scopes."""
+        """Create a key with these scopes."""
         made = self._ask("POST", "keys", json={"scopes": names("scopes", scopes), **without_none(id=id)})
         return MintedKey(made["id"], tuple(made["scopes"]), Secret(made["token"]))
 
     def revoke_key(self, key: MintedKey | str) -> None:
-        """Revoke a key, or the one of an id such as `full_1`, `burst_1`, `leads_only`."""
+        """Revoke a key, given as MintedKey or by its id, such as `full_1`, `burst_1` or `leads_only`."""
         self._ask("DELETE", "keys", key if isinstance(key, str) else key.id)
 
     def add_lead(
         self, name: str | None = None, *, id: str | None = None, conversation_status: str | None = None
     ) -> Json:
-        """A new lead in a conversation of its own: `id`, `conversation_id`, …; it joins `leads.own`."""
+        """Add a lead with a conversation. Returns it: `id`, `conversation_id`, … Its id joins `leads.own`."""
         wanted = without_none(name=name, id=id, conversation_status=conversation_status)
         made = dict(self._ask("POST", "leads", json=wanted))
         self.leads = Leads((*self.leads.own, made["id"]), self.leads.foreign)
         return made
 
     def lead_states(self) -> Rows:
-        """Its leads, each with the status of its conversation."""
+        """Return its leads, each with the status of its conversation."""
         return rows(self._ask("GET", "leads"))
 
     def handoffs(self) -> Rows:
-        """The handoffs, oldest first."""
+        """Return the handoffs, oldest first."""
         return rows(self._ask("GET", "handoffs"))
 
     def audit_log(self) -> Rows:
-        """The audit log, oldest first."""
+        """Return the audit log, oldest first."""
         return rows(self._ask("GET", "audit-log"))
 
     def crm_records(self) -> Rows:
-        """Return the records in its CRM, under canonical names and under the vendor's."""
+        """Return the records in its CRM, with canonical and with vendor names."""
         return rows(self._ask("GET", "crm-records"))
 
     def settings(self) -> Json:
-        """Its settings, those that `patch` changes, and its clock."""
+        """Return its settings, which `patch` changes, and its clock."""
         return dict(self._ask("GET"))
 
     def patch(self, **settings: Any) -> Json:
-        """Change settings (`rate_limit=2`, `crm=None`, …); return all of them."""
+        """Change settings (`rate_limit=2`, `crm=None`, …). Returns all of them."""
         return dict(self._ask("PATCH", json=settings))
 
     def snapshot(self) -> Json:

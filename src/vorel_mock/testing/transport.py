@@ -1,7 +1,7 @@
 """The mock behind an httpx client, without a socket: two shells over the core.
 
-Clients meet the same as on a socket: a connection that a fault resets is a ReadError, a response that takes longer than
-the client's read time-out a ReadTimeout.
+A client sees the same as on a socket. A connection that a fault resets raises ReadError; a response that takes longer
+than the client's read timeout raises ReadTimeout.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from vorel_mock.testing.loop_thread import LoopThread, Stopped
 
 
 class AsyncMockTransport(httpx.AsyncBaseTransport):
-    """`httpx.AsyncClient(transport=AsyncMockTransport(app))`."""
+    """Transport for `httpx.AsyncClient(transport=AsyncMockTransport(app))`."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request into the mock."""
+        """Return the mock's response to one request."""
         await request.aread()
         arrived = _arrived(self._app, request)
         if is_control(arrived.path):
@@ -37,7 +37,7 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
 
 
 class MockTransport(httpx.BaseTransport):
-    """`httpx.Client(transport=MockTransport(app))`."""
+    """Transport for `httpx.Client(transport=MockTransport(app))`."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -45,7 +45,7 @@ class MockTransport(httpx.BaseTransport):
         self._closed = threading.Event()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request into the mock. Raises ReadError if the transport is closed before the response is there."""
+        """Return the mock's response to one request. Raises ReadError if the transport is closed meanwhile."""
         request.read()
         arrived = _arrived(self._app, request)
         if is_control(arrived.path):
@@ -60,7 +60,7 @@ class MockTransport(httpx.BaseTransport):
         return exchange.received()
 
     def close(self) -> None:
-        """End every request that still waits for its response, and the thread behind this."""
+        """End every request that waits for its response, and the thread."""
         self._closed.set()
         self._loop.stop()
 
@@ -74,7 +74,7 @@ class _Exchange:
         self._body = b""
 
     def waits(self) -> Iterator[float]:
-        """Yield the seconds that the client has to wait, one after the other. Raises what the client meets instead."""
+        """Yield the seconds of each wait. Raises ReadError or ReadTimeout if that is what the client gets."""
         patience = _read_timeout(self._request)
         for action in actions(self._response):
             if isinstance(action, Wait):
@@ -103,7 +103,7 @@ def _arrived(app: App, request: httpx.Request) -> Request:
 
 
 async def _controlled(app: App, request: httpx.Request, arrived: Request) -> httpx.Response:
-    """Have the control plane answer a request."""
+    """Return the response of the control plane."""
     messages: list[Message] = []
 
     async def send(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The webhooks of a tenant, as a test wants to hold them."""
+"""The webhooks of a tenant, for tests. It uses the control plane."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ from vorel_mock.testing.subscription import Subscription
 
 
 class Webhooks:
-    """The webhooks of a tenant: who receives them, and what became of each delivery."""
+    """The webhooks of a tenant: subscriptions, receivers and deliveries."""
 
     def __init__(self, connection: Connection, receivers: set[Receiver], *path: str) -> None:
         self._connection = connection
@@ -28,9 +28,9 @@ class Webhooks:
         self._path = path
 
     def receive(self, events: Iterable[str] = EVENTS) -> Receiver:
-        """A receiver that listens on loopback and is subscribed already: `with tenant.webhooks.receive() as inbox`.
+        """Start a receiver on loopback and subscribe it: `with tenant.webhooks.receive() as inbox`.
 
-        It needs a mock that can reach this machine.
+        The mock must run on this machine.
         """
         receiver = Receiver(self, tuple(names("events", events)), self._receivers.discard)
         self._receivers.add(receiver)
@@ -70,7 +70,7 @@ class Webhooks:
     ) -> Json:
         """Wait for a delivery in `state` that matches, skip the first `after` of them, and return it.
 
-        ControlError 408 after `timeout` seconds, 60 at most.
+        Raises ControlError 408 after `timeout` seconds, which are 60 at most.
         """
         wanted = without_none(event=event, state=state, webhook_id=subscription.id if subscription else None)
         wanted |= {"after": after, "timeout": duration("timeout", timeout)}
@@ -78,6 +78,6 @@ class Webhooks:
         return dict(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
 
     def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Json:
-        """Send a delivery (or the one with that id) again; `tampered`: with a signature that does not match."""
+        """Send a delivery again, given as it is or by its id. `tampered` signs another body."""
         path = (*self._path, "deliveries", id_of(delivery), "redeliver")
         return dict(self._connection.ask("POST", *path, json={"tampered": tampered}))

@@ -1,4 +1,4 @@
-"""Step: is the request what the document says? Path and other parameters first, then the body; 400 names the field."""
+"""Step: validate the request against the document: parameters first, then the body. A 400 names each wrong field."""
 
 import re
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ from vorel_mock.contract.operation import Body, Operation, Parameter, is_json, m
 from vorel_mock.contract.schemas import Validator
 
 _JSON = b"application/json"
-#: A number as JSON writes it; Python reads a good deal more.
+#: A number in JSON syntax; Python's float() accepts more.
 _NUMBER = re.compile(r"-?[0-9]+((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 
 
@@ -24,11 +24,11 @@ class Arguments(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
     """Query, header and cookie parameters that were given, by name."""
     body: Any
-    """The JSON value; None when there was none (a body that says `null` never gets here for our two operations)."""
+    """The JSON value, None if there was no body. Our two operations reject `null`."""
 
 
 def validate(exchange: Exchange, operation: Operation) -> Arguments:
-    """The request's parameters and body, checked against the document; ApiError with 400 names what is wrong."""
+    """Return the validated parameters and body. Raises ApiError 400, which names the wrong fields."""
     given: dict[str, Any] = {}
     for parameter in operation.parameters:
         if parameter.location == "path":
@@ -54,7 +54,7 @@ def _check_parameter(parameter: Parameter, *texts: str) -> Any:
 
 
 def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
-    """The texts given for a query, header or cookie parameter: names and values by turns where it is several."""
+    """Return the texts of a query, header or cookie parameter; for an exploded object names and values alternate."""
     if parameter.location == "query":
         pairs = parse_qsl(exchange.request.query.decode("latin-1"), keep_blank_values=True)
         if parameter.kind == "deep":
@@ -73,7 +73,7 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
 
 
 def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
-    """A parameter is text; read it as the types that its schema admits."""
+    """Convert the text of a parameter to the types that its schema allows."""
     if parameter.kind == "text":
         return _scalar(texts[-1], parameter.types)
     if parameter.kind == "json":
@@ -118,7 +118,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
     if not body.takes_json or not (content_type in (None, _JSON) or is_json(content_type.decode("latin-1"))):
         given = media_type((content_type or b"").decode("latin-1"))
         if "/" in given and any(fnmatchcase(given, declared) for declared in body.media_types):
-            return None  # declared by a document that knows more than JSON: taken, not looked into
+            return None  # the document declares a type other than JSON: accepted without a check
         wanted = " or ".join(body.media_types or ["application/json"])
         raise ApiError(400, f"Content-Type: must be {wanted}", pointer=body.pointer)
     try:
@@ -134,7 +134,7 @@ def _body(exchange: Exchange, body: Body) -> Any:
 
 
 def _rejection(validator: Validator, value: Any, name: str, within: str = "") -> ApiError:
-    """A 400 that names every field at fault, the first one first; `name` is the value's own."""
+    """Return a 400 that names the wrong fields in order, five at most; `name` is that of the value."""
     violations = list(validator.violations(value))
     shown = [
         f"{within + violation.field if violation.field else name}: {violation.message}" for violation in violations[:5]
