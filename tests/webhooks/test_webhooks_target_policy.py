@@ -158,7 +158,7 @@ def test_an_allowed_name_is_resolved_once_and_never_leads_to_the_metadata_servic
     assert asked == ["hooks.internal"]
     for address in ("169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"):
         resolving(monkeypatch, [address])
-        with pytest.raises(TargetError, match=r"leads to .*, where webhooks do not go"):
+        with pytest.raises(TargetError, match=r"leads to .*, where webhooks may not go"):
             asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/"))
 
 

@@ -68,7 +68,7 @@ def create_crm_record(
 
 
 def handlers(contract: Contract) -> dict[str, Handler]:
-    """Return the handlers by operationId. Raises ContractError if a handler cannot do what the document asks."""
+    """Return the handlers by operationId. Raises ContractError if the document does not fit a handler."""
     made: dict[str, Handler] = {}
     for operation in contract.operations:
         if operation.id == "handoffLead":
@@ -88,9 +88,9 @@ def _fits(
     Raises ContractError if it does not.
     """
     if not operation.security:
-        raise ContractError(f"{operation.id}: the mock needs a key to know the tenant, and its security asks for none")
+        raise ContractError(f"{operation.id}: the mock needs a key to know the tenant; add `security` to the operation")
     if parameter and f"{{{parameter}}}" not in operation.path:
-        raise ContractError(f"{operation.id}: the mock needs the path parameter {parameter!r}, and there is none")
+        raise ContractError(f"{operation.id}: the mock needs the path parameter {parameter!r}; add it to the path")
     if members:
         body = contract.resolve(contract.at(operation.pointer).get("requestBody", {}))
         schemas = (media.get("schema", {}) for name, media in body.get("content", {}).items() if is_json(name))

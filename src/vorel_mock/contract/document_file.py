@@ -163,7 +163,7 @@ _Yaml.yaml_constructors = {
 
 
 def _bound(node: Any, numbers: Iterator[int], depth: int = 0) -> None:
-    """Few YAML aliases can stand for very much; and `1e400` is a number that nothing can be compared with."""
+    """Raises ContractError for too many values, which a few YAML aliases can make, and for infinite numbers."""
     if depth > _MAX_DEPTH:
         raise ContractError(_TOO_DEEP)
     if next(numbers) > _MAX_VALUES:

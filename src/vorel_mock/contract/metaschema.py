@@ -14,12 +14,12 @@ _PROBLEMS_SHOWN = 3
 
 
 def check(document: dict[str, Any]) -> None:
-    """ContractError when `document` is no OpenAPI 3.1 document; its words name up to three places."""
+    """Raises ContractError, which names up to three places, if `document` is not an OpenAPI 3.1 document."""
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1."):
         said = f"its `openapi` member says {version!r}" if "openapi" in document else "it has no `openapi` member"
         raise ContractError(f"is not an OpenAPI 3.1 document: {said}")
-    # Where a part is wrong, what holds it may be told to be wrong for it: the innermost ones are at fault.
+    # If a part is wrong, the parts around it are reported as well: the innermost ones are at fault.
     errors = sorted(_validator().iter_errors(document), key=lambda error: -len(error.instance_path))
     places: list[tuple[str | int, ...]] = []
     problems = []
@@ -32,7 +32,7 @@ def check(document: dict[str, Any]) -> None:
         raise ContractError("is not a valid OpenAPI 3.1 document: " + "; ".join(problems[:_PROBLEMS_SHOWN]))
     dialect = document.get("jsonSchemaDialect", _2020_12)
     if not dialect.startswith(_DIALECTS):
-        raise ContractError(f"its jsonSchemaDialect {dialect!r} is none that the mock knows; it knows {_2020_12}")
+        raise ContractError(f"its jsonSchemaDialect {dialect!r} is unknown; the mock knows {_2020_12}")
 
 
 def _validator() -> jsonschema_rs.Draft202012Validator:

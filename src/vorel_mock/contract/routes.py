@@ -126,7 +126,7 @@ def _compiled(path: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _with_head(methods: dict[str, Endpoint]) -> dict[str, Endpoint]:
-    """HEAD is answered wherever GET is (RFC 9110, 9.1)."""
+    """Add HEAD where there is GET (RFC 9110, 9.1)."""
     return {"HEAD": methods["GET"], **methods} if "GET" in methods else methods
 
 

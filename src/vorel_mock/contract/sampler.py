@@ -18,10 +18,10 @@ from vorel_mock.contract.contract import Contract
 from vorel_mock.contract.document_file import ContractError
 
 Schema = dict[str, Any]
-#: How deep schemas are followed; and how deep what is optional is given, and lists have an item.
+#: Levels to which schemas are followed, and to which optional parts and items of lists are made.
 _MAX_DEPTH = 12
 _FULL_DEPTH = 3
-#: Values made for one answer, with all that was tried: a bound on the time that a start takes.
+#: Values made for one response, those that were tried included: it bounds the time of a start.
 _MAX_MADE = 4000
 _MAX_LOOKS = 300
 #: Different values of one schema that are looked at.
@@ -75,10 +75,10 @@ _TYPES_BY_KEYWORD = {
 
 
 def value(contract: Contract, schema: Any, is_valid: Callable[[Any], bool] | None = None) -> Any:
-    """A value of `schema`, of which `is_valid` (by itself: the schema) says whether it is one; the best there is."""
+    """Return a value of `schema` that `is_valid` accepts (default: the schema), or the best one that was found."""
     is_valid = is_valid or contract.checker(schema)
     first: list[Any] = []
-    # The whole of it, as it comes; the same with a look at each part; then no more of it than must be.
+    # First with all optional parts; then the same, each part validated; then with the required parts only.
     for careful, full in ((False, True), (True, True), (True, False)):
         made = _Maker(contract, careful=careful, full=full).make(schema)
         if is_valid(made):
@@ -88,7 +88,7 @@ def value(contract: Contract, schema: Any, is_valid: Callable[[Any], bool] | Non
 
 
 class _Maker:
-    """Makes values. `careful` looks whether each is one, and tries others; `full` gives what is optional, too."""
+    """Makes values. `careful` validates each and tries others; `full` adds optional parts."""
 
     def __init__(self, contract: Contract, *, careful: bool, full: bool) -> None:
         self._contract = contract
@@ -98,7 +98,7 @@ class _Maker:
         self._looks = 0
 
     def make(self, schema: Any, depth: int = 0) -> Any:
-        """The first value of `schema` that will do; the first of all when none does."""
+        """Return the first valid value of `schema`, or the first of all if none is valid."""
         flat = self._flat(schema)
         values = self._values(flat, depth)
         first = next(values, None)
@@ -107,7 +107,7 @@ class _Maker:
         self._looks += 1
         try:
             is_valid = self._contract.checker(flat)
-        except ContractError:  # parts that do not go together; the whole will be looked at
+        except ContractError:  # parts that contradict each other; the complete value is validated later
             return first
         tried = 0
         made: Any = first
@@ -266,18 +266,18 @@ class _Maker:
         if isinstance(reference, str) and reference not in followed:
             try:
                 parts.insert(0, self._contract.at(reference))
-            except ContractError:  # an anchor, say, which is beyond this
+            except ContractError:  # for example an anchor, which is not supported here
                 parts.insert(0, True)
             followed = (*followed, reference)
         return reduce(self._merged, [*(self._flat(part, followed) for part in parts), flat]) if parts else flat
 
     def _merged(self, one: Schema, other: Schema) -> Schema:
-        """One schema for two that hold together. Where they say the same thing, `other` is the nearer one."""
+        """Return one schema for two that both apply. For the same keyword `other` wins."""
         merged = {**one, **other}
         for keyword in one.keys() & other.keys():
             if one[keyword] != other[keyword]:
                 merged |= _both(keyword, one[keyword], other[keyword])
-        # What cannot be said of two things in one place stays beside it.
+        # Keywords that cannot be merged are kept in allOf.
         beside = [{k: one[k]} for k in ("pattern", "format", "contains") if k in one and one[k] != merged[k]]
         if beside or "allOf" in one or "allOf" in other:
             merged["allOf"] = [*one.get("allOf", ()), *other.get("allOf", ()), *beside]

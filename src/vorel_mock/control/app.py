@@ -187,9 +187,9 @@ class _Handlers(Resolver):
 
 
 def _contained(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, of whose exceptions none leaves a request without its answer.
+    """Wrap `function` so that each of its exceptions gives the request a response.
 
-    A future does not accept StopIteration, so the request would wait for ever; SystemExit would end the server.
+    A future does not accept StopIteration, so the request would wait for ever. SystemExit would end the server.
     """
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""The control plane's own document: openapi.yaml, with the names that stand elsewhere (the contract, say) filled in."""
+"""The OpenAPI document of the control plane: openapi.yaml, with names of the contract and catalogues filled in."""
 
 import json
 import re
@@ -17,12 +17,12 @@ from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 
 FILE = Path(__file__).parent / "openapi.yaml"
 
-#: What answers although the document does not tell of it (the documentation, and the document itself) is only read.
+#: Methods of the paths that the document does not describe: the documentation, and the document itself.
 _READ_ONLY = ("GET", "HEAD")
 
 
 def load(contract: Contract) -> dict[str, Any]:
-    """The document for a mock that serves `contract`."""
+    """Return the document for a mock that serves `contract`."""
     document: dict[str, Any] = json.loads(_as_json())
     for place, names in _names(contract).items():
         schema: Any = document["components"]
@@ -58,7 +58,7 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
 
 
 def allowed(document: dict[str, Any], path: str) -> str:
-    """The methods of what is at `path` (below /_mock), as a 405 tells them (RFC 9110, 15.5.6)."""
+    """Return the methods of `path` (below /_mock), for the Allow header of a 405 (RFC 9110, 15.5.6)."""
     known = {
         method.upper()
         for template, item in document["paths"].items()

@@ -1,8 +1,8 @@
 """The checks in front of the control plane.
 
-A page in a browser can reach loopback: by DNS rebinding (a foreign name in Host), by a form or a script of another
-origin. So Host and Origin are checked, only JSON is accepted, nothing is shared across origins, and a mock that listens
-beyond loopback asks for a token. Bodies are read strictly here.
+A page in a browser can reach loopback, by DNS rebinding (a foreign name in Host) or by a form or script of another
+origin. The guard therefore checks Host and Origin and accepts JSON only. A mock that listens beyond loopback requires a
+token. Bodies are read strictly here.
 """
 
 import base64
@@ -32,7 +32,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?"
 
 
 class Guard:
-    """Checks requests to the control plane. `token` is the control token; None asks for none."""
+    """Checks requests to the control plane. `token` is the control token, None if none is required."""
 
     def __init__(self, contract: Contract, token: str | None) -> None:
         self._contract = contract

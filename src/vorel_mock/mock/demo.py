@@ -56,7 +56,7 @@ def lead_id(tenant: int, number: int) -> str:
 
 
 def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract, settings: Settings) -> None:
-    """Add the demo tenants to `store`. ContractError when the document's keys have another shape than the mock's."""
+    """Add the demo tenants to `store`. Raises ContractError if the document's keys have another format."""
     if not contract.token_pattern.fullmatch(token(1, 1, 1)):
         raise ContractError(
             f"its bearerFormat {contract.bearer_format!r} is a shape that the mock's keys (vapk_live_ and 48 hex "

@@ -165,7 +165,7 @@ class Mock:
 
         Raises ValueError as `reset_tenant` does.
 
-        Where there are no other tenants, request ids begin anew, so that what follows answers the same bytes again.
+        If there are no other tenants, request ids start anew, so that the same requests get the same bytes again.
         """
         own = demo.tenants(self.store)
         if everything:

@@ -1,4 +1,4 @@
-"""A tenant's state as JSON, and back: import of what was exported gives the same answers."""
+"""Export the state of a tenant as JSON, and import it. After an import the same requests get the same responses."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -86,7 +86,7 @@ def dump(tenant: Tenant) -> bytes:
 
 
 def take(tenant: Tenant) -> Snapshot:
-    """Return what the tenant is now: references to rows that never change, copies of those that do."""
+    """Return the tenant's present state: references to immutable rows, copies of the others."""
     return Snapshot(
         name=tenant.name,
         notified_channel=tenant.notified_channel,
@@ -185,7 +185,7 @@ def _unknown(given: Any, taken: Any, place: str) -> Iterator[str]:
 
 
 def check(state: Snapshot, contract: Contract) -> None:
-    """SnapshotError when `state`, which came from elsewhere, is not one that `dump` can have made."""
+    """Raises SnapshotError if `state`, which a client sent, is not one that `dump` can have made."""
     for problem in _problems(state, contract):
         raise SnapshotError(f"snapshot.{problem}")
 

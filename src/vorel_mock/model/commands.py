@@ -21,10 +21,9 @@ from vorel_mock.model.tenant import Tenant
 def request_handoff(
     tenant: Tenant, lead: Lead, *, reason: str | None, summary: str | None, status: str, key_id: str, now: float
 ) -> Handoff:
-    """Set the lead's conversation to `status`, and write a fresh handoff and audit row.
+    """Set the lead's conversation to `status`, and write a new handoff and audit row.
 
-    Doing it again does all of it again; only the status stays what it is. None for `reason` or `summary` stands for the
-    default.
+    A second call writes new rows again. None for `reason` or `summary` gives the default.
     """
     conversation = tenant.conversations[lead.conversation_id]
     conversation.status = status

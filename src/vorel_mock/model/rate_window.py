@@ -26,5 +26,5 @@ class Window:
 
 
 def reset_at(now: float) -> int:
-    """When the window of `now` ends, in seconds since the epoch."""
+    """Return the end of the window of `now`, in seconds since the epoch."""
     return (int(now // WINDOW) + 1) * WINDOW

@@ -1,6 +1,6 @@
-"""A receiver for the terminal: takes webhooks, verifies their signatures, shows them.
+"""An HTTP server that receives webhooks, and a consumer of it that shows them on a terminal.
 
-It answers as a good consumer does: 2xx at once, 4xx when the signature is wrong; or as a bad one, when told to.
+The consumer responds 2xx at once, and 4xx if the signature is wrong; its options make it respond badly.
 """
 
 import json
@@ -19,18 +19,18 @@ from vorel_mock.webhooks import signature
 MAX_BODY = 1024 * 1024
 #: Seconds that a sender has for its request.
 READ_TIMEOUT = 30
-#: Event ids that are remembered, to tell a second arrival from a first.
+#: Event ids that are remembered, to recognise a duplicate.
 _MAX_SEEN = 10_000
 
 
 class Consumer(Protocol):
-    """The receiver of the webhooks of a server."""
+    """Handles the webhooks that a server receives."""
 
     delay: float
-    """Seconds before the answer."""
+    """Seconds before each response."""
 
     def take(self, path: str, body: bytes, header: str | None) -> int:
-        """Do with a webhook and its signature (`header`) what is to be done; the status to answer with."""
+        """Handle a webhook and its signature (`header`). Returns the status of the response."""
         ...
 
 
@@ -44,14 +44,14 @@ class Listener:
     status: int | None = None
     """The status of every response. None: 200, and 401 if the signature is wrong."""
     delay: float = 0.0
-    """Seconds before the answer."""
+    """Seconds before each response."""
     received: int = 0
     lock: Lock = field(default_factory=Lock)
-    """Whoever holds it keeps webhooks waiting: the test event may arrive before the answer that tells the secret."""
+    """Hold it to make webhooks wait: the test event may arrive before the response that has the secret."""
     _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def take(self, path: str, body: bytes, header: str | None) -> int:
-        """Show a webhook; the status to answer with."""
+        """Show a webhook. Returns the status of the response."""
         with self.lock:  # one at a time: lines of two webhooks must not mix
             verdict, genuine = self._verify(body, header)
             status = self.status or (200 if genuine else 401)
@@ -63,7 +63,7 @@ class Listener:
         if header is None:
             return f"absent: there is no {signature.HEADER}", self.secret is None
         if self.secret is None:
-            return "not checked: say --secret, or --base-url to subscribe", True
+            return "not checked: use --secret, or --base-url to subscribe", True
         if signature.verify(self.secret, body, header):
             return "verified", True
         return "WRONG: not the HMAC-SHA256 of these bytes with this secret", False
@@ -78,7 +78,7 @@ class Listener:
         event_id = value.get("id") if isinstance(value, dict) else None
         if isinstance(event_id, str):
             if event_id in self._seen:
-                lines.append("   the same id arrived before: a consumer does nothing for this one")
+                lines.append("   duplicate id: a consumer must ignore it")
             self._seen[event_id] = None
             if len(self._seen) > _MAX_SEEN:
                 self._seen.popitem(last=False)
@@ -86,12 +86,12 @@ class Listener:
 
 
 def printable(text: str) -> str:
-    """`text` without what would make a terminal do things."""
+    """Return `text` with control characters escaped, for a terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def serve(consumer: Consumer, host: str, port: int) -> ThreadingHTTPServer:
-    """A server that hands webhooks to `consumer`; port 0 picks one. Run `serve_forever`. OSError if taken."""
+    """Return a server for `consumer`; port 0 picks a free one. Call `serve_forever`. Raises OSError if it is in use."""
     return _Server((host, port), type("Handler", (_Handler,), {"consumer": consumer}))
 
 
@@ -103,11 +103,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Bind without http.server's question to a name server for what this machine is called."""
+        """Bind without asking a name server for the name of this machine, as http.server would."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that goes away is nothing to tell."""
+        """Ignore a sender that disconnects."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -117,9 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            self._answer(411, "A webhook says its Content-Length.")
+            self._answer(411, "A webhook must have a Content-Length.")
         elif len(length) > 9 or int(length) > MAX_BODY:
-            self._answer(413, "A webhook has at most 1 MiB.")
+            self._answer(413, "A webhook must have at most 1 MiB.")
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
@@ -142,4 +142,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The listener shows what there is to show."""
+        """Write nothing: the listener shows each webhook."""

@@ -1,4 +1,4 @@
-"""One attempt: a POST to the target, and what came of it. Whatever the receiver does, this ends in time."""
+"""Make one attempt: a POST to the target, and its result. It ends in time whatever the receiver does."""
 
 import asyncio
 import ssl
@@ -14,25 +14,25 @@ from vorel_mock.webhooks import signature
 from vorel_mock.webhooks.target_policy import TargetError, TargetPolicy
 
 METHOD = "POST"
-#: Bytes of an answer's body that are read, and what is kept of body and headers for the journal of deliveries.
+#: Bytes of a response body that are read, and bytes of body and headers that the journal of deliveries keeps.
 MAX_READ = 64 * 1024
 MAX_KEPT = 4 * 1024
 
 
 class Sender:
-    """Sends webhooks. Lives in one event loop.
+    """Sends webhooks. Use it in one event loop.
 
-    httpx's transports are used without its Client: no cookies that one receiver sets and another gets, no redirects,
-    no proxy from the environment. Each attempt has a connection of its own, so that none inherits another's trouble.
+    It uses httpx's transports without httpx.Client: no cookies shared by receivers, no redirects, no proxy from the
+    environment. Each attempt has its own connection, so that a broken one affects no other.
     """
 
     def __init__(self, targets: TargetPolicy) -> None:
         self._targets = targets
 
     async def send(self, url: str, body: bytes, signed: str, *, at: float, seconds: float) -> Attempt:
-        """POST `body` to `url` with the signature `signed`; `seconds` covers it all, from the name to the last byte.
+        """POST `body` to `url` with the signature `signed`, within `seconds` from resolving the name to the last byte.
 
-        Never raises: what goes wrong is the attempt's error.
+        Never raises: a problem becomes the attempt's error.
         """
         attempt = Attempt(at, url=url)
         started = stopwatch()
@@ -44,7 +44,7 @@ class Sender:
             attempt.error = f"timed out: {where} within {seconds:g} s"
         except TargetError as error:
             attempt.error = str(error)
-        except Exception as error:  # whatever it is, it must not end the deliveries that come after
+        except Exception as error:  # no exception may end the later deliveries
             attempt.error = _reason(error)
         attempt.duration = stopwatch() - started
         return attempt

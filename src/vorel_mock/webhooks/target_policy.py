@@ -1,7 +1,7 @@
-"""The hosts that webhooks may go to: this machine, and beyond it only those that the operator allowed by name.
+"""The hosts that webhooks may go to: loopback, and hosts that the operator allowed.
 
-A mock that posts to any URL it is told is a way into the network it runs in. So the address that is connected to is the
-address that was checked: a name is resolved here, once for each attempt, and never by the HTTP client.
+A mock that posts to any URL would be a way into its network. So the sender connects to the address that was checked: a
+name is resolved here, once per attempt, never by the HTTP client.
 """
 
 import asyncio
@@ -15,31 +15,31 @@ import httpx
 MAX_URL = 2048
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Never asked of a name server: RFC 6761 says what it means, and whoever answers for it could say otherwise.
+# RFC 6761 defines its meaning. A name server is not asked, because it could return another address.
 _LOCALHOST = ("127.0.0.1", "::1")
 
 _AUTHORITY = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
-# What some resolvers read as an address although it is none: 2130706433, 0x7f.1, 127.1, 0177.0.0.1.
+# Numeric names that some resolvers read as addresses: 2130706433, 0x7f.1, 127.1, 0177.0.0.1.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?")
 _ENTRY = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@]+)(?::([0-9]+))?")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 class TargetError(ValueError):
-    """A URL that webhooks may not go to; its text says why, and what to do."""
+    """A URL that webhooks may not go to. The text says why, and what to do."""
 
 
 class TargetPolicy:
-    """The targets that are allowed: loopback, and each `host` or `host:port` of `allowed`.
+    """The allowed targets: loopback, and each `host` or `host:port` of `allowed`.
 
-    ValueError when an entry of `allowed` is neither.
+    Raises ValueError if an entry of `allowed` is neither.
     """
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
         self._allowed = frozenset(_entry(entry) for entry in allowed)
 
     def check(self, url: str) -> None:
-        """TargetError when `url` may not be a target. Asks no name server."""
+        """Raises TargetError if `url` may not be a target. Asks no name server."""
         host, port = _parse(url)
         if host == "localhost" or self._allows(host, port):
             return
@@ -52,7 +52,7 @@ class TargetPolicy:
             )
 
     async def addresses(self, url: str) -> list[str]:
-        """The addresses to connect to for `url`, in the order to try them. TargetError when there is none allowed."""
+        """Return the addresses of `url` in the order to try them. Raises TargetError if none is allowed."""
         self.check(url)
         host, port = _parse(url)
         if host == "localhost":
@@ -66,14 +66,14 @@ class TargetPolicy:
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         usable = [address for address in addresses if self._usable(address, port)]
         if not usable:
-            raise TargetError(f"the name {host} leads to {', '.join(addresses)}, where webhooks do not go")
+            raise TargetError(f"the name {host} leads to {', '.join(addresses)}, where webhooks may not go")
         return usable
 
     def _allows(self, host: str, port: int) -> bool:
         return (host, None) in self._allowed or (host, port) in self._allowed
 
     def _usable(self, text: str, port: int) -> bool:
-        """An allowed name vouches for ordinary addresses, private ones too, not for the cloud's metadata service."""
+        """Return True for addresses that an allowed name may have: not, for example, a cloud's metadata service."""
         address = ip_address(text)
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
@@ -82,18 +82,18 @@ class TargetPolicy:
 
 
 def _parse(url: str) -> tuple[str, int]:
-    """Host (lower case, no brackets) and port; TargetError when the URL is not one that a webhook can be sent to."""
+    """Return host (lower case, no brackets) and port. Raises TargetError if a webhook cannot be sent to the URL."""
     if len(url) > MAX_URL:
-        raise TargetError(f"target_url: is {len(url)} characters long; at most {MAX_URL} are taken")
+        raise TargetError(f"target_url: must have at most {MAX_URL} characters, not {len(url)}")
     if not url.isascii() or not url.isprintable() or " " in url:
         raise TargetError("target_url: must be printable ASCII; write other characters percent-encoded, names as xn--")
     authority = _AUTHORITY.match(url)
     if authority is None:
         raise TargetError("target_url: must begin with http:// or https://")
     if "@" in authority[1] or "\\" in url:
-        raise TargetError("target_url: must carry no user name or password, and no backslash")
+        raise TargetError("target_url: must have no user name, password or backslash")
     if "#" in url:
-        raise TargetError("target_url: must carry no fragment (#...): it would never be sent")
+        raise TargetError("target_url: must have no fragment (#...): it would never be sent")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -111,7 +111,7 @@ def _checked_port(parsed: httpx.URL) -> int:
 
 def _checked_host(host: str) -> str:
     if not host:
-        raise TargetError("target_url: names no host")
+        raise TargetError("target_url: must have a host")
     address = _address(host)
     if address is None:
         if _NUMERIC.fullmatch(host):
@@ -120,7 +120,7 @@ def _checked_host(host: str) -> str:
             raise TargetError(f"target_url: {host} is not a host name")
         return host
     if isinstance(address, IPv6Address) and (address.ipv4_mapped is not None or address.scope_id is not None):
-        raise TargetError(f"target_url: [{host}] is an address in disguise; write the IPv4 address, and no zone")
+        raise TargetError(f"target_url: [{host}] has an IPv4 address or a zone in it; write the IPv4 address, no zone")
     return str(address)
 
 
@@ -132,7 +132,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _entry(text: str) -> tuple[str, int | None]:
-    """An entry of the allow-list: host, and port unless every port is meant."""
+    """Return host and port of an entry of the allow-list; port None allows every port."""
     parts = _ENTRY.fullmatch(text)
     if parts is None:
         raise ValueError(f"{text!r} is not a host or host:port")

@@ -81,7 +81,7 @@ def _make_room(tenant: Tenant) -> None:
         return
     spent = next((armed for armed in tenant.faults if armed.spent), None)
     if spent is None:
-        reject(409, f"the tenant has {MAX_FAULTS} armed faults, and cannot have more; DELETE .../faults disarms them")
+        reject(409, f"the tenant already has {MAX_FAULTS} armed faults, the maximum; DELETE .../faults disarms them")
     tenant.faults.remove(spent)
 
 

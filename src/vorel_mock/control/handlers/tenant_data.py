@@ -28,7 +28,7 @@ def list_keys(mock: Mock, tenant_id: str) -> Json:
 
 
 def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
-    """A new key; its token is told this once."""
+    """Create a key. Only this response shows its token."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         scopes = frozenset(body["scopes"])

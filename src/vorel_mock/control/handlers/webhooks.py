@@ -24,7 +24,7 @@ def list_webhooks(mock: Mock, tenant_id: str) -> Json:
 
 
 def subscribe(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
-    """Subscribe; the secret is told this once."""
+    """Subscribe. Only this response shows the secret."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         try:

@@ -69,7 +69,7 @@ class AccessLog:
         self._running = True
 
     def stop(self, text: str, **members: Any) -> None:
-        """Write a last line (see `say`), and what waits, as far as it is read within a second; and end."""
+        """Write the waiting lines and a last one (see `say`), as far as they are read within a second; then end."""
         if self._running:
             self._scheduled = True  # the event loop has ended, and calls nothing later
             self.say(text, **members)
@@ -77,7 +77,7 @@ class AccessLog:
             self._running = False
 
     def say(self, text: str, **members: Any) -> None:
-        """Write one line of the mock's own: `text`, or as JSON its members."""
+        """Write one line of the mock itself: `text`, or `members` as JSON."""
         if self._running:
             self._append(msgspec.json.encode(members).decode() if self._as_json else text)
 
@@ -184,12 +184,12 @@ def json_line(exchange: Exchange) -> str:
     }
     told = {name: value for name, value in members.items() if value is not None or name == "status"}
     line = msgspec.json.encode(told).decode()
-    # JSON has a line separator or a control character of Unicode stand as it is; a terminal and a reader of lines mind.
+    # JSON allows unescaped line separators and control characters of Unicode, which break lines and terminals.
     return line if line.isprintable() else json.dumps(told)
 
 
 def _code(exchange: Exchange) -> str:
-    """The error code of the answer; a fault may have left no such thing in it."""
+    """Return the error code of the response. A fault may have left no error envelope in it."""
     assert exchange.response is not None
     with contextlib.suppress(msgspec.MsgspecError):
         return msgspec.json.decode(exchange.response.body, type=_Envelope).error.code
@@ -218,7 +218,7 @@ def _without_token(text: str, token: str) -> str:
 
 
 def _printable(path: str) -> str:
-    """A path may hold anything once decoded; a terminal must not be told to do things by it."""
+    """Return a decoded path with control characters escaped, for a terminal."""
     if path.isprintable():
         return path
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in path)

@@ -113,9 +113,9 @@ _SUFFIX_ALPHABET = string.ascii_uppercase + "012345"
 
 
 def case_safe_suffix(id15: str) -> str:
-    """The three characters that make a 15-character id safe where letter case gets lost.
+    """Return the three characters that make a 15-character id unambiguous without letter case.
 
-    Each tells which letters of five are upper case: the first of the five is the lowest bit.
+    Each encodes which of five characters are upper case; the first of the five is the lowest bit.
     """
     bits = id15.translate(_UPPER_CASE_BITS)[::-1]
     return (

@@ -108,7 +108,7 @@ def create(
     target = vendor.objects.get(object)
     if target is None:
         known = ", ".join(vendor.objects)
-        raise CrmError(ErrorName.VALIDATION_ERROR, f"`object` is none that {vendor.name} takes: {known}")
+        raise CrmError(ErrorName.VALIDATION_ERROR, f"`object` must be one that {vendor.name} has: {known}")
 
     own = overrides.get(object)
     properties = {**target.properties, **own} if own else target.properties
