@@ -93,7 +93,7 @@ def test_tells_a_second_arrival_from_a_first() -> None:
     with listening() as (url, shown):
         post(url)
         post(url)
-    assert ["arrived before" in text for text in shown] == [False, True]
+    assert ["duplicate id" in text for text in shown] == [False, True]
 
 
 @pytest.mark.parametrize(
