@@ -269,30 +269,43 @@ def init(file: Path) -> None:
 def replay(report: Path, target_file: Path | None, owned: bool, rate: float | None, timeout: float) -> None:
     """Send the violations of a JSON REPORT again, each alone, to the server of the report.
 
-    Exit 1 if at least one is seen again, 0 if none is.
+    The keys of a target profile are sent to its base_url only, so the report must be of that server. Exit 1 if at least
+    one violation is seen again, 3 if one could not be asked, 0 otherwise.
     """
     _needs_extra()
-    from vorel_conformance.http.target import ForbiddenError, TargetError
+    from vorel_conformance.http.target import ForbiddenError, Target, TargetError, fetch
+    from vorel_conformance.report.model import number_of
+    from vorel_conformance.report.redact import redactor
     from vorel_conformance.runs import replay as again
+    from vorel_conformance.runs.report_file import ReportError, load
 
     try:
-        found = again.load(report)
-        target = _target(found["target"], target_file, owned)
+        found = load(report)
+        Target(found.target, (), agreed=True).permit(owned=owned)
+        target = again.profile_for(found, target_file) if target_file else None
+        click.echo(f"Target: {found.target}, {number_of(len(found.items), 'violation')}.")
+        if not found.items:
+            return
+        target = target or fetch(found.target)
+        target.permit(owned=owned)
         results = again.replay(found, target, rate=rate, timeout=timeout)
-    except again.ReportError as error:
-        _stop(USAGE, str(error))
-    except ForbiddenError as error:
+    except (ReportError, ForbiddenError) as error:
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
-    if not results:
-        click.echo("The report has no violations.")
+    redact = redactor(target.secrets)
     for result in results:
         seen = (
-            f"seen again ({result.failed} of {result.of})" if result.failed else f"not seen again ({result.of} tries)"
+            f"could not be asked: {result.unasked}"
+            if result.unasked
+            else f"seen again ({result.failed} of {result.of})"
+            if result.failed
+            else f"not seen again ({result.of} tries)"
         )
-        click.echo(_redacted(f"{result.clause}: {result.message}: {seen}"))
-    raise SystemExit(FAILED if any(result.failed for result in results) else PASSED)
+        click.echo(redact(f"{result.clause}: {result.message}: {seen}"))
+    if any(result.failed for result in results):
+        raise SystemExit(FAILED)
+    raise SystemExit(NO_TARGET if any(result.unasked for result in results) else PASSED)
 
 
 def main() -> None:

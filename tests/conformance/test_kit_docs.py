@@ -52,7 +52,7 @@ def test_the_commands_of_the_page_work(
 
 def as_toml(running: Running) -> str:
     tables = json.loads(json.dumps(running.profile, default=list))
-    lines = []
+    lines = [f"base_url = {json.dumps(running.base_url)}"]
     for name in ("keys", "leads", "soft_failures"):
         lines.append(f"[{name}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in tables[name].items()]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import httpx
 
+from vorel_conformance.http import urls
 from vorel_conformance.http.exchange import READ_CAP, Exchange, Request
 from vorel_conformance.http.pacing import Pacer
 from vorel_conformance.http.placeholders import holds_placeholder, resolve
@@ -102,7 +103,7 @@ class Client:
         headers = [(name, resolve(value, self.target, self.seed)) for name, value in request.headers]
         credential = next((value for name, value in headers if name == "Authorization"), "")
         operation = contract.load().operation(request.method, request.path.partition("?")[0])
-        failure = ""
+        failure, connected = "", False
         for attempt in range(ATTEMPTS):
             started = time.time()
             clock = time.monotonic()
@@ -110,6 +111,7 @@ class Client:
                 status, fields, body, truncated = self._once(request, path, headers)
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
                 failure = explain(error)
+                connected = connected or not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
                 with self._lock:
                     self.retried += 1
                 # A second timeout is enough: a third attempt would only cost time.
@@ -119,7 +121,7 @@ class Client:
             return Exchange(
                 number,
                 request,
-                self.target.base_url + request.path,
+                urls.join(self.target.base_url, request.path),
                 operation,
                 status,
                 fields,
@@ -132,9 +134,10 @@ class Client:
         return Exchange(
             number,
             request,
-            self.target.base_url + request.path,
+            urls.join(self.target.base_url, request.path),
             operation,
             failure=failure,
+            connected=connected,
             started=started,
             elapsed=time.monotonic() - clock,
             credential=credential,
@@ -148,7 +151,9 @@ class Client:
         body_sent = request.body
         if body_sent and holds_placeholder(body_sent):
             body_sent = resolve(body_sent.decode("utf-8"), self.target, self.seed).encode("utf-8")
-        built = self._http.build_request(request.method, self.target.base_url + path, headers=wire, content=body_sent)
+        built = self._http.build_request(
+            request.method, urls.join(self.target.base_url, path), headers=wire, content=body_sent
+        )
         deadline = time.monotonic() + 3 * self._timeout
         response = self._http.send(built, stream=True)
         try:

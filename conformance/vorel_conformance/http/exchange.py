@@ -42,6 +42,7 @@ class Exchange:
     body: bytes = b""
     truncated: bool = False
     failure: str = ""
+    connected: bool = True  # False if there was not even a connection
     started: float = 0.0  # epoch seconds
     elapsed: float = 0.0  # seconds
     credential: str = field(default="", repr=False)  # the secret that was sent; a check searches the response for it

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from vorel_conformance.http.target import Target
 
 # The name of a key, then optionally a change and its number.
-PLACEHOLDER = re.compile(r"\$\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)(?:\|([a-z]+)\.(\d+))?\}")
+PLACEHOLDER = re.compile(r"\$\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)(?:\|(flip|cut|add|from|basic)\.([0-9]{1,3}))?\}")
 
 
 def resolve(text: str, target: Target, seed: int) -> str:
@@ -30,7 +30,7 @@ def resolve(text: str, target: Target, seed: int) -> str:
             raise KeyError(name)
         n = int(number or 0)
         if change == "flip":  # a different hexadecimal digit at index n
-            return secret[:n] + ("8" if secret[n] == "0" else "0") + secret[n + 1 :]
+            return secret[:n] + ("8" if secret[n : n + 1] == "0" else "0") + secret[n + 1 :]
         if change == "cut":  # the first n characters
             return secret[:n]
         if change == "add":  # n more digits

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from vorel_conformance.http import urls
 from vorel_conformance.spec.unknown_name import unknown_name
 
 # The contract gives these numbers in prose only, so a profile can replace them.
@@ -71,7 +72,7 @@ class Target:
     @property
     def is_loopback(self) -> bool:
         """True if the target is this machine."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return urls.is_loopback(self.base_url)
 
     def permit(self, *, owned: bool) -> None:
         """Raises ForbiddenError if the kit may not write to this target. `owned`: the user says that they may."""
@@ -98,7 +99,9 @@ class Target:
         pool = {"full": self.full, "burst": self.burst}.get(kind)
         if pool is None:
             return self.single.get(kind)
-        return pool[int(which)] if int(which) < len(pool) else None
+        # The name may come from a report: it need not be a number, or a short one.
+        index = int(which) if which.isdecimal() and len(which) < 6 else len(pool)
+        return pool[index] if index < len(pool) else None
 
 
 def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the target profile") -> Target:
@@ -163,23 +166,28 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
     return target
 
 
-def check_url(base_url: str) -> str:
-    """Return the base URL without a trailing slash. Raises TargetError if it is not a base URL."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise TargetError(
-            f"{base_url!r}: not a base URL; use one like http://127.0.0.1:3000 or https://api.example.com"
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise TargetError("the base URL has a user, query or fragment; only scheme, host, port and path are allowed")
-    return base_url.rstrip("/")
+def check_url(url: str) -> str:
+    """Return a base URL in its normal form. Raises TargetError if it is not a base URL."""
+    try:
+        return urls.base(url)
+    except urls.AddressError as error:
+        raise TargetError(str(error)) from error
 
 
-def from_file(path: Path, base_url: str | None) -> Target:
-    """Read a profile, in TOML or, with the suffix .json, in JSON. `base_url` overrides the one in the file.
+def from_file(path: Path, base_url: str | None = None) -> Target:
+    """Read a profile from a file. `base_url` overrides the one in the file.
 
     Raises TargetError if the file cannot be read or is invalid.
     """
+    profile = read_profile(path)
+    url = base_url or profile.get("base_url")
+    if not isinstance(url, str):
+        raise TargetError(f"{path}: base_url: missing; add it, or pass the URL on the command line")
+    return from_profile(profile, check_url(url), str(path))
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """Read a profile in TOML or, with the suffix .json, in JSON. Raises TargetError if the file is not one."""
     try:
         text = path.read_text(encoding="utf-8")
         profile = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -189,26 +197,23 @@ def from_file(path: Path, base_url: str | None) -> Target:
         raise TargetError(f"{path}: not a {'JSON' if path.suffix == '.json' else 'TOML'} file: {error}") from error
     if not isinstance(profile, dict):
         raise TargetError(f"{path}: must be an object with keys and leads")
-    url = base_url or profile.get("base_url")
-    if not isinstance(url, str):
-        raise TargetError(f"{path}: base_url: missing; add it, or pass the URL on the command line")
-    return from_profile(profile, check_url(url), str(path))
+    return profile
 
 
 def fetch(base_url: str) -> Target:
     """Get the profile of a mock from `/_mock/target`. Raises TargetError if the server has none."""
-    address = f"{check_url(base_url)}/_mock/target"
+    where = urls.join(check_url(base_url), "/_mock/target")
     advice = "Create a profile with `vorel-conformance init` and pass it with --target FILE."
     try:
-        response = httpx.get(address, timeout=10.0, trust_env=False, headers={"Accept": "application/json"})
+        response = httpx.get(where, timeout=10.0, trust_env=False, headers={"Accept": "application/json"})
         profile = response.json() if response.status_code == 200 else None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TargetError(f"{base_url} does not respond: {error or type(error).__name__}") from error
     except (ValueError, RecursionError):
         profile = None
     if not isinstance(profile, dict):
-        raise TargetError(f"{address} has no target profile (HTTP {response.status_code}). {advice}")
-    return from_profile(profile, check_url(base_url), address)
+        raise TargetError(f"{where} has no target profile (HTTP {response.status_code}). {advice}")
+    return from_profile(profile, check_url(base_url), where)
 
 
 TEMPLATE = """\

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vorel_conformance import __version__
+from vorel_conformance.http import urls
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.placeholders import PLACEHOLDER, holds_placeholder
 from vorel_conformance.report.curl import changed_key, curl_line
@@ -104,7 +105,7 @@ def request_entry(request: Request, base_url: str) -> dict[str, Any]:
     """Return a request as JSON. A body that is not UTF-8 is in base64."""
     return {
         "method": request.method,
-        "url": base_url + request.path,
+        "url": urls.join(base_url, request.path),
         "path": request.path,
         "headers": [list(pair) for pair in request.headers],
         "key": request.key,
@@ -155,7 +156,7 @@ def curl_of(request: Request, base_url: str) -> str:
     body = request.body or b""
     if holds_placeholder(body):
         body = _in_bash(body.decode("utf-8")).encode("utf-8")
-    return curl_line(request.method, base_url + _in_bash(request.path), headers, body)
+    return curl_line(request.method, _in_bash(urls.join(base_url, request.path)), headers, body)
 
 
 def _in_bash(text: str) -> str:

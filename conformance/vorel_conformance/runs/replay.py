@@ -2,117 +2,113 @@
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vorel_conformance import report, suite
-from vorel_conformance.http.client import GoneError
-from vorel_conformance.http.exchange import Request
-from vorel_conformance.http.target import Target, TargetError
-from vorel_conformance.report.entries import request_from
+from vorel_conformance import suite
+from vorel_conformance.http import urls
+from vorel_conformance.http.client import GoneError, SpentError
+from vorel_conformance.http.target import Target, TargetError, check_url, from_profile, read_profile
 from vorel_conformance.runs.plan import Options
+from vorel_conformance.runs.report_file import Item, ReportError, ReportFile
 from vorel_conformance.runs.retries import rerun
 from vorel_conformance.runs.server import client_of
-from vorel_conformance.session.judging import Expectation
-from vorel_conformance.session.session import Session
-from vorel_conformance.spec import clauses
-from vorel_conformance.spec.contract import validator_of
+from vorel_conformance.session.session import ClauseResult, Session
 
 TRIES = 3
-
-
-class ReportError(Exception):
-    """The report cannot be replayed. The message says why."""
+TIME_LIMIT = 3600.0  # seconds
+MOST_REQUESTS = 4000  # for the tests that are run again, beside the requests of the report
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result for one violation: it was seen in `failed` of `of` tries."""
+    """The result for one violation: seen in `failed` of `of` tries, or `unasked` with the reason."""
 
     clause: str
     message: str
-    failed: int
-    of: int
+    failed: int = 0
+    of: int = 0
+    unasked: str = ""
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a JSON report. Raises ReportError if the file is not one."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
-    except (ValueError, RecursionError) as error:
-        raise ReportError(f"{path}: not JSON: {error}") from error
-    problem = next(validator_of(report.schema()).iter_errors(found), None)
-    if problem:
-        place = "/".join(map(str, problem.instance_path)) or "the document"
-        raise ReportError(f"{path}: not a report of vorel-conformance: {place}: {problem.message[:200]}")
-    result: dict[str, Any] = found
-    return result
+def profile_for(found: ReportFile, path: Path) -> Target:
+    """Read the profile for a replay. The keys of a profile go to the server of the profile, never to another one.
 
-
-def replay(found: dict[str, Any], target: Target, *, rate: float | None = None, timeout: float = 10.0) -> list[Result]:
-    """Send every violation of a report again.
-
-    Raises TargetError if the target does not respond or its profile lacks a key, ReportError if the report is damaged.
+    Raises TargetError if the profile is invalid, ReportError if the target of the report is another server.
     """
-    options = Options(rate=rate, timeout=timeout, time_limit=math.inf)
-    client = client_of(target, options, seed=found["seed"])
-    results = []
+    profile = read_profile(path)
+    url = profile.get("base_url")
+    if not isinstance(url, str):
+        raise ReportError(
+            f"{path}: base_url: missing. Add the base URL of the server that the keys are for: "
+            "a replay sends them nowhere else, whatever the report says."
+        )
+    if not urls.same_base(check_url(url), found.target):
+        raise ReportError(
+            f"the target of the report is {found.target}, but the keys of {path} are for {check_url(url)}. "
+            f"Nothing was sent. If you trust {found.target} with these keys, set base_url in {path} to it."
+        )
+    return from_profile(profile, found.target, str(path))
+
+
+def replay(found: ReportFile, target: Target, *, rate: float | None = None, timeout: float = 10.0) -> list[Result]:
+    """Send every violation of a report again. If the target does not respond, the rest could not be asked."""
+    options = Options(
+        rate=rate, timeout=timeout, time_limit=TIME_LIMIT, max_requests=MOST_REQUESTS + TRIES * len(found.items)
+    )
+    client = client_of(target, options, seed=found.seed)
     tests = {each.name: each for each in suite.collect()}
-    whole: dict[str, dict[str, int]] = {}
+    reruns: dict[str, dict[str, ClauseResult]] = {}
+    results: list[Result] = []
+    problem = ""
     try:
-        for entry in found["clauses"]:
-            for violation in entry["violations"]:
-                if entry["id"] not in clauses.load():
-                    raise ReportError(f"{entry['id']}: not a clause of this release")
-                session = Session(target, client)
-                results.append(_again(session, tests, whole, entry["id"], violation))
-    except GoneError as error:
-        raise TargetError(str(error)) from error
+        for item in found.items:
+            if not problem:
+                try:
+                    results.append(_again(Session(target, client), tests, reruns, item))
+                    continue
+                except (GoneError, SpentError, _UnreachableError) as error:
+                    problem = str(error)
+            results.append(Result(item.clause, item.message, unasked=problem))
     finally:
         client.close()
     return results
 
 
+class _UnreachableError(Exception):
+    """No connection to the target could be made."""
+
+
 def _again(
-    session: Session,
-    tests: dict[str, suite.Test],
-    whole: dict[str, dict[str, int]],
-    clause: str,
-    violation: dict[str, Any],
+    session: Session, tests: Mapping[str, suite.Test], reruns: dict[str, dict[str, ClauseResult]], item: Item
 ) -> Result:
-    message, name = violation["message"], violation.get("test", "")
     failed = judged = 0
-    if violation["request"]:
-        request = _request(violation["request"])
-        case = violation.get("case")
-        expectation = (
-            Expectation(case["clause"], case["label"], frozenset(case["statuses"]), case["field"]) if case else None
-        )
+    unasked = "the report has neither its request nor a test of this release"
+    if item.request:
         for _ in range(TRIES):
             try:
-                exchange = session.client.send(request)
+                exchange = session.client.send(item.request)
             except KeyError as error:
-                raise TargetError(
-                    f"the report needs the key {error.args[0]}, which the target profile lacks"
-                ) from error
-            checks = [c for c in session.judge(exchange, name, expectation).checks if c.clause == clause]
+                reason = f"the target profile lacks the key {error.args[0]}"
+                return Result(item.clause, item.message, unasked=reason)
+            if not exchange.connected:
+                raise _UnreachableError(f"{session.target.base_url} does not respond: {exchange.failure}")
+            checks = [c for c in session.judge(exchange, item.test, item.expectation).checks if c.clause == item.clause]
             judged += bool(checks)
             failed += any(not each.ok for each in checks)
-    if judged or name not in tests:
-        return Result(clause, message, failed, TRIES)
+            unasked = f"HTTP {exchange.status}" if exchange.responded else exchange.failure
+    if judged:
+        return Result(item.clause, item.message, failed, judged)
     # Only a comparison of several exchanges shows the violation: run its test again.
-    if name not in whole:
-        whole[name] = rerun(session, tests.values(), tests[name])
-    return Result(clause, message, min(1, whole[name].get(clause, 0)), 1)
-
-
-def _request(entry: dict[str, Any]) -> Request:
-    try:
-        return request_from(entry)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ReportError(f"the report contains a damaged request: {error}") from error
+    if item.test in tests:
+        try:
+            if item.test not in reruns:
+                reruns[item.test] = rerun(session, tests.values(), tests[item.test])
+        except TargetError as error:
+            return Result(item.clause, item.message, unasked=str(error))
+        again = reruns[item.test].get(item.clause)
+        if again and again.checks:
+            return Result(item.clause, item.message, min(1, again.broken), 1)
+        unasked = again.gaps[0] if again and again.gaps else "its test did not ask for it"
+    return Result(item.clause, item.message, unasked=unasked)

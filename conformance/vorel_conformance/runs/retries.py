@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vorel_conformance.session.probe import Probe
-from vorel_conformance.session.session import Session, Violation
+from vorel_conformance.session.session import ClauseResult, Session, Violation
 from vorel_conformance.suite import Test, together
 
 VIOLATIONS_RETRIED = 2  # of one clause
@@ -20,7 +20,7 @@ def retry_violations(session: Session, tests: Iterable[Test], times: int) -> Non
     if times < 1:
         return
     by_name = {each.name: each for each in tests}
-    reruns: dict[str, dict[str, int]] = {}
+    reruns: dict[str, dict[str, ClauseResult]] = {}
     for result in list(session.results.values()):
         for index, violation in enumerate(result.violations[:VIOLATIONS_RETRIED]):
             exchange = violation.exchange
@@ -39,14 +39,14 @@ def retry_violations(session: Session, tests: Iterable[Test], times: int) -> Non
                     continue
                 if test.name not in reruns:
                     reruns[test.name] = rerun(session, by_name.values(), test)
-                failed = 1 + min(1, reruns[test.name].get(result.clause.id, 0))
+                failed = 1 + min(1, reruns[test.name][result.clause.id].broken)
                 count = 2
             if failed < count:
                 result.violations[index] = replace(violation, flaky=(failed, count))
 
 
-def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, int]:
-    """Run a test again, with its pair if it has one, in a session of its own. Returns the violations of each clause."""
+def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, ClauseResult]:
+    """Run a test again, with its pair if it has one, in a session of its own. Returns the evidence for each clause."""
     separate = Session(
         session.target,
         session.client,
@@ -57,7 +57,7 @@ def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, int]
     separate.clauses_of_tests = session.clauses_of_tests
     for each in together(test, tests):
         each.function(Probe(separate, each.name))
-    return {id_: result.broken for id_, result in separate.results.items()}
+    return separate.results
 
 
 def _one_exchange_shows(session: Session, violation: Violation) -> bool:
