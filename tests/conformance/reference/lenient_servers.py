@@ -5,11 +5,14 @@ A function here gets the hook that it replaces (`was`) and the visit.
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
 import math
 import random
 import uuid
+import zlib
 from dataclasses import dataclass
 from dataclasses import replace as change
 from typing import Any
@@ -115,6 +118,26 @@ def _flaky_crm(was: Any, v: Visit) -> str | None:
 def _message(text: str) -> Any:
     """Return a 404 that quotes the id of the request."""
     return lambda was, v: text.format(v.lead_id)
+
+
+def _etag(was: Any, v: Visit) -> Reply:
+    """Add the ETag of Express: the length of the body and a hash of it."""
+    reply: Reply = was(v)
+    digest = base64.b64encode(hashlib.sha1(reply.body).digest())[:27].decode()
+    return change(reply, headers=(*reply.headers, ("ETag", f'W/"{len(reply.body):x}-{digest}"')))
+
+
+def _digits_of_id(was: Any, v: Visit) -> str:
+    return f"No lead {v.lead_id[:8]}... here."
+
+
+def _node_of_id(was: Any, v: Visit) -> Answer:
+    answer: Answer = was(v)
+    if answer.status != 404:
+        return answer
+    checksum = zlib.crc32(v.lead_id.encode())
+    error = {**answer.body["error"], "reference": f"{checksum:x}"}
+    return change(answer, body={"error": error}, headers={**answer.headers, "X-Served-By": f"node-{checksum % 2}"})
 
 
 def _causes(was: Any, v: Visit) -> Any:
@@ -385,6 +408,16 @@ READINGS: tuple[Reading, ...] = (
         "message_quotes_id_twice",
         "A 404 quotes the id of the request more than once.",
         {"not_found_message": _message("{0}: no lead. Asked for /leads/{0}/handoff")},
+    ),
+    Reading(
+        "etag_of_the_body",
+        "A 404 quotes the id of the request, and every response has an ETag that is computed from its body.",
+        {"not_found_message": _message("Lead {} not found"), "encode": _etag},
+    ),
+    Reading(
+        "values_of_the_id",
+        "A 404 has values that follow from the id: its first digits, a checksum, and the node that serves it.",
+        {"not_found_message": _digits_of_id, "refuse": _node_of_id},
     ),
     Reading(
         "other_method_404",

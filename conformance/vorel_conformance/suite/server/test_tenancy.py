@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os.path
-import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from vorel_conformance.checks.likeness import FEW, difference
 from vorel_conformance.checks.response import lead_of
 from vorel_conformance.http.exchange import Exchange
 from vorel_conformance.session.probe import Probe
 from vorel_conformance.suite import covers
 
-# The presence of these headers is compared, but not their values: those change with time.
-CLOCKS = re.compile(r"the header (date|age|expires|retry-after|(x-)?ratelimit.*)")
 VALID = "a valid handoff"
 PAIRS = 9  # enough to see both names of a load balancer with two in the responses to unknown leads
-FEW = 3
+UNKNOWN = 3  # unknown leads of one comparison, asked for in turns
 MORE = 6  # additional pairs that confirm a difference
+FRESH = 12  # additional unknown leads that confirm a difference
 
 
 @covers("tenancy.unknown-lead", requests=4, writes=False)
@@ -71,23 +69,29 @@ def test_foreign_and_unknown_answer_alike(probe: Probe) -> None:
 def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:
     """Send one body with one key to unknown and to foreign leads, and compare. Only the id differs."""
     leads = probe.target.foreign
+    # Asked several times each, like the foreign ones: this shows which parts of a response follow from the id.
+    unknown_leads = [probe.unknown_lead() for _ in range(UNKNOWN)]
 
     def ask(lead: str) -> Exchange:
         return probe.send(probe.request(probe.handoff, body, key=key, lead=lead))
 
-    unknown = [ask(probe.unknown_lead()), ask(probe.unknown_lead())]
+    unknown = [ask(unknown_leads[0]), ask(unknown_leads[1])]
     foreign: list[Exchange] = []
 
     def ask_pairs(leads: Sequence[str]) -> None:
         for lead in leads:
             foreign.append(ask(lead))
             # An unknown lead comes last, so that a change over time also shows in an unknown lead.
-            unknown.append(ask(probe.unknown_lead()))
+            unknown.append(ask(unknown_leads[len(unknown) % UNKNOWN]))
 
     ask_pairs([leads[n % len(leads)] for n in range(pairs)])
     usual = [each for each in unknown if _comparable(each)]
     if len(usual) < 2:
-        probe.session.gap("tenancy.indistinguishable", f"{what}: no response for unknown leads to compare with")
+        found = sorted({_outcome(each) for each in unknown if not _comparable(each)})
+        probe.session.gap(
+            "tenancy.indistinguishable",
+            f"{what}: nothing to compare with, because the requests for unknown leads led to {', '.join(found)}",
+        )
         return
     # A foreign lead that is not a 404 is reported by tenancy.foreign-lead.
     plain = what == VALID and usual[0].status == 404
@@ -95,22 +99,24 @@ def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:
     def sample() -> list[Exchange]:
         return [each for each in foreign if _comparable(each) and not (plain and each.status != 404)]
 
-    difference, shown = _difference(sample(), [each for each in unknown if _comparable(each)])
+    apart, shown = difference(sample(), usual)
     if shown:
-        # Ask again: a header in one response of ten is chance, not a difference.
+        # Ask again: a header in one response of ten is chance, not a difference. Fresh unknown leads, twice each, show
+        # whether a value follows from the id, for example the name of a node that is chosen by the path.
         lead = lead_of(shown[0])
         ask_pairs([lead] * MORE)
-        difference, shown = _difference(
+        unknown += [ask(each) for _ in range(FRESH) for each in [probe.unknown_lead()] * 2]
+        apart, shown = difference(
             [each for each in sample() if lead_of(each) == lead], [each for each in unknown if _comparable(each)]
         )
     for exchange in shown or sample():
         probe.check(
             "tenancy.indistinguishable",
-            not difference,
-            f"{what}: another tenant's lead differs from an unknown one in {difference}",
+            not apart,
+            f"{what}: another tenant's lead differs from an unknown one in {apart}",
             exchange,
             expected="the same response",
-            got=difference,
+            got=apart,
         )
 
 
@@ -118,65 +124,5 @@ def _comparable(exchange: Exchange) -> bool:
     return exchange.responded and exchange.status < 500 and exchange.status != 429
 
 
-def _difference(foreign: list[Exchange], unknown: list[Exchange]) -> tuple[str, list[Exchange]]:
-    """Return the first trait that distinguishes foreign leads, or one of them, and the responses that show it.
-
-    Traits that vary among responses of one kind (dates, request ids) do not distinguish.
-    """
-    usual = [_traits(each) for each in unknown]
-    groups = [
-        foreign,
-        *([e for e in foreign if lead_of(e) == lead] for lead in {lead_of(e): 0 for e in foreign}),
-    ]
-    for group in groups:
-        found = [_traits(each) for each in group]
-        names = sorted({name for one in (*found, *usual) for name in one}) if len(group) >= FEW else []
-        for name in names:
-            apart = _apart(name, [one.get(name) for one in found], [one.get(name) for one in usual])
-            if apart:
-                return apart, group
-    return "", []
-
-
-def _apart(name: str, found: list[Any], usual: list[Any]) -> str:
-    """Describe how a trait distinguishes the two kinds of lead. Empty if it does not. None: the trait is missing."""
-    if all(each is None for each in found) and None not in usual:
-        return f"{name}, which is missing"
-    if None not in found and all(each is None for each in usual):
-        return f"{name}, which the responses to unknown leads do not have"
-    if None in found or None in usual or CLOCKS.fullmatch(name):
-        return ""
-    if len(set(map(repr, usual))) == 1:
-        return name if usual[0] not in found else ""
-    if not all(isinstance(each, str) for each in (*found, *usual)):
-        return ""
-    # Values that vary, for example request ids, may still have another form.
-    if len({len(each) for each in usual}) == 1 and len(usual[0]) not in {len(each) for each in found}:
-        return f"the length of {name}"
-    prefix = os.path.commonprefix(found)  # noqa: RUF071 - texts, not paths
-    return f"the beginning of {name}" if prefix and not any(each.startswith(prefix) for each in usual) else ""
-
-
-def _traits(exchange: Exchange) -> dict[str, Any]:
-    """Return a response as names and values, with the id of the request masked."""
-    lead = lead_of(exchange)
-
-    def mask(text: str) -> str:
-        return re.sub(re.escape(lead), "<id>", text, flags=re.IGNORECASE)
-
-    traits: dict[str, Any] = {"the status": exchange.status}
-    traits |= {f"the header {name.lower()}": mask(value) for name, value in exchange.headers}
-    traits["the bytes of the body"] = mask(exchange.body.decode("utf-8", "replace"))
-    if not exchange.parsed.error:
-        _flatten(exchange.parsed.value, "the body", traits, mask)
-    return traits
-
-
-def _flatten(value: Any, where: str, into: dict[str, Any], mask: Any) -> None:
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if inside is None:
-        into[where] = mask(value) if isinstance(value, str) else "null" if value is None else value
-        return
-    into[where] = type(value).__name__
-    for name, each in inside:
-        _flatten(each, f"{where}/{name}", into, mask)
+def _outcome(exchange: Exchange) -> str:
+    return f"HTTP {exchange.status}" if exchange.responded else f"no response ({exchange.failure})"

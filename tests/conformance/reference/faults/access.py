@@ -536,6 +536,12 @@ ACCESS_FAULTS: tuple[Fault, ...] = (
         refuse=request_id(lambda: f"db-{secrets.token_hex(8)}", lambda: f"no-{secrets.token_hex(8)}"),
     ),
     fault(
+        "foreign_message_with_part_of_id",
+        "The message has the first digits of the id, and differs for another tenant's lead.",
+        "tenancy.indistinguishable",
+        not_found_message=lambda was, v: f"Lead {v.lead_id[:8]}: {'not visible to you' if foreign(v) else 'not found'}",
+    ),
+    fault(
         "foreign_before_scope",
         "Keys without the scope can find out whether a lead exists.",
         "tenancy.indistinguishable",
