@@ -145,6 +145,25 @@ def test_a_world_is_exported_and_taken_over(mock: InProcessMock, api: httpx.Clie
         assert post(client, again).json() == first
 
 
+def test_a_restored_tenant_is_asked_with_its_new_keys(mock: InProcessMock, tenant: Tenant) -> None:  # M14
+    with mock.new_tenant() as exported:
+        world = exported.snapshot()
+    path = f"/api/v1/leads/{exported.lead}/handoff"
+    kept = tenant.webhooks.receive()
+    tenant.restore(world)
+    assert tenant.key == exported.key
+    assert tenant.requests.explain(path)["response"]["status"] == 200
+    with pytest.raises(OSError, match="refused"):  # its subscription is gone
+        socket.create_connection(("127.0.0.1", int(kept.url.rsplit(":", 1)[1].strip("/"))))
+    with tenant.webhooks.receive() as inbox:
+        tenant.restore(tenant.snapshot())
+        assert inbox.next("webhook.test")
+        assert tenant.webhooks.redeliver(tenant.webhooks.wait("webhook.test"))
+        assert inbox.next("webhook.test"), "a receiver that the snapshot knows goes on"
+    tenant.reset()
+    assert tenant.requests.explain(f"/api/v1/leads/{tenant.lead}/handoff")["response"]["status"] == 200
+
+
 def test_a_reset_takes_back_leads_keys_and_receivers(api: httpx.Client, tenant: Tenant) -> None:
     inbox = tenant.webhooks.receive()
     lead = tenant.add_lead()

@@ -63,7 +63,7 @@ class Control:
 
     def requests(self, **filters: Unpack[Filters]) -> Rows:
         """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
-        return Requests(self._connection, {}).list(**filters)
+        return Requests(self._connection, dict).list(**filters)
 
     def reset(self, *, everything: bool = False) -> None:
         """Restore the initial state of the demo tenants; with `everything`, delete all others."""

@@ -1,6 +1,6 @@
 """The journal of a tenant, for tests. It uses the control plane."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -34,7 +34,7 @@ class Filters(TypedDict, total=False):
 class Requests:
     """The journal of a tenant: the requests with one of its keys, and the reason for each response."""
 
-    def __init__(self, connection: Connection, headers: Mapping[str, str], *path: str) -> None:
+    def __init__(self, connection: Connection, headers: Callable[[], Mapping[str, str]], *path: str) -> None:
         self._connection = connection
         self._headers = headers
         self._path = path
@@ -81,7 +81,7 @@ class Requests:
 
         `headers` default to those of the tenant. `body` is a JSON value, or a text that is sent as it is.
         """
-        wanted = {"path": path, "method": method, "headers": dict(self._headers if headers is None else headers)}
+        wanted = {"path": path, "method": method, "headers": dict(self._headers() if headers is None else headers)}
         return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
     def _find(self, what: str, filters: Filters) -> Any:

@@ -1,6 +1,6 @@
 """A tenant, for tests. It uses the control plane. No repr shows a key."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,7 +63,7 @@ class Tenant:
         self._read(profile)
         self.clock = Clock(connection, *self._path)
         self.faults = Faults(connection, *self._path)
-        self.requests = Requests(connection, self.headers, *self._path)
+        self.requests = Requests(connection, lambda: self.headers, *self._path)
         self.webhooks = Webhooks(connection, self._receivers, *self._path)
 
     def _read(self, profile: Json) -> None:
@@ -145,9 +145,14 @@ class Tenant:
         return dict(self._ask("GET", "snapshot"))
 
     def restore(self, snapshot: Json) -> None:
-        """Restore a snapshot: its keys, leads and clock included."""
+        """Restore a snapshot: its keys, leads and clock included.
+
+        Receivers whose subscriptions are not in it are closed.
+        """
         self._ask("PUT", "snapshot", json=snapshot)
         self._read(self._ask("GET", "target"))
+        subscribed = {webhook["id"] for webhook in rows(self._ask("GET", "webhooks"))}
+        self._close_receivers(but=subscribed)
 
     def reset(self) -> None:
         """Restore the initial state; the clock stays. Receivers are closed, because their subscriptions are gone."""
@@ -164,9 +169,11 @@ class Tenant:
             if error.status != 404:
                 raise
 
-    def _close_receivers(self) -> None:
+    def _close_receivers(self, *, but: Collection[str] = ()) -> None:
+        """Close the receivers, except those with one of these subscriptions."""
         for receiver in list(self._receivers):
-            receiver.close()
+            if receiver.subscription.id not in but:
+                receiver.close()
 
     def _ask(self, method: str, *path: str, json: Any = None) -> Any:
         return self._connection.ask(method, *self._path, *path, json=json)
