@@ -477,7 +477,46 @@ def test_reset_of_the_mock_is_of_the_demo_world(mock: Mock, key: str, lead: str)
     assert control.post("/_mock/reset", json={"all": True}).status_code == 204
     assert control.get(f"/_mock/tenants/{made['id']}").status_code == 404
     again = control.post(f"/api/v1/leads/{lead}/handoff", headers=headers)
-    assert (again.content, again.headers) == (first.content, first.headers)
+    assert again.headers == first.headers
+    assert {**again.json(), "handoff_id": None} == {**first.json(), "handoff_id": None}
+
+
+def test_one_seed_for_two_tenants(control: httpx.Client) -> None:
+    """What the seed of a tenant decides, and what follows the mock's."""
+    one, other = (control.post("/_mock/tenants", json={"seed": 7}).json() for _ in range(2))
+    assert one["leads"]["own"] == other["leads"]["own"]
+    handed = [handoff(control, made).json() for made in (one, other)]
+    assert handed[0] == handed[1]
+    assert one["id"] != other["id"]
+    assert not set(one["keys"]["full"]) & set(other["keys"]["full"])
+
+
+def test_no_id_comes_twice_however_often_a_tenant_is_reset(mock: Mock) -> None:
+    """M16: consumers that drop duplicates would drop what happens after the reset."""
+    control = checked.client(mock)
+    made = control.post("/_mock/tenants").json()
+    path = f"/_mock/tenants/{made['id']}"
+    hook = {"target_url": "http://127.0.0.1:9/", "events": ["conversation.handoff_requested"]}
+    seen: list[str] = []
+    for back in ("reset", "reset", "all"):
+        webhook = control.post(f"{path}/webhooks", json=hook).json()
+        key = control.post(f"{path}/keys", json={"scopes": []}).json()
+        lead = control.post(f"{path}/leads").json()
+        handoff(control, made)
+        deliveries = control.get(f"{path}/deliveries").json()["data"]
+        seen += [webhook["id"], webhook["secret"], key["id"], key["token"], lead["id"], lead["conversation_id"]]
+        seen += [
+            row["id"] for what in ("handoffs", "audit-log") for row in control.get(f"{path}/{what}").json()["data"]
+        ]
+        seen += [delivery[name] for delivery in deliveries for name in ("id", "event_id")]
+        if back == "reset":
+            assert control.post(f"{path}/reset").status_code == 204
+        else:  # a tenant that is made afterwards is another one
+            assert control.post("/_mock/reset", json={"all": True}).status_code == 204
+            again = control.post("/_mock/tenants").json()
+            seen += [made["id"], again["id"], made["keys"]["full"][0], again["keys"]["full"][0]]
+    assert len(deliveries) == 2
+    assert len(set(seen)) == len(seen)
 
 
 # -- many at once

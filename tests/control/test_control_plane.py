@@ -102,7 +102,9 @@ def test_a_reset_takes_everything_back(api: httpx.Client, mock: Mock, lead: str)
     assert state() == before
     assert api.get(f"/_mock/requests/{number}").status_code == 404
     again = api.post(f"/api/v1/leads/{lead}/handoff"), api.post("/api/v1/crm/create-record", json=record)
-    assert [answer.content for answer in again] == [answer.content for answer in first]
+    assert [answer.json().keys() for answer in again] == [answer.json().keys() for answer in first]
+    assert again[0].json()["handoff_id"] != first[0].json()["handoff_id"]  # M16: ids go on
+    assert again[1].json()["external_id"] != first[1].json()["external_id"]
 
 
 def test_a_reset_gives_back_the_quota(api: httpx.Client, mock: Mock, lead: str, key: str) -> None:

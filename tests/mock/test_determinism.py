@@ -1,9 +1,12 @@
 """With one seed, a frozen clock and the same requests, two runs answer the same bytes."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
+import pytest
 
 from vorel_mock.mock import demo, snapshot
 from vorel_mock.mock.mock import Mock
@@ -59,11 +62,32 @@ def test_two_servers_answer_the_same_bytes(serve: Callable[[App], str]) -> None:
     assert dates == {b"Mon, 23 Nov 2026 06:51:00 GMT"}
 
 
-def test_a_reset_begins_anew(serve: Callable[[App], str]) -> None:
-    url = serve(_app(7))
-    first = _run(url)
-    assert httpx.post(f"{url}/_mock/reset", trust_env=False).status_code == 204
-    assert _run(url) == first
+#: The ids that an operation draws.
+_DRAWN = re.compile(rb'"(handoff_id|external_id|record_url)":"[^"]*"')
+
+
+def _told(answers: list[Answer]) -> list[Answer]:
+    """The answers without the ids in them, and without their length, which is that of the ids."""
+    return [
+        (status, [h for h in headers if h[0].lower() != b"content-length"], _DRAWN.sub(rb"\1", body))
+        for status, headers, body in answers
+    ]
+
+
+@pytest.mark.parametrize("body", [{}, {"all": True}])
+def test_a_reset_begins_anew_and_repeats_no_id(serve: Callable[[App], str], body: Any) -> None:  # M16
+    def run_twice(url: str) -> tuple[list[Answer], list[Answer]]:
+        first = _run(url)
+        assert httpx.post(f"{url}/_mock/reset", json=body, trust_env=False).status_code == 204
+        return first, _run(url)
+
+    one, other = run_twice(serve(_app(7))), run_twice(serve(_app(7)))
+    assert one == other  # the same seed and the same sequence: the same ids
+    first, again = one
+    assert _told(first) == _told(again)
+    drawn = [{found[0] for _, _, body in run for found in _DRAWN.finditer(body)} for run in one]
+    assert len(drawn[0]) > 20
+    assert not drawn[0] & drawn[1]
 
 
 def test_another_seed_gives_other_ids(serve: Callable[[App], str]) -> None:

@@ -16,7 +16,7 @@ from vorel_mock.mock.dry_run import copy_for_dry_run
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
-from vorel_mock.mock.snapshot import Snapshot
+from vorel_mock.mock.snapshot import IdsState, Snapshot
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.model.clock import stopwatch
 from vorel_mock.model.ids import Ids, fresh_seed, fresh_token
@@ -125,6 +125,8 @@ class Mock:
     def reset_tenant(self, tenant: Tenant) -> None:
         """Restore the initial state of a tenant. Its clock stays, because time runs forward only.
 
+        Its ids go on as well: a consumer takes an event with an id that it has seen for a duplicate.
+
         ValueError, and nothing is changed, when another tenant has taken over one of its keys.
         """
         self._reset([tenant])
@@ -143,7 +145,10 @@ class Mock:
                 raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
 
     def _reset(self, chosen: list[Tenant]) -> None:
-        self._replace({tenant: snapshot.read(tenant.initial) for tenant in chosen}, clock=False)
+        states = {tenant: snapshot.read(tenant.initial) for tenant in chosen}
+        for tenant, state in states.items():
+            state.ids = IdsState.of(tenant.ids)
+        self._replace(states, clock=False)
         for tenant in chosen:
             self.journal.forget(tenant.id)
 
@@ -165,7 +170,7 @@ class Mock:
 
         Raises ValueError as `reset_tenant` does.
 
-        If there are no other tenants, request ids start anew, so that the same requests get the same bytes again.
+        If there are no other tenants, the journal is cleared and request ids start anew. All other ids go on.
         """
         own = demo.tenants(self.store)
         if everything:
@@ -176,7 +181,6 @@ class Mock:
         if len(own) == sum(1 for _ in self.store.tenants()):
             self.journal.clear()
             self._number = 0
-            self.ids = Ids(self.seed, "mock")
 
 
 def _discard(*_: Any, **__: Any) -> None:

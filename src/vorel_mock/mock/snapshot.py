@@ -49,6 +49,11 @@ class IdsState:
     stream: str
     drawn: Count
 
+    @classmethod
+    def of(cls, ids: Ids) -> "IdsState":
+        """Return the position of `ids`."""
+        return cls(ids.seed, ids.stream, ids.drawn)
+
 
 @dataclass(slots=True)
 class Snapshot:
@@ -94,7 +99,7 @@ def take(tenant: Tenant) -> Snapshot:
         rate_limit=tenant.rate_limit,
         tenant_rate_limit=tenant.tenant_rate_limit,
         clock=ClockState(tenant.clock.now(), tenant.clock.frozen),
-        ids=IdsState(tenant.ids.seed, tenant.ids.stream, tenant.ids.drawn),
+        ids=IdsState.of(tenant.ids),
         keys=[_copied(key, window=copy(key.window)) for key in tenant.keys.values()],
         leads=list(tenant.leads.values()),
         conversations=[copy(conversation) for conversation in tenant.conversations.values()],
