@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vorel_mock.contract.source import STDIN, is_url
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.clock import parse_iso
 from vorel_mock.model.unknown_name import unknown_name
@@ -55,6 +56,14 @@ class FileName(click.Path):
         if value == "" or "\0" in str(value):
             self.fail(f"{value!r} cannot be the name of a file", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class DocumentSource(FileName):
+    """The path of a file, a URL, or `-` for the standard input."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave a URL as it is: a path has no double slash."""
+        return value if value == STDIN or is_url(value) else super().convert(value, param, ctx)
 
 
 class ClockSetting(click.ParamType[str]):

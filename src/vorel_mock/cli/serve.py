@@ -9,7 +9,15 @@ from typing import Any, get_args
 import click
 
 import vorel_mock
-from vorel_mock.cli.options import CONFIG_FILE, ClockSetting, FileName, Setting, WholeNumber, read_config
+from vorel_mock.cli.options import (
+    CONFIG_FILE,
+    ClockSetting,
+    DocumentSource,
+    FileName,
+    Setting,
+    WholeNumber,
+    read_config,
+)
 from vorel_mock.mock.settings import FROZEN_AT, RateLimitHeaders, SettingError, Settings
 from vorel_mock.model.types import MAX_LIMIT
 
@@ -51,9 +59,9 @@ from vorel_mock.model.types import MAX_LIMIT
 @click.option(
     "--contract",
     cls=Setting,
-    type=FileName(),
-    metavar="FILE",
-    help="Serve another document of the API (OpenAPI 3.1, JSON or YAML).",
+    type=DocumentSource(),
+    metavar="FILE|URL|-",
+    help="Serve another document of the API (OpenAPI 3.1 or 3.0, JSON or YAML): a file, a URL, or - for stdin.",
 )
 @click.option(
     "--rate-limit",

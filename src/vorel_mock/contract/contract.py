@@ -14,9 +14,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vorel_mock.contract import metaschema
+from vorel_mock.contract.bundle import bundle
 from vorel_mock.contract.document import Document
-from vorel_mock.contract.document_file import ContractError, escape, first_line, read_document
+from vorel_mock.contract.document_file import ContractError, escape, first_line, parse
 from vorel_mock.contract.operation import METHODS, Operation, read_operations
+from vorel_mock.contract.source import read
+from vorel_mock.contract.upgrade import to_3_1
 
 
 def default_path() -> Path:
@@ -144,18 +147,20 @@ def _limit_headers(response: Mapping[str, Any]) -> RateLimitHeaders:
     return RateLimitHeaders(*(by_suffix.get(suffix) for suffix in ("after", "limit", "remaining", "reset")))
 
 
-def load(path: Path | None = None) -> Contract:
-    """The contract at `path` (JSON or YAML, OpenAPI 3.1), or the vendored one. ContractError says what is wrong.
+def load(source: Path | str | None = None) -> Contract:
+    """Return the contract at `source`, or the vendored one. Raises ContractError, which says what is wrong.
 
-    Only a document that somebody brings is checked against the OpenAPI schema here: the vendored one is pinned, and
+    `source` is a path, a URL, or `-` for the standard input. It is JSON or YAML, OpenAPI 3.1 or 3.0, and may refer to
+    other files. Only such a document is checked against the OpenAPI schema here: the vendored one is pinned, and
     checked by a test.
     """
-    document = read_document(path or default_path())
-    if path is not None:
+    document = parse(read(default_path() if source is None else source))
+    if source is not None:
+        document = to_3_1(bundle(document, source))
         metaschema.check(document)
     try:
         contract = Contract(document)
-        if path is not None:
+        if source is not None:
             _check_references(contract, document, "#")
         if not contract.operations:
             raise ContractError("the document declares no operation")

@@ -1,11 +1,10 @@
-"""A document as it lies in a file: JSON, or YAML 1.2 by its core schema, which has what JSON has and nothing else."""
+"""A document as it is written: JSON, or YAML 1.2 by its core schema, which has what JSON has and nothing else."""
 
 import json
 import re
 from collections.abc import Iterator
 from itertools import count
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 else:  # the loader in C where there is one: the other takes minutes for a large document
     _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-#: Bytes of a document, and values in it: many times what any API has, and what can be read in a while.
-_MAX_DOCUMENT = 32 * 1024 * 1024
+#: Values in a document: many times what any API has, and what can be read in a while.
 _MAX_VALUES = 1_000_000
 #: Many times what any API has, and what all who read it have the stack for.
 _MAX_DEPTH = 100
@@ -28,18 +26,10 @@ class ContractError(Exception):
     """A document that cannot be served; the message says what is wrong with it, in one line."""
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the JSON or YAML object in the file at `path`. Raises ContractError if it cannot be read."""
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the JSON or YAML object that `raw` is. Raises ContractError if it is none."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_DOCUMENT + 1)
-        if len(raw) > _MAX_DOCUMENT:
-            raise ContractError(f"is longer than {_MAX_DOCUMENT // 1024**2} MiB")
         text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise ContractError("no such file") from None
-    except OSError as error:
-        raise ContractError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ContractError(f"is not UTF-8 text: byte {error.start}") from None
     try:
@@ -72,8 +62,11 @@ def _json(text: str) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the member {next(name for name in names if names.count(name) > 1)!r} is a duplicate")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"the member {name!r} is a duplicate")
+            seen.add(name)
     return members
 
 

@@ -18,7 +18,7 @@ def check(document: dict[str, Any]) -> None:
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1."):
         said = f"its `openapi` member says {version!r}" if "openapi" in document else "it has no `openapi` member"
-        raise ContractError(f"is not an OpenAPI 3.1 document: {said}")
+        raise ContractError(f"is not an OpenAPI 3.1 or 3.0 document: {said}")
     # If a part is wrong, the parts around it are reported as well: the innermost ones are at fault.
     errors = sorted(_validator().iter_errors(document), key=lambda error: -len(error.instance_path))
     places: list[tuple[str | int, ...]] = []

@@ -7,11 +7,12 @@ result only when that was not enough. What comes out may still be wrong; `contra
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import count, islice
 from math import ceil, floor, lcm
 from typing import Any
 
+import jsonschema_rs
 from rstr import Rstr
 
 from vorel_mock.contract.contract import Contract
@@ -384,10 +385,15 @@ class _Least:
 
     def __init__(self, more: int) -> None:
         self._more = more
+        self._made = 0
 
     def randint(self, least: int, most: int) -> int:
-        """The number of repetitions."""
-        return min(most, least + self._more)
+        """Return the number of repetitions. Raises ValueError if they become very many: they may be nested."""
+        number = min(most, least + self._more)
+        self._made += number
+        if self._made > _MAX_SIZE:
+            raise ValueError("the text becomes too long")
+        return number
 
     def shuffle(self, characters: list[str]) -> None:
         """They stay as they are."""
@@ -410,11 +416,17 @@ def _by_pattern(pattern: str, more: int) -> str | None:
     return text
 
 
-def _matches(pattern: str, text: str) -> bool:
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> Callable[[Any], bool]:
+    # Not Python's `re`: that can take for ever to find that a text does not match (`^(a+)+$`). This one gives up.
     try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False
+        return jsonschema_rs.Draft202012Validator({"pattern": pattern}).is_valid
+    except (ValueError, jsonschema_rs.ValidationError):
+        return lambda _: False
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return _pattern(pattern)(text)
 
 
 def _numbers(flat: Schema, kind: str) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from vorel_mock.contract.source import STDIN, is_url
 from vorel_mock.model.clock import Clock, parse_iso
 from vorel_mock.model.types import MAX_LIMIT
 from vorel_mock.webhooks.target_policy import TargetPolicy
@@ -44,7 +45,8 @@ class Settings:
     port: int = 3000
     seed: int | None = None
     clock: str = "real"
-    contract: Path | None = None
+    contract: Path | str | None = None
+    """The document to serve: a path, a URL, or `-` for the standard input. None: the vendored one."""
     rate_limit: int = 200
     tenant_rate_limit: int = 5000
     rate_limit_headers: RateLimitHeaders = "429"
@@ -65,9 +67,10 @@ class Settings:
         _of_type("clock", self.clock, str, "a text")
         _check("clock", make_clock, self.clock)
         if isinstance(self.contract, str):
-            object.__setattr__(self, "contract", Path(self.contract))
+            if self.contract != STDIN and not is_url(self.contract):
+                object.__setattr__(self, "contract", Path(self.contract))
         elif self.contract is not None:
-            _of_type("contract", self.contract, Path, "a path")
+            _of_type("contract", self.contract, Path, "a path, a URL or -")
         _whole("rate_limit", self.rate_limit, 0, MAX_LIMIT)
         _whole("tenant_rate_limit", self.tenant_rate_limit, 0, MAX_LIMIT)
         if self.rate_limit_headers not in get_args(RateLimitHeaders):
