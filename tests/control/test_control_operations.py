@@ -117,6 +117,72 @@ def test_a_change_is_of_what_is_given(control: httpx.Client, tenant: str) -> Non
     assert after == {**before, "crm": None, "rate_limit": 0}
 
 
+CRM: Json = {
+    "vendor": "hubspot",
+    "account": "7",
+    "mappings": {"contact": {"email": "mail", "phone": "tel"}, "deal": {"stage": "step"}},
+    "failure": None,
+}
+
+MERGED: list[tuple[Any, Any]] = [
+    # M15: what `crm` becomes by RFC 7396
+    ({"vendor": "hubspot", "failure": "auth_failed"}, {**CRM, "failure": "auth_failed"}),
+    ({"failure": None}, CRM),
+    ({}, CRM),
+    (
+        {"mappings": {"contact": {"email": "e"}}},
+        {**CRM, "mappings": {**CRM["mappings"], "contact": {"email": "e", "phone": "tel"}}},
+    ),
+    ({"mappings": {"contact": {"email": None}}}, {**CRM, "mappings": {**CRM["mappings"], "contact": {"phone": "tel"}}}),
+    ({"mappings": {"contact": None}}, {**CRM, "mappings": {"deal": {"stage": "step"}}}),
+    ({"mappings": None}, {**CRM, "mappings": {}}),
+    ({"account": None}, {**CRM, "account": "44512345"}),
+    (
+        {"vendor": "salesforce", "account": None, "mappings": None},
+        {**CRM, "vendor": "salesforce", "account": "acme-dev-ed", "mappings": {}},
+    ),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("patch", "becomes"), MERGED)
+def test_a_change_merges(control: httpx.Client, patch: Any, becomes: Any) -> None:
+    made = control.post("/_mock/tenants", json={"crm": CRM, "notified_channel": "slack"}).json()
+    path = f"/_mock/tenants/{made['id']}"
+    before = control.get(path).json()
+    assert before["crm"] == CRM
+    after = control.patch(path, json={"crm": patch}, headers={"Content-Type": "application/merge-patch+json"})
+    assert after.json() == control.get(path).json() == {**before, "crm": becomes}
+
+
+def test_a_removed_setting_has_its_default(control: httpx.Client) -> None:
+    names = ("name", "notified_channel", "rate_limit", "tenant_rate_limit", "webhook_timeout")
+    other = {"name": "x", "notified_channel": "slack", "rate_limit": 1, "tenant_rate_limit": 2, "webhook_timeout": "3s"}
+    made, usual = (control.post("/_mock/tenants", json=body).json()["id"] for body in (other, {}))
+    defaults = control.get(f"/_mock/tenants/{usual}").json()
+    after = control.patch(f"/_mock/tenants/{made}", json=dict.fromkeys(names)).json()
+    assert after == {**defaults, "id": made, "name": f"tenant-{made[:8]}"}
+
+
+def test_a_crm_is_set_up_by_a_change(control: httpx.Client) -> None:
+    path = f"/_mock/tenants/{control.post('/_mock/tenants', json={'crm': None}).json()['id']}"
+    assert message(control.patch(path, json={"crm": {"failure": None}})) == (
+        "crm.vendor: is required; it is one of hubspot, salesforce, zoho"
+    )
+    assert control.patch(path, json={"name": "x"}).json()["crm"] is None
+    assert control.patch(path, json={"crm": {"vendor": "zoho"}}).json()["crm"]["account"] == "org7000123"
+
+
+def test_a_change_of_a_webhook_merges(control: httpx.Client, tenant: str) -> None:
+    hook = {"target_url": "http://127.0.0.1:9/", "events": ["lead.created"]}
+    path = f"{tenant}/webhooks/{control.post(f'{tenant}/webhooks', json=hook).json()['id']}"
+    told = [
+        control.patch(path, json=body).json()["held"]
+        for body in ({}, {"held": True}, {}, {"held": None}, {"held": True}, {"held": False})
+    ]
+    assert told == [False, True, True, False, True, False]
+
+
 def test_what_is_shown_of_a_tenant_can_be_given_back(control: httpx.Client, tenant: str) -> None:
     for text in ("10s", "1ms", "1h", "1234.567s", "59m59.999s"):
         shown = control.patch(tenant, json={"webhook_timeout": text}).json()["webhook_timeout"]
@@ -240,6 +306,19 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"snapshot": {}}, "snapshot: Object missing required field"),
     ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: contains the whole tenant; leave out name"),
     ("changeTenant", {"seed": 1}, 'unknown field "seed"; allowed: '),
+    ("changeTenant", {"crm": {"vendor": None}}, "crm.vendor: must be "),
+    ("changeTenant", {"crm": {"mappings": {"contacts": {}}}}, "crm.mappings.contacts: hubspot takes contact, "),
+    ("changeTenant", {"webhook_timeout": "0s"}, "webhook_timeout: must be 0.001s to 3600s"),
+    (
+        "changeTenant",
+        {"crm": {"mappings": {"contact": {str(n): "x" for n in range(1001)}}}},
+        "crm.mappings.contact: must have at most 1000 fields",
+    ),
+    (
+        "createTenant",
+        {"crm": {"vendor": "zoho", "mappings": {"contact": {"x" * 201: "y"}}}},
+        "crm.mappings.contact: names of fields must have at most 200 characters",
+    ),
     ("setClock", {}, "body: must have exactly one of advance, freeze, resume, set"),
     ("setClock", {"advance": "1s", "freeze": True}, "body: must have exactly one of advance, freeze, resume, set"),
     ("setClock", {"advance": "soon"}, "advance: must be a duration: 61s, 2h, 1h30m or 500ms"),

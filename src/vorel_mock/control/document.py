@@ -43,12 +43,14 @@ def _as_json() -> str:
 def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
     """Return the allowed values, by the place in the document's components."""
     operations = [operation.id for operation in contract.operations]
+    channels = contract.notified_channels
     return {
         "parameters/Operation/schema": operations,
         "schemas/RequestWait/properties/operation": operations,
-        "schemas/TenantChange/properties/notified_channel": contract.notified_channels,
-        "schemas/NewTenant/properties/notified_channel": contract.notified_channels,
+        "schemas/TenantChange/properties/notified_channel": [*channels, None] if channels else [],
+        "schemas/NewTenant/properties/notified_channel": channels,
         "schemas/Crm/properties/failure": [*map(str, ErrorName), None],
+        "schemas/CrmChange/properties/failure": [*map(str, ErrorName), None],
         "schemas/NewKey/properties/scopes/items": sorted(provisioning.every_scope(contract)),
         "schemas/NewWebhook/properties/events/items": EVENTS,
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],

@@ -26,6 +26,8 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 #: Levels of nesting: a snapshot holds bodies that were sent to the API, within a few levels of its own.
 _MAX_DEPTH = strict_json.MAX_DEPTH + 8
 _JSON = b"application/json"
+#: A PATCH merges (RFC 7396), by either name.
+_PATCHES = (_JSON, b"application/merge-patch+json")
 _LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-type")
 #: A name, an address, an address in brackets; optionally a port.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
@@ -56,8 +58,9 @@ class Guard:
         """
         content_type = request.fields.get(b"content-type")
         media_type = (content_type or b"").partition(b";")[0].strip().lower()
-        if media_type != _JSON and (request.body or content_type is not None):
-            raise ValueError("Content-Type: must be application/json")
+        taken = _PATCHES if request.method == "PATCH" else (_JSON,)
+        if media_type not in taken and (request.body or content_type is not None):
+            raise ValueError(f"Content-Type: must be {b' or '.join(taken).decode()}")
         if not request.body:
             return {}
         try:

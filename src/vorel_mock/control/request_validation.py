@@ -32,6 +32,7 @@ _BOUNDS = {
     "maxLength": "must have at most {} characters",
     "minItems": "must have at least {} items",
     "maxItems": "must have at most {} items",
+    "maxProperties": "must have at most {} fields",
 }
 
 
@@ -92,7 +93,7 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
             for member in instance:
                 if member not in known:
                     yield unknown_name("field", member, known, within)
-        case "minProperties" | "maxProperties":
+        case "minProperties" | "maxProperties" if schema.get("maxProperties") == 1:
             yield f"{path or name}: must have exactly one of {', '.join(known)}"
         case _:
             yield f"{path or name}: {_must(str(error.validator), wanted, schema)}"

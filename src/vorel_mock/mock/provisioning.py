@@ -17,6 +17,9 @@ from vorel_mock.model.tenant import CrmConnection, Tenant
 #: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
 OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
 
+#: Fields of an object that a tenant's own mapping may have, and characters of each name in it.
+MAX_MAPPED = 1_000
+MAX_FIELD_NAME = 200
 #: The defaults of a tenant.
 DEFAULTS: Mapping[str, Any] = {
     "notified_channel": "email",
@@ -46,19 +49,25 @@ def key_roles(contract: Contract, full: int, burst: int) -> list[tuple[str, froz
 
 
 def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
-    """The CRM connection that a request describes; ValueError names what is not known."""
+    """Return the CRM connection that a request describes. Raises ValueError, which names the member at fault."""
     if wanted is None:
         return None
-    vendor = wanted["vendor"]
+    vendor = wanted.get("vendor")
+    if vendor is None:
+        raise ValueError(f"crm.vendor: is required; it is one of {', '.join(VENDORS)}")
     if vendor not in VENDORS:
         raise ValueError(f"crm.vendor: {vendor!r} is not one of {', '.join(VENDORS)}")
     failure = wanted.get("failure")
     if failure is not None and failure not in list(ErrorName):  # before 3.12, `in` takes members only
         raise ValueError(f"crm.failure: {failure!r} is not one of {', '.join(ErrorName)}")
     objects = VENDORS[vendor].objects
-    for name in wanted.get("mappings", {}):
+    for name, mapping in wanted.get("mappings", {}).items():
         if name not in objects:
             raise ValueError(f"crm.mappings.{name}: {vendor} takes {', '.join(objects)}, and nothing else")
+        if len(mapping) > MAX_MAPPED:
+            raise ValueError(f"crm.mappings.{name}: must have at most {MAX_MAPPED} fields")
+        if any(len(text) > MAX_FIELD_NAME for pair in mapping.items() for text in pair):
+            raise ValueError(f"crm.mappings.{name}: names of fields must have at most {MAX_FIELD_NAME} characters")
     return CrmConnection(
         vendor,
         wanted.get("account", VENDORS[vendor].account),
@@ -75,20 +84,11 @@ def create(
     Its ids come from a stream of their own, so that they depend on nothing but the seed and the tenant's id, or on the
     seed that is asked for.
     """
-    crm = connection(wanted.get("crm", DEFAULTS["crm"]))
+    connection(wanted.get("crm", DEFAULTS["crm"]))  # before an id is drawn
     tenant_id = undrawn(ids.uuid, store.tenant)
     own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
-    tenant = Tenant(
-        id=tenant_id,
-        name=wanted.get("name", f"tenant-{tenant_id[:8]}"),
-        clock=Clock(clock),
-        ids=own,
-        notified_channel=wanted.get("notified_channel", DEFAULTS["notified_channel"]),
-        crm=crm,
-        rate_limit=wanted.get("rate_limit", settings.rate_limit),
-        tenant_rate_limit=wanted.get("tenant_rate_limit", settings.tenant_rate_limit),
-        webhook_timeout=wanted.get("webhook_timeout", DEFAULTS["webhook_timeout"]),
-    )
+    tenant = Tenant(tenant_id, "", Clock(clock), own, DEFAULTS["notified_channel"])
+    configure(tenant, wanted, settings)
     counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
     for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
         # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
@@ -98,6 +98,19 @@ def create(
     store.add(tenant)
     tenant.initial = snapshot.dump(tenant)
     return tenant
+
+
+def configure(tenant: Tenant, wanted: Mapping[str, Any], settings: Settings) -> None:
+    """Give `tenant` the settings that `wanted` has, and the defaults of the others.
+
+    Raises ValueError, which names the member at fault, and changes nothing.
+    """
+    tenant.crm = connection(wanted.get("crm", DEFAULTS["crm"]))
+    tenant.name = wanted.get("name", f"tenant-{tenant.id[:8]}")
+    tenant.notified_channel = wanted.get("notified_channel", DEFAULTS["notified_channel"])
+    tenant.rate_limit = wanted.get("rate_limit", settings.rate_limit)
+    tenant.tenant_rate_limit = wanted.get("tenant_rate_limit", settings.tenant_rate_limit)
+    tenant.webhook_timeout = wanted.get("webhook_timeout", DEFAULTS["webhook_timeout"])
 
 
 def mint(

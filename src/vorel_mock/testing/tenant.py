@@ -137,7 +137,10 @@ class Tenant:
         return dict(self._ask("GET"))
 
     def patch(self, **settings: Any) -> Json:
-        """Change settings (`rate_limit=2`, `crm=None`, …). Returns all of them."""
+        """Change settings (`rate_limit=2`, `crm={"failure": "auth_failed"}`, …). Returns all of them.
+
+        Objects merge, and None removes: a setting has its default again (JSON Merge Patch, RFC 7396).
+        """
         return dict(self._ask("PATCH", json=settings))
 
     def snapshot(self) -> Json:

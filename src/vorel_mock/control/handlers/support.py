@@ -34,6 +34,19 @@ def api_url(mock: Mock) -> str:
     return request.host_url.rstrip("/") + request.script_root + mock.contract.base_path
 
 
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return `target` as `patch` changes it (RFC 7396): objects merge, null removes a member, the rest replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
 def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
     """Return the seconds of a duration that a request gave as `name`; reject it with 400 if it is invalid."""
     try:

@@ -7,13 +7,16 @@ from flask import Response
 
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.control.handlers.streaming import streamed
-from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, reject
+from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, merge_patch, reject
 from vorel_mock.mock import demo, provisioning, snapshot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
+
+#: The settings that can be changed.
+_SETTINGS = ("name", "crm", "notified_channel", "rate_limit", "tenant_rate_limit", "webhook_timeout")
 
 
 def list_tenants(mock: Mock) -> Json:
@@ -46,19 +49,18 @@ def get_tenant(mock: Mock, tenant_id: str) -> Json:
 
 
 def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
-    """Change the settings that are given."""
+    """Change the settings that are given (RFC 7396): one that is removed has its default again."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        timeout = _timeout(body) if "webhook_timeout" in body else tenant.webhook_timeout
-        if "crm" in body:
-            try:
-                tenant.crm = provisioning.connection(body["crm"])
-            except ValueError as error:
-                reject(400, str(error))
-        tenant.webhook_timeout = timeout
-        for name in ("name", "notified_channel", "rate_limit", "tenant_rate_limit"):
-            if name in body:
-                setattr(tenant, name, body[name])
+        before = _shown(tenant)
+        wanted = merge_patch({name: before[name] for name in _SETTINGS}, body)
+        wanted.setdefault("crm", None)  # what is removed here is the CRM, not a choice of one
+        if "webhook_timeout" in wanted:
+            wanted["webhook_timeout"] = _timeout(wanted)
+        try:
+            provisioning.configure(tenant, wanted, mock.settings)
+        except ValueError as error:
+            reject(400, str(error))
         return _shown(tenant)
 
 

@@ -45,9 +45,9 @@ def change_webhook(mock: Mock, tenant_id: str, webhook_id: str, body: Json) -> J
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         webhook = _webhook(tenant, webhook_id)
-        if body["held"]:
+        if body.get("held"):
             mock.webhooks.hold(tenant, webhook)
-        else:
+        elif "held" in body:  # false, or null, which removes it
             mock.webhooks.release(tenant, webhook)
         return _shown(webhook)
 
