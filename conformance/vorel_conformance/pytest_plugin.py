@@ -18,7 +18,7 @@ from vorel_conformance.http.target import TargetError, fetch, from_file
 from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.server import client_of
-from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.probe import NotServedError, Probe
 from vorel_conformance.session.session import Session
 
 SESSION = pytest.StashKey[Session]()
@@ -72,7 +72,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     test = _test_of(pyfuncitem)
     try:
         result = yield
-    except SpentError as error:
+    except (SpentError, NotServedError) as error:
         pytest.skip(str(error))
     session = pyfuncitem.config.stash.get(SESSION, None)
     if test is None or session is None:

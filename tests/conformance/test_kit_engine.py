@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conformance.reference import Running
+from tests.conformance.reference import Running, serve
+from tests.conformance.reference.server import Answer, Variant
 
 from vorel_conformance.checks import response
 from vorel_conformance.http import strict_json
@@ -226,6 +227,33 @@ def test_an_invalid_key_ends_the_run_in_the_preflight(server: Serve) -> None:
 def test_a_run_with_several_workers(server: Serve, workers: int) -> None:
     report = certify(server(), workers=workers, fuzz=20)
     assert report["verdict"] == "passed"
+
+
+# --- an operation that is not served (K17) ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "cause"), [("crm_501", "crm.served"), ("handoff_501", "handoff.served")])
+def test_an_operation_that_is_not_served_is_one_cause(server: Serve, fault: str, cause: str) -> None:
+    report = certify(server(fault))
+    assert [each["id"] for each in report["clauses"] if each["status"] in ("failed", "warning")] == [cause]
+    (violation,) = violations_of(report, cause)
+    assert "every request leads to HTTP 501" in violation["message"]
+    group, scope = cause.partition(".")[0], f"scope.{cause.partition('.')[0]}"
+    unjudged = {each["id"]: each["reason"] for each in report["clauses"] if each["status"] == "inconclusive"}
+    assert all(f"is not served, see {cause}" in reason for reason in unjudged.values())
+    # Only what needs the operation itself.
+    others = {each for each in unjudged if not each.startswith(f"{group}.") and each != scope}
+    assert others <= {"limit.every-operation"} | (set() if group == "crm" else TENANCY_OF_LEADS)
+
+
+TENANCY_OF_LEADS = {"tenancy.unknown-lead", "tenancy.foreign-lead", "tenancy.indistinguishable"}
+
+
+def test_a_server_without_any_operation_cannot_be_tested() -> None:
+    answer = Answer(501, {"error": {"code": "internal_error", "message": "Not implemented."}})
+    nothing = Variant("nothing", "Every request is a 501.", {"answer": lambda was, v: answer})
+    with serve(fault=nothing) as running, pytest.raises(TargetError, match=r"serves none of .* leads to HTTP 501"):
+        certify(running)
 
 
 # --- strict JSON -----------------------------------------------------------------------------------------------------

@@ -49,8 +49,15 @@ class Phase:
     def requests(self, tests: Iterable[Test], size: Size) -> int:
         """Return the number of requests that this phase sends to a conformant server."""
         if self is PREFLIGHT:
-            # One request for each key and each lead, after the first one.
-            return 1 + size.full + size.own + len(size.singles & {"leads_only", "crm_only"}) + size.soft_failures
+            # One request for each operation, each key and each lead. Without a lead, a 404 takes a second look.
+            return (
+                2
+                + (not size.own)
+                + size.full
+                + size.own
+                + len(size.singles & {"leads_only", "crm_only"})
+                + size.soft_failures
+            )
         return sum(each.requests(size) for each in self.tests(tests))
 
 

@@ -12,6 +12,7 @@ from vorel_conformance.http.client import ATTEMPTS, Client
 from vorel_conformance.http.exchange import READ_CAP, Exchange, Request
 from vorel_conformance.http.target import TargetError
 from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.served import not_served, outcome
 from vorel_conformance.session.session import Session
 
 TRIES = 3
@@ -28,21 +29,34 @@ def preflight(session: Session, workers: int | None = None) -> None:
     """
     probe = Probe(session, "preflight")
     first = _first_response(session.client, _handoff(probe, "full.0"))
+    _look_for_operations(probe, first)
     session.workers = workers or max(1, min(MAX_WORKERS, math.ceil(first.elapsed / KEEPS_UP_S)))
     own, single = session.target.own, session.target.single
+    handoff, crm = (probe.serves(each) for each in (probe.handoff, probe.crm))
+
+    def request(key: str, *, prefers_crm: bool, lead: str | None = None) -> Request:
+        if crm and (prefers_crm or not handoff):
+            return probe.valid(probe.crm, key=key)
+        return _handoff(probe, key, lead)
+
     keys = [
-        (f"full.{n}", _handoff(probe, f"full.{n}", own[n % len(own)] if own else None), f"keys.full[{n}]")
+        (
+            f"full.{n}",
+            request(f"full.{n}", prefers_crm=False, lead=own[n % len(own)] if own else None),
+            f"keys.full[{n}]",
+        )
         for n in range(len(session.target.full))
     ]
     if "leads_only" in single:
-        keys.append(("leads_only", _handoff(probe, "leads_only"), "keys.leads_only"))
+        keys.append(("leads_only", request("leads_only", prefers_crm=False), "keys.leads_only"))
     if "crm_only" in single:
-        keys.append(("crm_only", probe.valid(probe.crm, key="crm_only"), "keys.crm_only"))
+        keys.append(("crm_only", request("crm_only", prefers_crm=True), "keys.crm_only"))
     for error in session.target.soft_failures:
         key = f"soft.{error}"
-        keys.append((key, probe.valid(probe.crm, key=key), f"soft_failures.{error}"))
+        keys.append((key, request(key, prefers_crm=True), f"soft_failures.{error}"))
     probe.each(lambda each: _check_key(probe, *each), keys)
-    probe.each(lambda each: _check_lead(probe, *each), list(enumerate(own)))
+    if handoff:
+        probe.each(lambda each: _check_lead(probe, *each), list(enumerate(own)))
     if workers is None:
         typical = statistics.median(each.elapsed for each in session.client.exchanges)
         session.workers = max(1, min(MAX_WORKERS, math.ceil(typical / KEEPS_UP_S)))
@@ -52,6 +66,21 @@ def _handoff(probe: Probe, key: str, lead: str | None = None) -> Request:
     """Build a valid handoff with this key, on a lead of the profile, or on an unknown one if it has none."""
     own = probe.target.own
     return probe.valid(probe.handoff, key=key, lead=lead or (own[0] if own else probe.unknown_lead()))
+
+
+def _look_for_operations(probe: Probe, first: Exchange) -> None:
+    """Note the operations that the target does not serve. Raises TargetError if it serves none."""
+    for operation in probe.contract.operations.values():
+        dead = not_served(probe, operation, first if operation.takes_lead else None)
+        if dead is not None:
+            clause = "handoff.served" if operation.takes_lead else "crm.served"
+            probe.session.not_served[operation.id] = f"{operation.id} is not served, see {clause}"
+            last = dead
+    if not probe.operations:
+        raise TargetError(
+            f"{probe.target.base_url} serves none of the operations of this API: "
+            f"{last.request.method} {last.request.path} leads to {outcome(last)}. Is it this API?"
+        )
 
 
 def _check_key(probe: Probe, key: str, request: Request, place: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.probe import NotServedError, Probe
 from vorel_conformance.session.session import ClauseResult, Session, Violation
 from vorel_conformance.suite import Test, together
 
@@ -55,8 +56,10 @@ def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, Clau
         fuzz_count=session.fuzz_count,
     )
     separate.clauses_of_tests = session.clauses_of_tests
+    separate.not_served = session.not_served
     for each in together(test, tests):
-        each.function(Probe(separate, each.name))
+        with contextlib.suppress(NotServedError):
+            each.function(Probe(separate, each.name))
     return separate.results
 
 

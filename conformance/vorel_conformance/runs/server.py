@@ -16,7 +16,7 @@ from vorel_conformance.report.entries import report_of
 from vorel_conformance.runs.plan import PHASES, PREFLIGHT, RETRY, Options, Phase, rate_of, settle
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.retries import retry_violations
-from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.probe import NotServedError, Probe
 from vorel_conformance.session.session import Session
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Test, When
@@ -57,6 +57,7 @@ def run(
         _Run(session, tests, options, tell).phases()
     finally:
         client.close()
+    session.close_gaps()
     return report_of(session, started, time.monotonic() - clock)
 
 
@@ -130,6 +131,9 @@ class _Run:
             test.function(Probe(self._session, test.name))
         except TargetError:
             raise
+        except NotServedError as error:
+            for id_ in test.clauses:
+                self._session.gap_unless_seen(id_, str(error))
         except (SpentError, GoneError) as error:
             for id_ in test.clauses:
                 self._session.gap(id_, str(error))

@@ -23,6 +23,10 @@ NO_KEY = ""  # for `Probe.request`: send no Authorization header
 T = TypeVar("T")
 
 
+class NotServedError(Exception):
+    """The target does not serve the operation of a request: `handoff.served` and `crm.served` report it."""
+
+
 class Probe:
     """The handle of one test on the run. Safe to use from several threads."""
 
@@ -39,6 +43,11 @@ class Probe:
         self._turn = self.rng.randrange(1 << 16)
         self._marks = 0
         self._lock = threading.Lock()
+
+    @property
+    def operations(self) -> list[contract.Operation]:
+        """The operations that the target serves."""
+        return [each for each in self.contract.operations.values() if self.serves(each)]
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
@@ -124,7 +133,8 @@ class Probe:
 
         After a 429 it retries up to twice: with another full key if the request has one, otherwise after the wait that
         the response asks for. It does not retry a key that was limited again after waiting.
-        Raises SpentError if the budget is used up, GoneError if the target stopped responding.
+        Raises SpentError if the budget is used up, GoneError if the target stopped responding, NotServedError if it
+        does not serve the operation.
         """
         return self._send(request, None)[0]
 
@@ -147,11 +157,18 @@ class Probe:
     def _once(
         self, request: Request, expectation: Expectation | None, *, unpaced: bool = False
     ) -> tuple[Exchange, Judgement]:
+        operation = self.contract.operation(request.method, request.path.partition("?")[0])
+        if operation and not self.serves(operation):
+            raise NotServedError(self.session.not_served[operation.id])
         exchange = self.session.client.send(request, unpaced=unpaced)
+        return exchange, self.take(exchange, expectation)
+
+    def take(self, exchange: Exchange, expectation: Expectation | None = None) -> Judgement:
+        """Record every check of a response, and what its request has written."""
         judgement = self.session.judge(exchange, self.name, expectation)
         self.session.record(judgement.checks, exchange, self.name, expectation)
         self._note_write(exchange)
-        return exchange, judgement
+        return judgement
 
     def _with_another_key(self, request: Request) -> Request:
         """Return the same request with the full key that is ready first. Only requests with a full key change."""
@@ -205,6 +222,13 @@ class Probe:
         for clause in clauses:
             self.session.gap(clause, f"add to the target profile: {LINES[fixture]}")
         return False
+
+    def serves(self, operation: contract.Operation, *clauses: str) -> bool:
+        """Return True if the target serves an operation. Otherwise the clauses need evidence from elsewhere."""
+        reason = self.session.not_served.get(operation.id)
+        for clause in clauses if reason else ():
+            self.session.gap_unless_seen(clause, str(reason))
+        return reason is None
 
     def each(self, function: Callable[[T], Any], items: Iterable[T]) -> None:
         """Call `function` for every item: in order, or from several threads if the target is slow."""

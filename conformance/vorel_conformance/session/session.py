@@ -99,7 +99,9 @@ class Session:
         self.exhausted_keys: set[str] = set()  # keys outside the pool that were limited again after waiting
         self.bursts: TimedTests | None = None  # set by the first rate limit test, finished by the last
         self.stopped = ""  # why the run ended early
+        self.not_served: dict[str, str] = {}  # operations that the target does not serve, each with the reason
         self.clauses_of_tests: dict[str, tuple[str, ...]] = {}
+        self._unless_seen: dict[str, str] = {}
         self._lock = threading.RLock()
 
     def wants(self, *ids: str) -> bool:
@@ -144,6 +146,16 @@ class Session:
             if result and reason not in result.gaps:
                 result.gaps.append(reason)
                 self._tell(result)
+
+    def gap_unless_seen(self, clause: str, reason: str) -> None:
+        """Record a gap when the run ends, unless there is evidence for the clause by then."""
+        with self._lock:
+            self._unless_seen.setdefault(clause, reason)
+
+    def close_gaps(self) -> None:
+        """Record the gaps of `gap_unless_seen`."""
+        for clause, reason in self._unless_seen.items():
+            self.gap_if_unseen(clause, reason)
 
     def does_not_apply(self, clause: str, reason: str) -> None:
         """Record that a clause does not apply to this target, unless there is evidence for it already."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vorel_conformance.http.exchange import Exchange
+from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.target import TargetError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ REPEATS = 2  # of a burst during which a window ended
 
 @dataclass(frozen=True)
 class Burst:
-    """The result of a burst. `lost` requests broke their connection, so the server may not have counted them."""
+    """The result of a burst. `lost` requests broke their connection or led to a server error: the server may have
+    counted them or not.
+    """
 
     key: str
     pattern: str
@@ -67,7 +69,9 @@ class Bursts:
     def start(self) -> None:
         """Send the first bursts, one for each pattern, and plan the later steps."""
         keys = [f"burst.{n}" for n in range(len(self.probe.target.burst))]
-        patterns = ["handoff", "crm", "both"] if self.probe.target.own else ["crm"]
+        patterns = self._patterns()
+        if not patterns:
+            return
         if len(keys) == 1:
             patterns = patterns[-1:]
         spare = keys.pop() if len(keys) > 1 else None
@@ -81,6 +85,12 @@ class Bursts:
         rested = next((each for each in reversed(self.rejected) if each.key not in self.pending), None)
         if rested and window > 1:
             self._repeat(rested)
+
+    def _patterns(self) -> list[str]:
+        probe = self.probe
+        handoff = bool(probe.target.own) and probe.serves(probe.handoff, "limit.every-operation")
+        crm = probe.serves(probe.crm, "limit.every-operation")
+        return ["handoff"] * handoff + ["crm"] * crm + ["both"] * (handoff and crm)
 
     @property
     def saw_429(self) -> bool:
@@ -163,7 +173,7 @@ class Bursts:
         self.checked_other_key = True
         probe = self.probe.part("another key")
         for _ in range(2):
-            exchange = probe.send_at_once(probe.valid(probe.crm, key=probe.next_full_key()))
+            exchange = probe.send_at_once(_served(probe, probe.next_full_key()))
             if exchange.responded and exchange.status < 500:
                 ok = exchange.status != 429
                 if not ok:
@@ -207,7 +217,7 @@ class Bursts:
             if self.one_allowance:
                 return
             probe = self.probe.part("recovery")
-            exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+            exchange = probe.send_at_once(_served(probe, burst.key))
             if exchange.responded and exchange.status < 500:
                 ok = exchange.status != 429
                 message = f"still rejected {wait:g} s after a 429 that asked to wait for that time"
@@ -222,7 +232,7 @@ class Bursts:
         """Check during the wait that a 429 asked for: the key is rejected, and the next 429 names the same end."""
         probe, target = self.probe.part("later"), self.probe.target
         window = target.window_s
-        exchange = probe.send_at_once(probe.valid(probe.crm, key=burst.key))
+        exchange = probe.send_at_once(_served(probe, burst.key))
         if burst.rejection and burst.rejection.wait_s and burst.served <= target.limit and not self.one_allowance:
             # limit.enforced reports a burst that was served too much, limit.per-key keys that share one allowance.
             told = burst.rejection.wait_s
@@ -253,6 +263,10 @@ class Bursts:
             probe.session.gap_if_unseen("limit.not-before", "no burst was completed")
             probe.session.gap_if_unseen("limit.enforced", "no burst was completed")
             return
+        if reference.rejection is None and reference.served < limit:
+            for clause in ("limit.not-before", "limit.enforced", "limit.every-operation"):
+                probe.session.gap(clause, f"{reference.lost} requests of a burst led to no response or a server error")
+            return
         exchange = reference.rejection or reference.first
         early = reference.served < limit - reference.lost
         probe.check(
@@ -267,7 +281,9 @@ class Bursts:
         probe.check(
             "limit.enforced",
             not late and (early or reference.rejection is not None),
-            f"{reference.served} of {reference.asked} requests of a window were served",
+            f"{reference.served} of {reference.asked} requests of a window were served"
+            + (f", {reference.lost} led to no response or a server error" if reference.lost else "")
+            + ("" if reference.rejection else ", none was rejected with 429"),
             exchange,
             expected=f"{limit} served, the others rejected with 429",
             got=f"{reference.served} served",
@@ -277,6 +293,8 @@ class Bursts:
             probe.session.gap("limit.every-operation", "the limit is not enforced, see limit.enforced")
         elif not others and reference.pattern == "both":
             probe.check("limit.every-operation", ok=True)
+        elif not others and len(probe.operations) == 1:
+            pass  # `_patterns` has recorded the reason
         elif not others:
             probe.session.gap("limit.every-operation", "add a second key to [keys] burst of the target profile")
         for other in others if reference.rejection else ():
@@ -289,6 +307,11 @@ class Bursts:
                 expected=f"{reference.served} served",
                 got=f"{other.served} served",
             )
+
+
+def _served(probe: Probe, key: str) -> Request:
+    """Return a valid request on a key, of an operation that the target serves."""
+    return probe.valid(probe.operations[-1], key=key)
 
 
 def _first(patterns: list[str], keys: int) -> list[str]:
@@ -323,8 +346,9 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
     probe.each(lambda request: sent.append(probe.send_at_once(request)), requests[1 : target.limit])
     sent.extend(probe.send_at_once(request) for request in requests[target.limit :])
     rejections = [each for each in sent if each.status == 429]
-    served = len([each for each in sent if each.responded and each.status != 429])
-    lost = len([each for each in sent if not each.responded]) + client.retried - retried
+    served = len([each for each in sent if each.responded and each.status != 429 and each.status < 500])
+    # A request that broke its connection, or led to a server error, may have counted or not.
+    lost = len([each for each in sent if not each.responded or each.status >= 500]) + client.retried - retried
     last = max(sent, key=lambda each: each.started)
     return Burst(
         key=key,

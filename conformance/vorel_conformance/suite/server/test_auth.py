@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vorel_conformance.http.placeholders import resolve
 from vorel_conformance.session.probe import NO_KEY, Probe
-from vorel_conformance.spec.contract import Operation
 from vorel_conformance.suite import covers
 
 # Invalid Authorization headers. ${full.0} is a valid key, ${random.n} was never issued.
@@ -51,13 +50,9 @@ ALTERED = {
 }
 
 
-def _both(probe: Probe) -> list[Operation]:
-    return list(probe.contract.operations.values())
-
-
 @covers("auth.missing", requests=4, writes=False)
 def test_missing_key(probe: Probe) -> None:
-    for operation in _both(probe):
+    for operation in probe.operations:
         probe.expect("auth.missing", "no Authorization header", probe.valid(operation, key=NO_KEY), {401})
         empty = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "")])
         probe.expect("auth.missing", "an empty Authorization header", empty, {401})
@@ -65,7 +60,7 @@ def test_missing_key(probe: Probe) -> None:
 
 @covers("auth.malformed", requests=2 * len(MALFORMED), writes=False)
 def test_malformed_key(probe: Probe) -> None:
-    for operation in _both(probe):
+    for operation in probe.operations:
         for label, value in MALFORMED.items():
             request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", value)])
             probe.expect("auth.malformed", label, request, {401})
@@ -73,7 +68,7 @@ def test_malformed_key(probe: Probe) -> None:
 
 @covers("auth.unknown", requests=8, writes=False)
 def test_unknown_key(probe: Probe) -> None:
-    for operation in _both(probe):
+    for operation in probe.operations:
         zeros = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "Bearer vapk_live_" + "0" * 48)])
         probe.expect("auth.unknown", "a key of zeros", zeros, {401})
         for n in range(3):
@@ -84,7 +79,7 @@ def test_unknown_key(probe: Probe) -> None:
 def test_revoked_key(probe: Probe) -> None:
     if not probe.has("revoked", "auth.revoked"):
         return
-    for operation in _both(probe):
+    for operation in probe.operations:
         for _ in range(2):
             probe.expect("auth.revoked", "the revoked key", probe.valid(operation, key="revoked"), {401})
 
@@ -96,15 +91,16 @@ def test_altered_key(probe: Probe) -> None:
             "auth.whole-key", "keys.full[0] does not have the form of a key: vapk_live_ and 48 hexadecimal digits"
         )
         return
-    for operation in _both(probe):
+    for operation in probe.operations:
         for label, key in ALTERED.items():
             request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", f"Bearer {key}")])
             probe.expect("auth.whole-key", label, request, {401})
+    operations = probe.operations
     for place in DIGITS:
         if resolve(f"${{full.0|flip.{place}}}", probe.target, probe.session.client.seed) in probe.target.secrets:
             continue  # the keys of a mock may differ in one digit
         header = ("Authorization", f"Bearer ${{full.0|flip.{place}}}")
-        request = probe.valid(_both(probe)[place % 2], key=NO_KEY, headers=[header])
+        request = probe.valid(operations[place % len(operations)], key=NO_KEY, headers=[header])
         probe.expect("auth.whole-key", f"another digit at position {place - DIGITS.start + 1}", request, {401})
 
 
@@ -125,7 +121,7 @@ MEMBERS = ("api_key", "access_token", "token")
 
 @covers("auth.header-only", requests=2 * (len(QUERIES) + len(HEADERS) + 1), writes=False)
 def test_key_elsewhere(probe: Probe) -> None:
-    for operation in _both(probe):
+    for operation in probe.operations:
         for name in QUERIES:
             valid = probe.valid(operation, key=NO_KEY)
             request = type(valid)(valid.method, f"{valid.path}?{name}=${{full.0}}", valid.headers, valid.body)
@@ -144,5 +140,5 @@ def test_key_elsewhere(probe: Probe) -> None:
 @covers("auth.accepts-valid", requests=2)
 def test_valid_key(probe: Probe) -> None:
     """Every request with a valid key is checked. These two are for a run of this clause alone."""
-    for operation in _both(probe):
+    for operation in probe.operations:
         probe.send(probe.valid(operation))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vorel_conformance.http.exchange import Request
 from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.served import not_served, outcome
 from vorel_conformance.suite import covers
 
 # All are the same media type: its name is case-insensitive, and JSON is UTF-8 without the charset too.
@@ -16,7 +17,7 @@ MISTAKEN_MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "appl
 
 @covers("envelope.wrong-media-type", requests=6)
 def test_wrong_media_type(probe: Probe) -> None:
-    for operation in probe.contract.operations.values():
+    for operation in probe.operations:
         for media_type in MISTAKEN_MEDIA_TYPES:
             # `checks.response` judges the status. Whether the server reads the body is its own choice.
             probe.send(probe.valid(operation, content_type=media_type))
@@ -24,7 +25,7 @@ def test_wrong_media_type(probe: Probe) -> None:
 
 @covers("fuzz.valid-accepted", requests=lambda size: len(SPELLINGS) * (1 + bool(size.own)))
 def test_spellings_of_the_media_type(probe: Probe) -> None:
-    for operation in probe.contract.operations.values():
+    for operation in probe.operations:
         if operation.takes_lead and not probe.target.own:
             continue
         for media_type in SPELLINGS:
@@ -34,7 +35,7 @@ def test_spellings_of_the_media_type(probe: Probe) -> None:
 
 @covers("envelope.other-methods", requests=5, writes=False)
 def test_other_methods(probe: Probe) -> None:
-    for operation in probe.contract.operations.values():
+    for operation in probe.operations:
         valid = probe.valid(operation)
         for method in ("GET", "PUT"):
             body = None if method == "GET" else valid.body
@@ -59,6 +60,15 @@ def _nothing_here(probe: Probe, request: Request) -> None:
     )
 
 
+@covers("handoff.served", "crm.served", requests=lambda size: 2 + (not size.own))
+def test_each_operation_is_served(probe: Probe) -> None:
+    for operation, clause in ((probe.handoff, "handoff.served"), (probe.crm, "crm.served")):
+        dead = not_served(probe, operation)
+        got = outcome(dead) if dead else ""
+        message = f"{operation.id}: every request leads to {got}, even one without a key"
+        probe.check(clause, dead is None, message, dead, expected="the responses of the operation", got=got)
+
+
 @covers(
     "envelope.json-media-type",
     "envelope.strict-json",
@@ -72,7 +82,7 @@ def _nothing_here(probe: Probe, request: Request) -> None:
 )
 def test_one_of_each(probe: Probe) -> None:
     """Cause every declared status except 429, so that the checks of every response have evidence."""
-    for operation in probe.contract.operations.values():
+    for operation in probe.operations:
         probe.send(probe.valid(operation))
         probe.send(probe.request(operation, []))
         probe.send(probe.valid(operation, key=""))

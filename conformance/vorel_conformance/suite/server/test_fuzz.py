@@ -46,7 +46,7 @@ def test_awkward_texts(probe: Probe) -> None:
 @covers("fuzz.no-server-error", requests=lambda size: 5 + 6 * bool(size.own) + ("read_only" in size.singles))
 def test_awkward_requests(probe: Probe) -> None:
     """Only the checks of every response apply: these requests are unusual as a whole, or invalid in two ways."""
-    for operation in probe.contract.operations.values():
+    for operation in probe.operations:
         if operation.takes_lead and not probe.target.own:
             continue
         valid = probe.valid(operation)

@@ -30,6 +30,15 @@ def _rejected(probe: Probe, clause: str, key: str, operation: Operation) -> None
     probe.expect(clause, f"{key} on {operation.id}, an invalid body", probe.request(operation, [], key=key), {403, 400})
 
 
+def _can_judge(probe: Probe, clause: str, key: str, operation: Operation) -> bool:
+    """Return True if the operation is served, and the profile has the key and a lead. Otherwise record a gap."""
+    return (
+        probe.serves(operation, clause)
+        and probe.has(key, clause)
+        and (not operation.takes_lead or probe.has("own", clause))
+    )
+
+
 # Requests of `_rejected`: for the handoff, and for the CRM write.
 HANDOFF_COST, CRM_COST = 4, 8
 
@@ -57,15 +66,13 @@ def test_crm_needs_its_scope(probe: Probe) -> None:
 )
 def test_one_scope_does_not_open_the_other(probe: Probe) -> None:
     for name, operation in (("leads_only", probe.crm), ("crm_only", probe.handoff)):
-        if probe.has(name, "scope.no-crossover") and (
-            not operation.takes_lead or probe.has("own", "scope.no-crossover")
-        ):
+        if _can_judge(probe, "scope.no-crossover", name, operation):
             _rejected(probe, "scope.no-crossover", name, operation)
 
 
 @covers("scope.sufficient", requests=lambda size: len({"leads_only", "crm_only"} & size.singles) * 2)
 def test_the_scope_is_enough(probe: Probe) -> None:
     for name, operation in (("leads_only", probe.handoff), ("crm_only", probe.crm)):
-        if probe.has(name, "scope.sufficient") and (not operation.takes_lead or probe.has("own", "scope.sufficient")):
+        if _can_judge(probe, "scope.sufficient", name, operation):
             for _ in range(2):
                 probe.expect("scope.sufficient", f"{name} on {operation.id}", probe.valid(operation, key=name), {200})

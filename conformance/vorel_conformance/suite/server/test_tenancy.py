@@ -9,6 +9,7 @@ from vorel_conformance.checks.likeness import FEW, difference
 from vorel_conformance.checks.response import lead_of
 from vorel_conformance.http.exchange import Exchange
 from vorel_conformance.session.probe import Probe
+from vorel_conformance.session.served import outcome
 from vorel_conformance.suite import covers
 
 VALID = "a valid handoff"
@@ -87,7 +88,7 @@ def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:
     ask_pairs([leads[n % len(leads)] for n in range(pairs)])
     usual = [each for each in unknown if _comparable(each)]
     if len(usual) < 2:
-        found = sorted({_outcome(each) for each in unknown if not _comparable(each)})
+        found = sorted({outcome(each) for each in unknown if not _comparable(each)})
         probe.session.gap(
             "tenancy.indistinguishable",
             f"{what}: nothing to compare with, because the requests for unknown leads led to {', '.join(found)}",
@@ -122,7 +123,3 @@ def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:
 
 def _comparable(exchange: Exchange) -> bool:
     return exchange.responded and exchange.status < 500 and exchange.status != 429
-
-
-def _outcome(exchange: Exchange) -> str:
-    return f"HTTP {exchange.status}" if exchange.responded else f"no response ({exchange.failure})"

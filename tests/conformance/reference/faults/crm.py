@@ -18,6 +18,7 @@ from .helpers import (
     failure,
     fault,
     longer_than,
+    not_there,
     other_status,
     refuses,
     refusing,
@@ -66,6 +67,9 @@ def new_record_each_time(was: Any, v: Visit) -> Any:
 
 
 CRM_FAULTS: tuple[Fault, ...] = (
+    # K17: the other operation is judged as ever.
+    fault("crm_501", "Every CRM write is a 501.", "crm.served", answer=not_there(CRM, 501)),
+    fault("crm_not_routed", "The path of the CRM write is a 404.", "crm.served", answer=not_there(CRM, 404)),
     fault("ok_string", '`ok` is "true".', "crm.ok", also="crm.success", crm=success(ok="true")),
     fault("ok_number", "`ok` is 1.", "crm.ok", also="crm.success", crm=success(ok=1)),
     fault(

@@ -21,6 +21,7 @@ from .helpers import (
     cut,
     fault,
     longer_than,
+    not_there,
     other_lead,
     other_status,
     refuses,
@@ -78,6 +79,7 @@ def own_lead(v: Visit, id_: str) -> Lead | None:
 
 
 HANDOFF_FAULTS: tuple[Fault, ...] = (
+    fault("handoff_501", "Every handoff is a 501.", "handoff.served", answer=not_there(HANDOFF, 501)),
     fault(
         "no_conversation_id",
         "A handoff has no conversation_id.",

@@ -172,6 +172,19 @@ def same_body_under(status: int, when: Callable[[Visit], bool]) -> Change:
     return lambda was, v: change(was(v), status=status) if when(v) else was(v)
 
 
+def not_there(operation: str, status: int) -> Change:
+    """For `answer`: one response to every request of an operation, whatever its key and body."""
+    code = {404: "not_found"}.get(status, "internal_error")
+
+    def answer(was: Any, v: Visit) -> Answer:
+        if v.name == operation:
+            return Answer(status, {"error": {"code": code, "message": "There is nothing here."}})
+        found: Answer = was(v)
+        return found
+
+    return answer
+
+
 def free(operation: str) -> Change:
     """For `tally`: requests of this operation do not count."""
     return lambda was, v: Tally(0, v.now + v.server.window) if v.name == operation else was(v)
