@@ -58,7 +58,7 @@ class Core:
             exchange.pointer = error.pointer
         elif error.status in self._contract.error_responses:
             exchange.pointer = self._contract.error_responses[error.status][0]
-        return error_response(self._contract, error)
+        return error_response(self._contract, error, exchange.operation)
 
     def _complete(self, exchange: Exchange, response: Response) -> None:
         """Add the headers that every response carries."""

@@ -27,6 +27,7 @@ class Router:
     """The endpoints of a contract. Immutable, so that a dry run can use the one of its mock."""
 
     def __init__(self, contract: Contract) -> None:
+        self._base_path = contract.base_path
         handlers = operations.handlers(contract)
         examples = example_response.examples(contract, frozenset(handlers))
         self._endpoints = {
@@ -42,7 +43,8 @@ class Router:
             endpoint, exchange.path_values = self._routes.find(request.method, request.path)
         except NoRoute as error:
             if not error.allowed:
-                raise ApiError(404, "The API has no operation at this path.", pointer="#/paths") from None
+                message = f"The API has no operation at this path.{self._hint(request.path)}"
+                raise ApiError(404, message, pointer="#/paths") from None
             allow = ", ".join(error.allowed)
             raise ApiError(
                 405,
@@ -52,6 +54,18 @@ class Router:
             ) from None
         exchange.operation = endpoint.operation
         return endpoint
+
+    def _hint(self, path: str) -> str:
+        """Return what to change in a path that is almost one of the document; nothing if that is not clear."""
+        base, bare = self._base_path, path.rstrip("/")
+        for candidate, said in (
+            (bare, " It has one without the slash at the end."),
+            (f"{path}/", " It has one with a slash at the end."),
+            (base + bare, f" It has one below {base}, the path of the document's first server."),
+        ):
+            if candidate != path and self._routes.knows(candidate):
+                return said
+        return ""
 
     def warnings(self) -> list[str]:
         """Return what a user should know about the responses of operations without a handler."""

@@ -62,7 +62,7 @@ class Document:
     def validator(self, pointer: str) -> Validator:
         """The schema at `pointer`, compiled."""
         try:
-            return Validator(self._registry, pointer)
+            return Validator(self._registry, pointer, self.at)
         except _NOT_COMPILED as error:
             raise ContractError(f"the schema at {pointer} cannot be compiled: {first_line(error)}") from None
 

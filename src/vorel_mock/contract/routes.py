@@ -63,6 +63,10 @@ class Routes(Generic[Endpoint]):
                 self._known[method, path] = known
         return known
 
+    def knows(self, path: str) -> bool:
+        """Return True if some method is served at a path."""
+        return any(expression.fullmatch(path) for expression, _ in self._all)
+
     def _search(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
         endpoint = self._concrete.get((method, path))
         if endpoint is not None:
