@@ -62,7 +62,7 @@ def _declared(contract: Contract, operation_id: str | None, status: int) -> _Dec
         f"{each.pointer}/responses/{name}"
         for name in (str(status), f"{status // 100}XX", "default")
         for each in operations
-        if name in each.responses
+        if name in each.responses and not (name == "default" and _is_success(each))
     )
     pointer, response = contract.follow(next(pointers, "#"))
     content = response.get("content") or {}
@@ -77,6 +77,11 @@ def _declared(contract: Contract, operation_id: str | None, status: int) -> _Dec
     if is_valid(envelope) and "example" not in content[name]:
         return None if name == "application/json" else _Declared(name.encode(), envelope, is_valid)
     return _Declared(name.encode(), media_value(contract, content[name], is_valid), is_valid)
+
+
+def _is_success(operation: Operation) -> bool:
+    """Return True if `default` stands for success as well, because no 2xx is declared."""
+    return not any(status.startswith("2") for status in operation.responses)
 
 
 def _filled(declared: _Declared, error: ApiError, code: str) -> Any:
