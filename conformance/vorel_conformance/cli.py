@@ -13,8 +13,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vorel_conformance.http.target import Target
-
 # Exit codes.
 PASSED, FAILED, USAGE, NO_TARGET, INCOMPLETE, OUR_FAULT = 0, 1, 2, 3, 4, 70
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -50,6 +48,11 @@ def _target_options(command: Any) -> Any:
     """Add the options for the target, which `server` and `replay` share."""
     for option in (
         click.option("--target", "target_file", type=FILE, help="Target profile.  [default: from URL/_mock/target]"),
+        click.option(
+            "--cacert",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Certificates in PEM that an https target must have, or be signed by.  [default: the usual ones]",
+        ),
         click.option("--i-own-this-target", "owned", is_flag=True, help="Required for any target except this machine."),
         click.option(
             "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 2400 at most]"
@@ -59,7 +62,7 @@ def _target_options(command: Any) -> Any:
             type=click.FloatRange(min=0.1),
             default=10.0,
             show_default=True,
-            help="Seconds between two bytes of a response; the whole response may take three times as long.",
+            help="Seconds between two bytes; a whole response, head included, may take three times as long.",
         ),
     ):
         command = option(command)
@@ -95,6 +98,7 @@ def server(
     owned: bool,
     rate: float | None,
     timeout: float,
+    cacert: Path | None,
     wanted: str,
     seed: int | None,
     max_requests: int,
@@ -115,7 +119,8 @@ def server(
     from rich.console import Console
 
     from vorel_conformance import report
-    from vorel_conformance.http.target import ForbiddenError, TargetError
+    from vorel_conformance.http.target import ForbiddenError, TargetError, load
+    from vorel_conformance.http.transport import SetupError
     from vorel_conformance.report import terminal
     from vorel_conformance.runs import accepted, plan
     from vorel_conformance.runs.server import run
@@ -128,16 +133,18 @@ def server(
         report.check_writable(json, junit, html, sarif)
     except (ValueError, OSError, accepted.AcceptedError) as error:
         _stop(USAGE, str(error))
-    options = plan.Options(seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout)
+    options = plan.Options(
+        seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout, cacert=cacert
+    )
     console = Console()
     try:
-        target = _target(url, target_file, owned)
+        target = load(url, target_file, owned=owned, cacert=cacert)
         _print_plan(plan.plan(target, options), console)
         if dry_run:
             return
         with terminal.Progress(console, clauses=len(selected)) as progress:
             found = run(target.base_url, target=target, options=options, on_event=progress)
-    except ForbiddenError as error:
+    except (ForbiddenError, SetupError) as error:
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
@@ -164,19 +171,6 @@ def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
         return FAILED if found["verdict"] == "failed" else OUR_FAULT
     inconclusive = any(each["status"] == "inconclusive" for each in found["clauses"])
     return INCOMPLETE if inconclusive and complete else PASSED
-
-
-def _target(url: str, target_file: Path | None, owned: bool) -> Target:
-    """Return the target. Raises TargetError if its profile is invalid, ForbiddenError if it may not be tested."""
-    from vorel_conformance.http.target import Target, check_url, fetch, from_file
-
-    base_url = check_url(url)
-    if target_file is None:
-        Target(base_url, ()).permit(owned=owned)  # before the first request
-        return fetch(base_url)
-    found = from_file(target_file, base_url)
-    found.permit(owned=owned)
-    return found
 
 
 def _redacted(text: str) -> str:
@@ -266,7 +260,9 @@ def init(file: Path) -> None:
 @cli.command()
 @click.argument("report", type=FILE)
 @_target_options
-def replay(report: Path, target_file: Path | None, owned: bool, rate: float | None, timeout: float) -> None:
+def replay(
+    report: Path, target_file: Path | None, owned: bool, rate: float | None, timeout: float, cacert: Path | None
+) -> None:
     """Send the violations of a JSON REPORT again, each alone, to the server of the report.
 
     The keys of a target profile are sent to its base_url only, so the report must be of that server. Exit 1 if at least
@@ -274,22 +270,23 @@ def replay(report: Path, target_file: Path | None, owned: bool, rate: float | No
     """
     _needs_extra()
     from vorel_conformance.http.target import ForbiddenError, Target, TargetError, fetch
+    from vorel_conformance.http.transport import SetupError
     from vorel_conformance.report.model import number_of
     from vorel_conformance.report.redact import redactor
     from vorel_conformance.runs import replay as again
-    from vorel_conformance.runs.report_file import ReportError, load
+    from vorel_conformance.runs import report_file
 
     try:
-        found = load(report)
+        found = report_file.load(report)
         Target(found.target, (), agreed=True).permit(owned=owned)
         target = again.profile_for(found, target_file) if target_file else None
         click.echo(f"Target: {found.target}, {number_of(len(found.items), 'violation')}.")
         if not found.items:
             return
-        target = target or fetch(found.target)
+        target = target or fetch(found.target, cacert)
         target.permit(owned=owned)
-        results = again.replay(found, target, rate=rate, timeout=timeout)
-    except (ReportError, ForbiddenError) as error:
+        results = again.replay(found, target, rate=rate, timeout=timeout, cacert=cacert)
+    except (report_file.ReportError, ForbiddenError, SetupError) as error:
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))

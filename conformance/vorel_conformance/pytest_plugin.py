@@ -14,7 +14,8 @@ import pytest
 
 from vorel_conformance import suite
 from vorel_conformance.http.client import SpentError
-from vorel_conformance.http.target import TargetError, fetch, from_file
+from vorel_conformance.http.target import TargetError, load
+from vorel_conformance.http.transport import SetupError
 from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.server import client_of
@@ -30,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--base-url", help="The server to certify.")
     group.addoption("--target", type=Path, help="Target profile; by default from URL/_mock/target.")
     group.addoption("--conformance-seed", type=int, help="The same seed sends the same requests.")
+    group.addoption("--cacert", type=Path, help="Certificates in PEM that an https target must have, or be signed by.")
     group.addoption("--i-own-this-target", action="store_true", help="Required for any target except this machine.")
 
 
@@ -46,14 +48,13 @@ def conformance(pytestconfig: pytest.Config) -> Iterator[Session]:
     if not base_url:
         raise pytest.UsageError("--base-url: missing; use pytest conformance --base-url URL")
     path, seed = pytestconfig.getoption("--target"), pytestconfig.getoption("--conformance-seed")
-    options = Options()
+    options = Options(cacert=pytestconfig.getoption("--cacert"))
     try:
-        target = from_file(path, base_url) if path else fetch(base_url)
-        target.permit(owned=pytestconfig.getoption("--i-own-this-target"))
+        target = load(base_url, path, owned=pytestconfig.getoption("--i-own-this-target"), cacert=options.cacert)
         client = client_of(target, options, seed=seed if seed is not None else secrets.randbits(32))
         session = Session(target, client, fuzz_count=options.fuzz)
         preflight(session)
-    except TargetError as error:
+    except (TargetError, SetupError) as error:
         pytest.exit(str(error), returncode=3)
     pytestconfig.stash[SESSION] = session
     yield session

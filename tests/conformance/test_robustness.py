@@ -81,12 +81,15 @@ def test_a_server_that_stops_responding_never_passes(manner: wire.Manner) -> Non
 
 
 def test_untrusted_certificate_is_named() -> None:
-    with wire.serve_wire(wire.plain, tls=True) as running, pytest.raises(TargetError, match=r"(?i)certificate"):
+    with (
+        wire.serve_wire(wire.plain, tls=wire.CERTIFICATE) as running,
+        pytest.raises(TargetError, match=r"(?i)certificate"),
+    ):
         certify(running)
 
 
 def test_plain_http_on_a_tls_port_is_a_target_error() -> None:
-    with wire.serve_wire(wire.plain, tls=True) as running:
+    with wire.serve_wire(wire.plain, tls=wire.CERTIFICATE) as running:
         url = running.base_url.replace("https:", "http:")
         target = from_profile(running.profile, url)
         with pytest.raises(TargetError):

@@ -13,9 +13,8 @@ from functools import cached_property
 
 from vorel_conformance.http import strict_json
 from vorel_conformance.http.target import SINGLE_KEYS
+from vorel_conformance.http.transport import READ_CAP
 from vorel_conformance.spec import contract
-
-READ_CAP = 1 << 20  # bytes of a response that are read; the contract's responses have a few hundred
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
-from vorel_conformance.http import urls
+from vorel_conformance.http import strict_json, urls
+from vorel_conformance.http.transport import NoAnswerError, Transport, advice
+from vorel_conformance.spec import contract
 from vorel_conformance.spec.unknown_name import unknown_name
 
 # The contract gives these numbers in prose only, so a profile can replace them.
 LIMIT = 200
 WINDOW_S = 60.0
 SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked")
+PROFILE_PATH = "/_mock/target"
 PRODUCTION = "app.vorel.ai"
 # The optional parts of a profile, each with the line that adds it.
 LINES = {
@@ -200,20 +201,38 @@ def read_profile(path: Path) -> dict[str, Any]:
     return profile
 
 
-def fetch(base_url: str) -> Target:
+def fetch(base_url: str, cacert: Path | None = None, timeout: float = 10.0) -> Target:
     """Get the profile of a mock from `/_mock/target`. Raises TargetError if the server has none."""
-    where = urls.join(check_url(base_url), "/_mock/target")
-    advice = "Create a profile with `vorel-conformance init` and pass it with --target FILE."
+    base_url = check_url(base_url)
+    where = urls.join(base_url, PROFILE_PATH)
+    transport = Transport(base_url, timeout=timeout, connect_timeout=5.0, cacert=cacert)
     try:
-        response = httpx.get(where, timeout=10.0, trust_env=False, headers={"Accept": "application/json"})
-        profile = response.json() if response.status_code == 200 else None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise TargetError(f"{base_url} does not respond: {error or type(error).__name__}") from error
-    except (ValueError, RecursionError):
-        profile = None
-    if not isinstance(profile, dict):
-        raise TargetError(f"{where} has no target profile (HTTP {response.status_code}). {advice}")
-    return from_profile(profile, check_url(base_url), where)
+        answer = transport.ask("GET", PROFILE_PATH, [("Accept", contract.MEDIA_TYPE)])
+    except NoAnswerError as error:
+        raise TargetError(f"{base_url} does not respond: {error}.{advice(str(error))}") from error
+    finally:
+        transport.close()
+    profile = strict_json.parse(answer.body)
+    if answer.status != 200 or answer.truncated or not isinstance(profile.value, dict):
+        raise TargetError(
+            f"{where} has no target profile (HTTP {answer.status}). "
+            "Create a profile with `vorel-conformance init` and pass it with --target FILE."
+        )
+    return from_profile(profile.value, base_url, where)
+
+
+def load(url: str, path: Path | None, *, owned: bool, cacert: Path | None = None) -> Target:
+    """Return the target at `url`, with the profile in a file, or the server's own one.
+
+    Raises TargetError if its profile is invalid, ForbiddenError if it may not be tested.
+    """
+    base_url = check_url(url)
+    if path is None:
+        Target(base_url, ()).permit(owned=owned)  # before the first request
+        return fetch(base_url, cacert)
+    found = from_file(path, base_url)
+    found.permit(owned=owned)
+    return found
 
 
 TEMPLATE = """\

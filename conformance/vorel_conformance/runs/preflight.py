@@ -9,8 +9,9 @@ import math
 import statistics
 
 from vorel_conformance.http.client import ATTEMPTS, Client
-from vorel_conformance.http.exchange import READ_CAP, Exchange, Request
+from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.target import TargetError
+from vorel_conformance.http.transport import READ_CAP, advice
 from vorel_conformance.session.probe import Probe
 from vorel_conformance.session.served import not_served, outcome
 from vorel_conformance.session.session import Session
@@ -123,10 +124,7 @@ def _first_response(client: Client, request: Request) -> Exchange:
 def _not_this_api(exchange: Exchange, base_url: str) -> str:
     """Return why a response cannot be one of this API, or an empty string."""
     if not exchange.responded:
-        hint = (
-            " Set SSL_CERT_FILE to the authority that signed it." if "CERTIFICATE" in exchange.failure.upper() else ""
-        )
-        return f"{base_url} does not respond to the first request: {exchange.failure}.{hint}"
+        return f"{base_url} does not respond to the first request: {exchange.failure}.{advice(exchange.failure)}"
     if 300 <= exchange.status < 400:
         where = exchange.header("Location") or "an unknown place"
         return f"{base_url} redirects the first request to {where}. Use the URL of the API itself."

@@ -52,10 +52,21 @@ def profile_for(found: ReportFile, path: Path) -> Target:
     return from_profile(profile, found.target, str(path))
 
 
-def replay(found: ReportFile, target: Target, *, rate: float | None = None, timeout: float = 10.0) -> list[Result]:
+def replay(
+    found: ReportFile,
+    target: Target,
+    *,
+    rate: float | None = None,
+    timeout: float = 10.0,
+    cacert: Path | None = None,
+) -> list[Result]:
     """Send every violation of a report again. If the target does not respond, the rest could not be asked."""
     options = Options(
-        rate=rate, timeout=timeout, time_limit=TIME_LIMIT, max_requests=MOST_REQUESTS + TRIES * len(found.items)
+        rate=rate,
+        timeout=timeout,
+        cacert=cacert,
+        time_limit=TIME_LIMIT,
+        max_requests=MOST_REQUESTS + TRIES * len(found.items),
     )
     client = client_of(target, options, seed=found.seed)
     tests = {each.name: each for each in suite.collect()}

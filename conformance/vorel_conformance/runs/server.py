@@ -70,6 +70,7 @@ def client_of(target: Target, options: Options, *, seed: int, on_event: Event = 
         rate=rate_of(target, options),
         connect_timeout=options.connect_timeout,
         timeout=options.timeout,
+        cacert=options.cacert,
         on_exchange=lambda exchange: on_event({"event": "exchange", "number": exchange.number}),
     )
     client.deadline = time.monotonic() + options.time_limit

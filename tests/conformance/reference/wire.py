@@ -24,6 +24,7 @@ from .server import Hooks, Reply, Request, Running, Server
 from .world import make_world
 
 CERTIFICATE = Path(__file__).with_name("untrusted.pem")
+LOOPBACK_CERTIFICATE = Path(__file__).with_name("loopback.pem")  # self-signed, as a developer makes one
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,9 @@ def _read(stream: Any) -> Request | None:
 
 @contextmanager
 def serve_wire(
-    manner: Manner, *, limit: int = 200, window: float = 60.0, tls: bool = False, full_keys: int = 40
+    manner: Manner, *, limit: int = 200, window: float = 60.0, tls: Path | None = None, full_keys: int = 40
 ) -> Iterator[Running]:
-    """Serve the reference server with a manner. `tls`: with an untrusted certificate."""
+    """Serve the reference server with a manner. `tls`: the certificate."""
     world = make_world(full_keys)
     server = Server(world, Hooks(), limit, window)
     lock = threading.Lock()
@@ -220,7 +221,7 @@ def serve_wire(
     open_connections: set[socket.socket] = set()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if tls:
-        context.load_cert_chain(CERTIFICATE)
+        context.load_cert_chain(tls)
 
     def converse(accepted: socket.socket) -> None:
         connection = accepted
