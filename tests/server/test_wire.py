@@ -26,6 +26,7 @@ from vorel_mock.contract import contract
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
+from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.server import http_connection
 from vorel_mock.server.app import App
 from vorel_mock.server.http_connection import HttpConnection
@@ -897,19 +898,25 @@ def test_a_refused_client_that_stays_is_let_go(mock_server: Callable[..., Runnin
         _until(lambda: not server.connections)
 
 
-def test_a_client_that_goes_away_is_not_kept_for_an_answer_that_never_comes(
-    mock_server: Callable[..., Running],
-) -> None:
-    mock = mock_server()
+@pytest.mark.parametrize("fault", ["no_answer", "no_answer_after_commit", "latency", "slow_body"])
+def test_a_client_that_goes_away_is_not_kept_for_its_response(mock_server: Callable[..., Running], fault: str) -> None:
+    """M9: its descriptor stayed until the fault's delay was over."""
+    mock = mock_server(GONE_TIMEOUT=0.1)
     assert mock.server is not None
     server = mock.server
+    tenant = next(server._app.mock.store.tenants())
+    tenant.faults.append(ArmedFault("hours", fault, delay=3600.0))
     clients = [mock.connect() for _ in range(20)]
     for client in clients:
-        client.send(request(b"{}", "Prefer: fault=no_answer"))  # for a minute
-    _until(lambda: sum(connection.task is not None for connection in list(server.connections)) == 20)
-    for client in clients:
-        client.__exit__()
+        client.send(request(b"{}"))
+    _until(lambda: len(tenant.held) == len(clients))
+    for number, client in enumerate(clients):
+        if number % 2:
+            client.reset()
+        else:
+            client.__exit__()
     _until(lambda: not server.connections)
+    assert len(tenant.held) == 0
 
 
 def test_a_fault_resets_the_connection(mock_process: Running) -> None:

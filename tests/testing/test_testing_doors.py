@@ -131,6 +131,22 @@ def test_an_asynchronous_client_meets_faults_too(door: Door, new_tenant: Callabl
     asyncio.run(post())
 
 
+def test_disarming_lets_go_of_what_a_fault_holds_back(door: Door, new_tenant: Callable[..., Tenant]) -> None:
+    """M9: through every door."""
+    tenant = new_tenant()
+    armed = tenant.faults.arm("latency", delay="1h", every=1)
+
+    async def post() -> int:
+        async with door.async_client(tenant, timeout=None) as api:
+            return (await api.post(handoff(tenant))).status_code
+
+    with door.client(tenant, timeout=None) as api, ThreadPoolExecutor(2) as pool:
+        late = [pool.submit(lambda: api.post(handoff(tenant)).status_code), pool.submit(asyncio.run, post())]
+        tenant.requests.wait(2)
+        tenant.faults.disarm(armed)
+        assert [each.result(10) for each in late] == [200, 200]
+
+
 def test_tenants_do_not_see_each_other(door: Door, new_tenant: Callable[..., Tenant]) -> None:
     one, other = new_tenant(rate_limit=1), new_tenant(rate_limit=1)
     one.clock.freeze()

@@ -9,6 +9,7 @@ import msgspec
 
 from vorel_mock.contract.operation import Operation
 from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.tenant import Tenant
 
@@ -54,6 +55,8 @@ class Transmission(msgspec.Struct, frozen=True):
     """Seconds over which the body is spread."""
     end: Literal["whole", "reset", "truncated"] = "whole"
     """`reset`: the connection is reset and nothing is sent. `truncated`: it is reset half-way through the body."""
+    held: HeldResponse | None = None
+    """Ends `delay` and `drip` before their time."""
 
 
 class Response(msgspec.Struct):

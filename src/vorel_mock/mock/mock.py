@@ -121,6 +121,7 @@ class Mock:
         self.store.remove(tenant)
         self.journal.forget(tenant.id)
         self.journal.release(tenant.id)
+        tenant.held.release()
 
     def reset_tenant(self, tenant: Tenant) -> None:
         """Restore the initial state of a tenant. Its clock stays, because time runs forward only.
@@ -157,6 +158,7 @@ class Mock:
             self.check_tokens(state, states.keys())
         for tenant in states:  # all of them first: they may have exchanged their keys
             self.webhooks.forget(tenant)
+            tenant.held.release()
             for key in tenant.keys.values():
                 self.store.unindex(key)
         for tenant, state in states.items():

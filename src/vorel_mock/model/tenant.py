@@ -7,6 +7,7 @@ from vorel_mock.model.clock import Clock
 from vorel_mock.model.crm import ErrorName
 from vorel_mock.model.crm_records import CrmRecord
 from vorel_mock.model.handoffs import AuditRow, Handoff
+from vorel_mock.model.held_responses import HeldResponses
 from vorel_mock.model.history import History
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
@@ -60,6 +61,8 @@ class Tenant:
 
     faults: list[ArmedFault] = field(default_factory=list)
     """The armed faults, in the order in which they were armed."""
+    held: HeldResponses = field(default_factory=HeldResponses, repr=False)
+    """The responses that they hold back."""
     initial: bytes = field(default=b"", repr=False)
     """The snapshot of the tenant as it was made; what a reset goes back to."""
 

@@ -1,14 +1,12 @@
 """The mock as an ASGI application, to run under another server or to mount in an application."""
 
-import asyncio
-
 from starlette.types import Receive, Scope, Send
 
 from vorel_mock.api.messages import Request, Response, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.request_body import ClientGone, read
-from vorel_mock.server.transmission import Reset, Wait, actions
+from vorel_mock.server.transmission import Reset, Wait, actions, pause
 
 
 class AsgiApp:
@@ -64,17 +62,22 @@ class AsgiApp:
 async def _transmit(response: Response, send: Send) -> None:
     """Send a response, the way a fault may ask for."""
     started = False
-    for action in actions(response):
-        if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
-        elif isinstance(action, Reset):
-            # ASGI has no message for it; a server closes or resets the connection of an application that raises.
-            raise ConnectionResetError("the connection was reset, as a fault asked")
-        else:
-            if not started:
-                await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-                started = True
-            await send({"type": "http.response.body", "body": action.body, "more_body": action.more})
+    held = None if response.transmission is None else response.transmission.held
+    try:
+        for action in actions(response):
+            if isinstance(action, Wait):
+                await pause(action.seconds, held)
+            elif isinstance(action, Reset):
+                # ASGI has no message for it; a server closes or resets the connection of an application that raises.
+                raise ConnectionResetError("the connection was reset, as a fault asked")
+            else:
+                if not started:
+                    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+                    started = True
+                await send({"type": "http.response.body", "body": action.body, "more_body": action.more})
+    finally:
+        if held is not None:
+            held.end()
 
 
 def _path(scope: Scope) -> str:

@@ -16,10 +16,11 @@ from typing import Any, Literal, cast
 from starlette.types import Message
 
 from vorel_mock.api.messages import Request, Response
+from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.control_response import ControlResponse
 from vorel_mock.server.request_parser import Phase, RequestParser
-from vorel_mock.server.transmission import Reset, Wait, actions, head
+from vorel_mock.server.transmission import Reset, Wait, actions, head, pause
 
 #: Bytes that are parsed at once. What arrives behind a request that takes time is kept unparsed.
 SLICE = 16 * 1024
@@ -28,6 +29,8 @@ HEAD_TIMEOUT = 30.0
 BODY_TIMEOUT = 30.0
 #: Seconds in which something of a response must have been written.
 WRITE_TIMEOUT = 30.0
+#: Seconds that a fault may still hold back a response when the client sends nothing more: mostly it has gone away.
+GONE_TIMEOUT = 30.0
 #: Seconds that a connection may be idle between two requests: as long as most servers, so that pools do not race it.
 KEEP_ALIVE = 75.0
 #: Seconds for which a rejected client may go on sending, so that it gets to read why it was rejected.
@@ -37,7 +40,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 
 #: What is too late when the deadline of a connection has passed.
-Lateness = Literal["nothing", "request", "head", "body", "write", "close"]
+Lateness = Literal["nothing", "request", "head", "body", "write", "gone", "close"]
 
 
 class HttpConnection(asyncio.Protocol):
@@ -69,6 +72,8 @@ class HttpConnection(asyncio.Protocol):
         """True if `task` may be cancelled. The control plane finishes what it has begun, like any server."""
         self._never = False
         """True while a fault holds back a response that never comes."""
+        self._held: HeldResponse | None = None
+        """The response that a fault holds back."""
         self._writable: asyncio.Future[None] | None = None
         """Pending while the client does not read what was written."""
         self._reading = True
@@ -107,6 +112,7 @@ class HttpConnection(asyncio.Protocol):
         if self._parser.phase == "body" or not waits or self._never:
             return False
         self._parser.end()
+        self._watch()
         return True
 
     def pause_writing(self) -> None:
@@ -129,6 +135,7 @@ class HttpConnection(asyncio.Protocol):
             self._writable.set_result(None)
         if self.task is not None and self._cancellable:
             self.task.cancel()
+        self._let_go()
         self._parser.close()
         self.waiting.clear()
         self._unparsed = b""
@@ -206,7 +213,7 @@ class HttpConnection(asyncio.Protocol):
             return
         made = self._app.answer(request)
         if made.transmission is not None:
-            self._never = made.transmission.end == "reset"
+            self._never, self._held = made.transmission.end == "reset", made.transmission.held
             self._start(self._transmit(request, made, keep_alive), cancellable=True)
             return
         self._write(
@@ -226,7 +233,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             for action in actions(response):
                 if isinstance(action, Wait):
-                    await asyncio.sleep(action.seconds)
+                    await pause(action.seconds, self._held)
                 elif isinstance(action, Reset):
                     self._reset()
                 else:
@@ -257,11 +264,18 @@ class HttpConnection(asyncio.Protocol):
     def _done(self, keep_alive: bool) -> None:
         """A response that took time is sent: go on with the next request."""
         self.task, self._never = None, False
+        self._let_go()
         self._lateness = "nothing"
         if keep_alive and not self._shutting_down:
             self._go_on()
         else:
             self._close()
+
+    def _let_go(self) -> None:
+        """Note that no response is held back any more."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.end()
 
     def _go_on(self) -> None:
         """Answer what waits, and read on."""
@@ -309,6 +323,9 @@ class HttpConnection(asyncio.Protocol):
             if self._lateness != "write":
                 self._unwritten = self._buffered()
                 self._expect("write", WRITE_TIMEOUT)
+        elif self._eof and self._held is not None:
+            if self._lateness != "gone":
+                self._expect("gone", GONE_TIMEOUT)
         elif self.task is not None or self.waiting:
             self._expect("nothing", inf)
         else:
@@ -343,7 +360,7 @@ class HttpConnection(asyncio.Protocol):
             case "write" if self._buffered() < self._unwritten:
                 self._lateness = "nothing"
                 self._watch()
-            case "write" | "close":
+            case "write" | "gone" | "close":
                 self._transport.abort()
 
     def _buffered(self) -> int:

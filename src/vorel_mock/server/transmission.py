@@ -3,11 +3,14 @@
 Almost every response is one action. A fault may have it sent late, in small pieces, cut off, or not at all.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import NamedTuple
 
 from vorel_mock.api.messages import Headers, Response
+from vorel_mock.model.held_responses import HeldResponse
 
 #: Pieces of a body that is spread over time.
 _PIECES = 10
@@ -61,6 +64,18 @@ def actions(response: Response) -> Iterator[Action]:
         if how.drip:
             yield Wait(how.drip / len(pieces))
     yield Send(b"")
+
+
+async def pause(seconds: float, held: HeldResponse | None) -> None:
+    """Wait `seconds`, or until a response that is held back is let go."""
+    if held is None:
+        await asyncio.sleep(seconds)
+    elif not held.released:
+        loop, released = asyncio.get_running_loop(), asyncio.Event()
+        held.wait(lambda: loop.call_soon_threadsafe(released.set))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await released.wait()
 
 
 def head(status: int, headers: Headers, *, keep_alive: bool) -> bytes:

@@ -13,8 +13,9 @@ from starlette.types import Message
 
 from vorel_mock.api.messages import Headers, Request, Response, cut, first_values
 from vorel_mock.contract.routes import decode_path
+from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
-from vorel_mock.server.transmission import Reset, Wait, actions
+from vorel_mock.server.transmission import Reset, Wait, actions, pause
 from vorel_mock.testing.loop_thread import LoopThread, Stopped
 
 
@@ -32,7 +33,7 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
             return await _controlled(self._app, request, arrived)
         exchange = _Exchange(request, self._app.answer(arrived))
         for seconds in exchange.waits():
-            await asyncio.sleep(seconds)
+            await pause(seconds, exchange.held)
         return exchange.received()
 
 
@@ -42,7 +43,8 @@ class MockTransport(httpx.BaseTransport):
     def __init__(self, app: App) -> None:
         self._app = app
         self._loop = LoopThread("vorel-mock-transport")
-        self._closed = threading.Event()
+        self._closed = False
+        self._waiting: set[threading.Event] = set()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the mock's response to one request. Raises ReadError if the transport is closed meanwhile."""
@@ -55,14 +57,27 @@ class MockTransport(httpx.BaseTransport):
                 raise _closed(request) from None
         exchange = _Exchange(request, self._app.answer(arrived))
         for seconds in exchange.waits():
-            if self._closed.wait(seconds):
+            if self._closes_within(seconds, exchange.held):
                 raise _closed(request)
         return exchange.received()
 
     def close(self) -> None:
         """End every request that waits for its response, and the thread."""
-        self._closed.set()
+        self._closed = True
+        for waiting in list(self._waiting):
+            waiting.set()
         self._loop.stop()
+
+    def _closes_within(self, seconds: float, held: HeldResponse | None) -> bool:
+        """Wait `seconds`, or until the response is let go. Returns True if the transport is closed."""
+        over = threading.Event()
+        self._waiting.add(over)
+        if held is not None:
+            held.wait(over.set)
+        if not self._closed:
+            over.wait(seconds)
+        self._waiting.discard(over)
+        return self._closed
 
 
 class _Exchange:
@@ -71,21 +86,26 @@ class _Exchange:
     def __init__(self, request: httpx.Request, response: Response) -> None:
         self._request = request
         self._response = response
+        self.held = None if response.transmission is None else response.transmission.held
+        """Ends the waits before their time."""
         self._body = b""
 
     def waits(self) -> Iterator[float]:
         """Yield the seconds of each wait. Raises ReadError or ReadTimeout if that is what the client gets."""
-        patience = _read_timeout(self._request)
-        for action in actions(self._response):
-            if isinstance(action, Wait):
-                if patience is not None and action.seconds > patience:
-                    yield patience
-                    raise httpx.ReadTimeout("the mock did not answer in time", request=self._request)
-                yield action.seconds
-            elif isinstance(action, Reset):
-                raise httpx.ReadError("the connection was reset, as a fault asked", request=self._request)
-            else:
-                self._body += action.body
+        patience, held = _read_timeout(self._request), self.held
+        try:
+            for action in actions(self._response):
+                if isinstance(action, Wait):
+                    yield action.seconds if patience is None else min(action.seconds, patience)
+                    if patience is not None and action.seconds > patience and not (held and held.released):
+                        raise httpx.ReadTimeout("the mock did not answer in time", request=self._request)
+                elif isinstance(action, Reset):
+                    raise httpx.ReadError("the connection was reset, as a fault asked", request=self._request)
+                else:
+                    self._body += action.body
+        finally:
+            if held is not None:
+                held.end()
 
     def received(self) -> httpx.Response:
         """Return the complete response."""

@@ -4,6 +4,8 @@ import re
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from vorel_mock.api.faults.catalogue import CATALOGUE, Fault, FaultContext, Stage, declared
 from vorel_mock.api.messages import ApiError, Exchange, Response
 from vorel_mock.contract.contract import Contract
@@ -67,7 +69,15 @@ def _meet(exchange: Exchange, stage: Stage, contract: Contract, response: Respon
     deviation = fault.apply(FaultContext(contract, exchange, armed, response))
     if deviation is not None:
         exchange.reason = f"the fault {fault.id}: {fault.sentence}"
+        _hold(exchange, armed, deviation)
     return deviation
+
+
+def _hold(exchange: Exchange, armed: ArmedFault, deviation: Response) -> None:
+    """Note a response that is held back, so that it can be let go when the fault is disarmed."""
+    how, tenant = deviation.transmission, exchange.tenant
+    if tenant is not None and how is not None and (how.delay or how.drip):
+        deviation.transmission = msgspec.structs.replace(how, held=tenant.held.add(armed.id))
 
 
 def _take(exchange: Exchange, stage: Stage, contract: Contract, response: Response | None = None) -> ArmedFault | None:

@@ -59,20 +59,23 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
 
 
 def disarm_faults(mock: Mock, tenant_id: str) -> tuple[None, int]:
-    """Disarm every fault of the tenant."""
+    """Disarm every fault of the tenant, and let go the responses that they hold back."""
     with mock.lock:
-        find_tenant(mock, tenant_id).faults.clear()
+        tenant = find_tenant(mock, tenant_id)
+        tenant.faults.clear()
+        tenant.held.release()
     return None, 204
 
 
 def disarm_fault(mock: Mock, tenant_id: str, fault_id: str) -> tuple[None, int]:
-    """Disarm one fault."""
+    """Disarm one fault, and let go the responses that it holds back."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         left = [armed for armed in tenant.faults if armed.id != fault_id]
         if len(left) == len(tenant.faults):
             reject(404, "The tenant has no armed fault with this id.")
         tenant.faults[:] = left
+        tenant.held.release(fault_id)
     return None, 204
 
 
