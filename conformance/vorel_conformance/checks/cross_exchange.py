@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from vorel_conformance.checks.response import Check, as_uuid, lead_of
+from vorel_conformance.http import content_coding
 from vorel_conformance.http.exchange import Exchange
 
 
@@ -16,9 +17,27 @@ class CrossExchangeChecks:
 
     handoffs: dict[UUID, int] = field(default_factory=dict)  # handoff_id -> number of the first exchange with it
     conversations: dict[UUID, UUID] = field(default_factory=dict)  # lead -> conversation_id
+    codings: set[str] = field(default_factory=set)  # content codings that were reported
 
     def compare(self, exchange: Exchange) -> Iterator[Check]:
-        """Check `handoff.fresh-id` and `handoff.same-conversation`, and remember the ids of this exchange."""
+        """Check an exchange against the earlier ones, and remember it."""
+        yield from self._coding(exchange)
+        yield from self._ids(exchange)
+
+    def _coding(self, exchange: Exchange) -> Iterator[Check]:
+        """Check `envelope.content-encoding`. Reports a coding once: a proxy that compresses does so every time."""
+        if not exchange.operation or not exchange.responded or not exchange.body:
+            return
+        found = ", ".join(content_coding.names(exchange.header("Content-Encoding")))
+        if not found:
+            yield Check("envelope.content-encoding", True)
+        elif found not in self.codings and (not exchange.undecoded or exchange.unknown_coding):
+            self.codings.add(found)
+            message = f"Content-Encoding: {found}, although the request accepts identity only"
+            yield Check("envelope.content-encoding", False, message, "no Content-Encoding", found)
+
+    def _ids(self, exchange: Exchange) -> Iterator[Check]:
+        """Check `handoff.fresh-id` and `handoff.same-conversation`."""
         if not exchange.operation or not exchange.operation.takes_lead or exchange.status != 200:
             return
         value = exchange.parsed.value

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vorel_conformance.http import urls
+from vorel_conformance.http import content_coding, urls
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.pacing import Pacer
 from vorel_conformance.http.placeholders import holds_placeholder, resolve
 from vorel_conformance.http.target import Target
-from vorel_conformance.http.transport import NoAnswerError, Transport
+from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport
 from vorel_conformance.spec import contract
 
 ATTEMPTS = 3  # a connection may break by chance; if it breaks three times, the request is the cause
@@ -120,6 +120,21 @@ class Client:
                     break
                 continue
             elapsed = time.monotonic() - clock
-            return replace(exchange, **vars(answer), started=started, elapsed=elapsed)
+            return _decoded(replace(exchange, **vars(answer), started=started, elapsed=elapsed))
         elapsed = time.monotonic() - clock
         return replace(exchange, failure=failure, connected=connected, started=started, elapsed=elapsed)
+
+
+def _decoded(exchange: Exchange) -> Exchange:
+    """Return the exchange with its body decoded, in case the server has compressed it unasked."""
+    coding = exchange.header("Content-Encoding")
+    if exchange.truncated or not coding:
+        return exchange
+    found = content_coding.decode(exchange.body, coding, READ_CAP)
+    return replace(
+        exchange,
+        body=found.body,
+        truncated=found.truncated,
+        undecoded=found.problem,
+        unknown_coding=found.unknown,
+    )

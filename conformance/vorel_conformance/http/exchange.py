@@ -38,8 +38,10 @@ class Exchange:
     operation: contract.Operation | None
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    body: bytes = b""  # without its content coding
     truncated: bool = False
+    undecoded: str = ""  # why the body still has its content coding
+    unknown_coding: bool = False  # the reason is a coding that the kit does not know
     failure: str = ""
     connected: bool = True  # False if there was not even a connection
     started: float = 0.0  # epoch seconds
@@ -58,6 +60,8 @@ class Exchange:
     @cached_property
     def parsed(self) -> strict_json.Parsed:
         """The body, parsed as strict JSON."""
+        if self.undecoded:
+            return strict_json.Parsed(error=self.undecoded)
         if self.truncated:
             return strict_json.Parsed(error=f"the body is longer than {READ_CAP} bytes")
         return strict_json.parse(self.body)

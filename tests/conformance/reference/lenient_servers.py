@@ -206,6 +206,10 @@ def _gzip(was: Any, v: Visit) -> Reply:
     )
 
 
+def _deflate(reply: Reply) -> Reply:
+    return change(reply, headers=(*reply.headers, ("Content-Encoding", "deflate")), body=zlib.compress(reply.body))
+
+
 def _chunked(was: Any, v: Visit) -> Reply:
     reply: Reply = was(v)
     return change(reply, headers=(*reply.headers, ("Transfer-Encoding", "chunked")))
@@ -482,6 +486,12 @@ READINGS: tuple[Reading, ...] = (
         },
     ),
     Reading("gzip", "Responses are compressed if the request allows it.", {"encode": _gzip}),
+    Reading(
+        "always_deflate",
+        "A proxy compresses every response, whatever the request accepts.",
+        {"encode": lambda was, v: _deflate(was(v))},
+        warns=("envelope.content-encoding",),
+    ),
     Reading("chunked", "Responses are chunked, without Content-Length.", {"encode": _chunked}),
     Reading(
         "closes_now_and_then",

@@ -242,7 +242,7 @@ def test_soft_failures(probe: Probe) -> None:
                 # Limited again after waiting, on a key with few requests: this is the CRM's limit, not the API's.
                 message = f"the key for {error}: HTTP 429 after every wait"
                 probe.check("crm.soft-failure-status", False, message, exchange, expected="HTTP 200", got="HTTP 429")
-            if exchange.status != 200:
+            if exchange.status != 200 or exchange.parsed.error:
                 continue
             value = exchange.parsed.value
             got = value.get("error") if isinstance(value, dict) else None

@@ -46,8 +46,8 @@ def test_other_methods(probe: Probe) -> None:
 
 def _nothing_here(probe: Probe, request: Request) -> None:
     exchange = probe.send(request)
-    if not exchange.responded or exchange.status in (429, 401) or exchange.status >= 500:
-        probe.session.gap("envelope.other-methods", f"{request.method}: got {exchange.status or exchange.failure}")
+    if not exchange.responded or exchange.status in (429, 401) or exchange.status >= 500 or exchange.unknown_coding:
+        probe.session.gap("envelope.other-methods", f"{request.method}: {exchange.undecoded or outcome(exchange)}")
         return
     where = f"{request.method} {request.path.partition('?')[0]}"
     value = exchange.parsed.value
@@ -72,6 +72,7 @@ def test_each_operation_is_served(probe: Probe) -> None:
 @covers(
     "envelope.json-media-type",
     "envelope.strict-json",
+    "envelope.content-encoding",
     "envelope.shape",
     "envelope.code",
     "envelope.code-matches-status",

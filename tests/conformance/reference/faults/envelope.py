@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Callable
 from dataclasses import replace as change
 from typing import Any
@@ -43,6 +44,11 @@ def with_code(status: int, code: Any, operation: str | None = None) -> Change:
 
 def with_message(status: int, text: Callable[[Visit, str], str], operation: str | None = None) -> Change:
     return error_body(status, lambda v, e: {"error": {**e, "message": text(v, e["message"])}}, operation)
+
+
+def coded(name: str, code: Callable[[bytes], bytes], reply: Reply) -> Reply:
+    """Return the same response with a content coding."""
+    return change(reply, headers=(*reply.headers, ("Content-Encoding", name)), body=code(reply.body))
 
 
 def on_wire(status: int, edit: Callable[[Reply], Reply], operation: str | None = None) -> Change:
@@ -449,6 +455,31 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         "A 404 declares compression, but is not compressed.",
         "envelope.strict-json",
         encode=on_wire(404, lambda r: change(r, headers=(*r.headers, ("Content-Encoding", "gzip")))),
+    ),
+    fault(
+        "always_gzip",
+        "Every response is compressed, although the request accepts no coding.",
+        "envelope.content-encoding",
+        encode=lambda was, v: coded("gzip", gzip.compress, was(v)),
+    ),
+    fault(
+        "gzip_of_errors",
+        "Only errors are compressed, although the request accepts no coding.",
+        "envelope.content-encoding",
+        encode=lambda was, v: coded("gzip", gzip.compress, r) if (r := was(v)).status >= 400 else r,
+    ),
+    fault(
+        "gzip_cut",
+        "A compressed 404 ends early.",
+        "envelope.strict-json",
+        encode=on_wire(404, lambda r: coded("gzip", lambda body: gzip.compress(body)[:-9], r)),
+    ),
+    fault(
+        "gzip_bomb",
+        "A 404 of a thousand bytes holds a megabyte and more.",
+        "envelope.strict-json",
+        also="envelope.content-encoding",
+        encode=on_wire(404, lambda r: coded("gzip", lambda body: gzip.compress(body + b" " * (1 << 20)), r)),
     ),
     fault(
         "two_media_types",
