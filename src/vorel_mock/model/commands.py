@@ -5,7 +5,7 @@ from typing import Any
 
 from vorel_mock.model import crm
 from vorel_mock.model.crm import CrmError, ErrorName
-from vorel_mock.model.crm_records import CrmRecord, canonical
+from vorel_mock.model.crm_records import CrmRecord, canonical, size
 from vorel_mock.model.handoffs import (
     DEFAULT_REASON,
     DEFAULT_SUMMARY,
@@ -105,7 +105,7 @@ def create_record(
         record_url=created.record_url,
     )
     tenant.idempotency[idempotency_key] = record
-    tenant.crm_records.append(record, 2 * len(content))
+    tenant.crm_records.append(record, size(record, shared=True))
     return record
 
 

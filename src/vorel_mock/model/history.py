@@ -44,6 +44,11 @@ class History(Generic[Row]):
         while len(rows) > self.max_rows or (self._bytes > self.max_bytes and len(rows) > 1):
             self.forget_oldest()
 
+    @property
+    def newest(self) -> Row | None:
+        """The newest row, if there is one."""
+        return self._rows[-1] if self._rows else None
+
     def forget_oldest(self) -> None:
         """Forget the oldest row; there must be one."""
         row = self._rows.popleft()

@@ -14,6 +14,8 @@ from vorel_mock.api.messages import Headers, Request
 #: Blocks that are remembered, and bytes that one may have.
 _MAX_BLOCKS = 1024
 _MAX_BLOCK = 2048
+#: Bytes of a request line that may be remembered; longer ones are parsed each time.
+_MAX_LINE = 512
 #: A request line whose path needs no decoding and has no query. The methods are a few of those that httptools accepts.
 _PLAIN = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[A-Za-z0-9/_.~-]*) HTTP/1\.1")
 
@@ -32,7 +34,7 @@ def find(data: bytes) -> Request | None:
     """Return the request that `data` is, if it is exactly one, with a header block that was seen before."""
     start, end = data.find(b"\r\n") + 2, data.find(b"\r\n\r\n") + 4
     block = _known.get(data[start:end])
-    if block is None or len(data) != end + block.length:
+    if block is None or len(data) != end + block.length or start > _MAX_LINE:
         return None
     line = _request_line(data[:start])
     if line is None:
@@ -47,6 +49,7 @@ def remember(data: bytes, request: Request) -> None:
     length = len(data) - end
     if (
         end - start <= _MAX_BLOCK
+        and start <= _MAX_LINE
         and fields.get(b"content-length", b"0") == b"%d" % length
         and not fields.keys() & {b"transfer-encoding", b"upgrade", b"expect"}
         and _request_line(data[:start]) is not None
