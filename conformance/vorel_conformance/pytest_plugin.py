@@ -20,7 +20,8 @@ from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.server import client_of
 from vorel_conformance.session.probe import NotServedError, Probe
-from vorel_conformance.session.session import Session
+from vorel_conformance.session.session import Session, Violation
+from vorel_conformance.spec.clauses import Clause
 
 SESSION = pytest.StashKey[Session]()
 
@@ -80,7 +81,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         return result
     violations = [
         f"{each.clause.id} ({each.clause.level}): {violation.check.message}\n"
-        f'    the contract: "{each.clause.quote}" ({each.clause.pointer})\n'
+        f"    the contract: {_quote(each.clause, violation)}\n"
         f"    expected {violation.check.expected}; got {violation.check.got}"
         for each in session.results.values()
         for violation in each.violations
@@ -92,6 +93,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if gaps:
         pytest.skip(gaps[0])
     return result
+
+
+def _quote(clause: Clause, violation: Violation) -> str:
+    pointer, quote = clause.source(violation.places)
+    return f'"{quote}" ({pointer})'
 
 
 def _test_of(item: pytest.Item) -> suite.Test | None:

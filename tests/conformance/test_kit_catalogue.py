@@ -16,8 +16,18 @@ CLAUSES = list(clauses.load().values())
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
 def test_the_quote_is_at_the_pointer(clause: clauses.Clause) -> None:
-    assert clause.quote
-    assert clauses.quoted(clause, contract.load().at(clause.pointer))
+    for pointer, quote in {clause.source([name]) for name in ("", *clause.places)}:
+        assert quote
+        assert clauses.quoted(quote, contract.load().at(pointer))
+
+
+def test_the_places_of_a_clause_are_members_headers_or_operations() -> None:
+    known = {*contract.load().operations, *contract.load().limit_headers}
+    for operation in contract.load().operations.values():
+        known |= set(operation.body["properties"])
+    known |= set(contract.load().schema("LeadHandoffResponse")["properties"])
+    for clause in CLAUSES:
+        assert set(clause.places) <= known
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.id)
@@ -29,7 +39,7 @@ def test_a_clause_is_complete(clause: clauses.Clause) -> None:
 
 def test_a_missing_quote_is_not_found() -> None:
     clause = clauses.load()["auth.unknown"]
-    assert not clauses.quoted(clause, "Missing, malformed, or revoked API key.")
+    assert not clauses.quoted(clause.quote, "Missing, malformed, or revoked API key.")
 
 
 def test_every_clause_has_a_test_and_every_test_has_clauses() -> None:

@@ -21,13 +21,17 @@ from vorel_conformance.spec import contract
 
 @dataclass(frozen=True)
 class Check:
-    """The verdict on one clause for one exchange. `expected` and `got` are for the reader."""
+    """The verdict on one clause for one exchange. `expected` and `got` are for the reader.
+
+    `place`: the member or header that is judged, if the clause has several.
+    """
 
     clause: str
     ok: bool
     message: str = ""
     expected: str = ""
     got: str = ""
+    place: str = ""
 
 
 ResponseCheck = Callable[[Exchange, Target], Iterator[Check]]
@@ -59,7 +63,8 @@ def server_error(exchange: Exchange, target: Target) -> Iterator[Check]:
         yield Check("fuzz.no-server-error", False, f"no response: {exchange.failure}", "a response", "none")
     else:
         ok = exchange.status < 500
-        yield Check("fuzz.no-server-error", ok, f"HTTP {exchange.status}", "a declared status", str(exchange.status))
+        expected = "a status below 500"
+        yield Check("fuzz.no-server-error", ok, f"HTTP {exchange.status}", expected, str(exchange.status))
 
 
 def status(exchange: Exchange, target: Target) -> Iterator[Check]:
@@ -202,7 +207,9 @@ def handoff(exchange: Exchange, target: Target) -> Iterator[Check]:
         found_id = as_uuid(value.get(member))
         if found_id:
             ok = str(found_id) == value[member]
-            yield Check("handoff.canonical-id", ok, f"{member} is not canonical", str(found_id), str(value[member]))
+            yield Check(
+                "handoff.canonical-id", ok, f"{member} is not canonical", str(found_id), str(value[member]), member
+            )
 
 
 def crm(exchange: Exchange, target: Target) -> Iterator[Check]:
@@ -262,9 +269,9 @@ def rate_limited(exchange: Exchange, target: Target) -> Iterator[Check]:
         value = ", ".join(value for key, value in exchange.headers if key.lower() == name.lower()) or None
         if value is not None:
             ok = _INTEGER.fullmatch(value) is not None
-            yield Check("limit.headers-integer", ok, f"{name} is {value!r}", "digits", repr(value))
+            yield Check("limit.headers-integer", ok, f"{name} is {value!r}", "digits", repr(value), name)
         if name != "Retry-After":
-            yield Check("limit.headers-present", value is not None, f"no {name}", name, "none")
+            yield Check("limit.headers-present", value is not None, f"no {name}", name, "none", name)
     limit, remaining, reset = (exchange.header(f"X-RateLimit-{name}") or "" for name in ("Limit", "Remaining", "Reset"))
     if _INTEGER.fullmatch(limit):
         ok = int(limit) == target.limit

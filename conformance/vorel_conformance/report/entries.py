@@ -49,16 +49,21 @@ def report_of(session: Session, started: datetime, duration_s: float) -> dict[st
 def clause_entry(session: Session, result: ClauseResult) -> dict[str, Any]:
     """Return the report's entry for a clause."""
     clause = result.clause
+    # A clause about several members quotes the one that is violated.
+    pointer, quote = clause.source(result.violations[0].places if result.violations else ())
     entry: dict[str, Any] = {
         "id": clause.id,
         "title": clause.title,
         "level": clause.level,
-        "pointer": clause.pointer,
-        "quote": clause.quote,
+        "pointer": pointer,
+        "quote": quote,
         "status": result.status,
         "checks": result.checks,
         "violations": [violation_entry(each, session) for each in result.violations],
     }
+    for found, violation in zip(entry["violations"], result.violations, strict=True):
+        if clause.source(violation.places) != (pointer, quote):
+            found["pointer"], found["quote"] = clause.source(violation.places)
     reason = "; ".join(result.errors) or result.not_applicable
     if result.status == "inconclusive":
         reason = "; ".join(result.gaps[:5])

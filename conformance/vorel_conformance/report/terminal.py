@@ -163,6 +163,8 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
     for violation in violations[:_VIOLATIONS_SHOWN]:
         console.print()
         _label(console, "found", violation["message"])
+        if "quote" in violation:
+            _label(console, "contract", f"“{shorten(violation['quote'], 400)}” openapi.json#{violation['pointer']}")
         if flaky := violation.get("flaky"):
             _label(console, "flaky", f"seen in {flaky['failed']} of {flaky['of']} tries")
         if violation.get("expected"):

@@ -13,7 +13,7 @@ from vorel_conformance import suite
 from vorel_conformance.http.client import Client, GoneError, SpentError
 from vorel_conformance.http.target import Target, TargetError
 from vorel_conformance.report.entries import report_of
-from vorel_conformance.runs.plan import PHASES, PREFLIGHT, RETRY, Options, Phase, rate_of, settle
+from vorel_conformance.runs.plan import PHASES, PREFLIGHT, RETRY, SUITE, Options, Phase, rate_of, settle, size_of
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.retries import retry_violations
 from vorel_conformance.session.probe import NotServedError, Probe
@@ -102,6 +102,10 @@ class _Run:
 
     def _phase(self, phase: Phase) -> None:
         tests = phase.tests(self._tests)
+        if phase is SUITE:
+            # The cheapest first: if the run ends early, most clauses have a verdict, and generated bodies lack.
+            size = size_of(self._session.target, self._options)
+            tests.sort(key=lambda each: each.requests(size))
         if phase.when is not None and not tests:
             return
         self._tell({"event": "phase", "name": phase.name})

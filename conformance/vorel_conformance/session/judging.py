@@ -8,6 +8,7 @@ from vorel_conformance.checks import response, schema
 from vorel_conformance.checks.response import Check
 from vorel_conformance.http.exchange import Exchange
 from vorel_conformance.http.target import Target
+from vorel_conformance.spec import clauses
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def no_evidence(exchange: Exchange, expectation: Expectation) -> str:
     """Return why a response is no evidence for an expectation, or an empty string. Another clause reports the cause."""
     if not exchange.responded:
         return f"no response ({exchange.failure})"
-    if exchange.status >= 500:
+    if exchange.status >= 500 and not _is_about_crashes(expectation):
         return f"HTTP {exchange.status}, see fuzz.no-server-error"
     if exchange.status in expectation.statuses:
         return ""
@@ -53,6 +54,11 @@ def no_evidence(exchange: Exchange, expectation: Expectation) -> str:
     if exchange.status == 401 and exchange.valid_key:
         return "401 with a valid key, see auth.accepts-valid"
     return ""
+
+
+def _is_about_crashes(expectation: Expectation) -> bool:
+    clause = clauses.load().get(expectation.clause)
+    return clause is not None and clause.server_error
 
 
 def _expected(exchange: Exchange, expectation: Expectation) -> list[Check]:
@@ -68,19 +74,26 @@ def _expected(exchange: Exchange, expectation: Expectation) -> list[Check]:
             f"{expectation.label}: HTTP {got}",
             "HTTP " + " or ".join(map(str, sorted(wanted))),
             f"HTTP {got} {response.text(exchange.body)}",
+            place=expectation.field or "",
         )
     ]
     value = exchange.parsed.value
-    if expectation.field and got == 400 and isinstance(value, dict) and isinstance(value.get("error"), dict):
+    if (
+        expectation.field
+        and got == 400
+        and got in wanted
+        and isinstance(value, dict)
+        and isinstance(value.get("error"), dict)
+    ):
         message = str(value["error"].get("message"))
         named = expectation.field.lower() in message.lower()
         checks.append(
             Check(
                 "envelope.names-field",
                 named,
-                f"error.message does not name {expectation.field}",
-                expectation.field,
-                repr(message[:200]),
+                f'error.message does not contain "{expectation.field}", the name of the invalid field',
+                f'a message that contains "{expectation.field}"',
+                f"the message {message[:200]!r}",
             )
         )
     return checks

@@ -128,23 +128,23 @@ class Probe:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def send(self, request: Request) -> Exchange:
-        """Send a request and record every check of the response.
+    def send(self, request: Request, label: str = "") -> Exchange:
+        """Send a request and record every check of the response. `label` describes it in the message of a violation.
 
         After a 429 it retries up to twice: with another full key if the request has one, otherwise after the wait that
         the response asks for. It does not retry a key that was limited again after waiting.
         Raises SpentError if the budget is used up, GoneError if the target stopped responding, NotServedError if it
         does not serve the operation.
         """
-        return self._send(request, None)[0]
+        return self._send(request, None, label)[0]
 
     def send_at_once(self, request: Request) -> Exchange:
         """Send without pacing and without a retry after a 429. Only for the bursts."""
         return self._once(request, None, unpaced=True)[0]
 
-    def _send(self, request: Request, expectation: Expectation | None) -> tuple[Exchange, Judgement]:
+    def _send(self, request: Request, expectation: Expectation | None, label: str) -> tuple[Exchange, Judgement]:
         for tries in range(3):
-            exchange, judgement = self._once(request, expectation)
+            exchange, judgement = self._once(request, expectation, label)
             if exchange.status != 429 or not request.key or request.key in self.session.exhausted_keys:
                 break
             if tries and not request.key.startswith("full."):
@@ -155,18 +155,19 @@ class Probe:
         return exchange, judgement
 
     def _once(
-        self, request: Request, expectation: Expectation | None, *, unpaced: bool = False
+        self, request: Request, expectation: Expectation | None, label: str = "", *, unpaced: bool = False
     ) -> tuple[Exchange, Judgement]:
         operation = self.contract.operation(request.method, request.path.partition("?")[0])
         if operation and not self.serves(operation):
             raise NotServedError(self.session.not_served[operation.id])
         exchange = self.session.client.send(request, unpaced=unpaced)
-        return exchange, self.take(exchange, expectation)
+        return exchange, self.take(exchange, expectation, label)
 
-    def take(self, exchange: Exchange, expectation: Expectation | None = None) -> Judgement:
+    def take(self, exchange: Exchange, expectation: Expectation | None = None, label: str = "") -> Judgement:
         """Record every check of a response, and what its request has written."""
         judgement = self.session.judge(exchange, self.name, expectation)
-        self.session.record(judgement.checks, exchange, self.name, expectation)
+        checks = [_told(each, exchange, label) for each in judgement.checks]
+        self.session.record(checks, exchange, self.name, expectation)
         self._note_write(exchange)
         return judgement
 
@@ -197,7 +198,7 @@ class Probe:
         Records a gap if the response is no evidence.
         """
         expectation = Expectation(clause, label, frozenset(statuses), field)
-        exchange, judgement = self._send(request, expectation)
+        exchange, judgement = self._send(request, expectation, label)
         if judgement.no_evidence:
             self.session.gap(clause, f"{label}: {judgement.no_evidence}")
         return exchange
@@ -239,6 +240,15 @@ class Probe:
         with ThreadPoolExecutor(self.session.workers) as pool:
             for _ in pool.map(function, items):
                 pass
+
+
+def _told(check: Check, exchange: Exchange, label: str) -> Check:
+    """Return the check; if it reports a server error, with a message that says what was sent."""
+    if check.ok or check.clause != "fuzz.no-server-error":
+        return check
+    name = exchange.operation.id if exchange.operation else f"{exchange.request.method} {exchange.request.path}"
+    sent = [name] * (name not in label) + [label] * bool(label)
+    return replace(check, message=": ".join([*sent, check.message]))
 
 
 def with_key(request: Request, name: str) -> Request:

@@ -35,6 +35,12 @@ class Violation:
     expectation: Expectation | None = None
     flaky: tuple[int, int] | None = None  # failed k times of n
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names by which a clause may have a quote of its own for this violation."""
+        operation = self.exchange.operation if self.exchange else None
+        return (self.check.place, operation.id) if operation else (self.check.place,)
+
 
 @dataclass
 class ClauseResult:

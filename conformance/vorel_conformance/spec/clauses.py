@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ class Clause:
     how: str
     passing: str
     failing: str
+    server_error: bool = False
+    """True if a server error violates the clause, because a crash is the failure that it looks for."""
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Pointer and quote for a violation by a certain member, header or operation, if the clause has several."""
+
+    def source(self, names: Iterable[str] = ()) -> tuple[str, str]:
+        """Return pointer and quote for the first of `names` that has its own, otherwise those of the clause."""
+        place = next((self.places[name] for name in names if name in self.places), None)
+        return (place["pointer"], place["quote"]) if place else (self.pointer, self.quote)
 
     @property
     def group(self) -> str:
@@ -53,8 +63,8 @@ def select(wanted: tuple[str, ...]) -> dict[str, Clause]:
     return {id_: each for id_, each in clauses.items() if not wanted or id_ in wanted or each.group in wanted}
 
 
-def quoted(clause: Clause, value: Any) -> bool:
+def quoted(quote: str, value: Any) -> bool:
     """Return True if `value` contains the quote: a string as it is, anything else as JSON without white space."""
     if isinstance(value, str):
-        return clause.quote in value
-    return "".join(clause.quote.split()) in "".join(json.dumps(value, ensure_ascii=False).split())
+        return quote in value
+    return "".join(quote.split()) in "".join(json.dumps(value, ensure_ascii=False).split())

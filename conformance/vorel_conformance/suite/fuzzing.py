@@ -112,10 +112,13 @@ def shrink_violations(probe: Probe, clause: str, operation: str, *, valid: bool,
         if result is None or not mine:
             continue
         smallest = _smallest(probe, operation, valid, label, status, clause, is_bad)
-        # The smallest violation comes first, for the reader of the report.
-        size = {id(each): len(each.exchange.request.body or b"") for each in result.violations if each.exchange}
-        if smallest is not None:
-            result.violations.sort(key=lambda each: (each.test != probe.name, size.get(id(each), 0)))
+        if smallest is None:
+            continue
+        # For the reader of the report: the smallest violation first, but a server error that a directed test has found,
+        # and named, before those of generated bodies.
+        size = {id(each): len(each.exchange.request.body or b"") for each in mine if each.exchange}
+        last = broken != clause
+        result.violations.sort(key=lambda each: ((each.test == probe.name) == last, size.get(id(each), 0)))
 
 
 def _smallest(

@@ -292,7 +292,9 @@ def _compare(probe: Probe, clause: str, ids: list[str | None], last: Exchange, *
         return
     ok = len(set(found)) == 1 if same else len(set(found)) == len(found)
     expected = "one external_id" if same else "one external_id for each key"
-    probe.check(clause, ok, f"external_ids {found}", last, expected=expected, got=", ".join(found))
+    what = "the same write" if same else "a write with another idempotency_key"
+    got = ", ".join(found)
+    probe.check(clause, ok, f"{what}, sent {len(found)} times: external_ids {got}", last, expected=expected, got=got)
 
 
 def _no_success(probe: Probe, clause: str) -> None:

@@ -20,7 +20,7 @@ def test_wrong_media_type(probe: Probe) -> None:
     for operation in probe.operations:
         for media_type in MISTAKEN_MEDIA_TYPES:
             # `checks.response` judges the status. Whether the server reads the body is its own choice.
-            probe.send(probe.valid(operation, content_type=media_type))
+            probe.send(probe.valid(operation, content_type=media_type), f"Content-Type: {media_type}")
 
 
 @covers("fuzz.valid-accepted", requests=lambda size: len(SPELLINGS) * (1 + bool(size.own)))

@@ -29,18 +29,20 @@ def test_awkward_values(probe: Probe) -> None:
     """Only the checks of every response apply: the server may accept or reject these, but must not fail."""
     template = strict_json.dumps(probe.record_body(fields={"value": "HERE"}))
     values = (
-        [b"[" * n + b"]" * n for n in DEEP] + [b'{"a":' * n + b"1" + b"}" * n for n in DEEP] + list(AWKWARD.values())
+        {f"lists nested {n} deep": b"[" * n + b"]" * n for n in DEEP}
+        | {f"objects nested {n} deep": b'{"a":' * n + b"1" + b"}" * n for n in DEEP}
+        | AWKWARD
     )
-    for value in values:
-        probe.send(probe.request(probe.crm, template.replace(b'"HERE"', value)))
+    for name, value in values.items():
+        probe.send(probe.request(probe.crm, template.replace(b'"HERE"', value)), f"fields with {name}")
 
 
 @covers("fuzz.no-server-error", requests=lambda size: len(AWKWARD) * bool(size.own))
 def test_awkward_texts(probe: Probe) -> None:
     if probe.target.own:
         template = strict_json.dumps(probe.handoff_body(reason="HERE"))
-        for value in AWKWARD.values():
-            probe.send(probe.request(probe.handoff, template.replace(b'"HERE"', value)))
+        for name, value in AWKWARD.items():
+            probe.send(probe.request(probe.handoff, template.replace(b'"HERE"', value)), f"reason is {name}")
 
 
 @covers("fuzz.no-server-error", requests=lambda size: 5 + 6 * bool(size.own) + ("read_only" in size.singles))
@@ -51,15 +53,17 @@ def test_awkward_requests(probe: Probe) -> None:
             continue
         valid = probe.valid(operation)
         body = valid.body or b""
-        probe.send(replace(valid, body=b"\xef\xbb\xbf" + body))
-        probe.send(replace(valid, body=body.decode().encode("utf-16")))
-        probe.send(replace(valid, path=f"{valid.path}?trace=1&page[]=%00&q=%F0%9F%98%80"))
-        probe.send(probe.request(operation, body, content_type=None))
-        probe.send(probe.request(operation, body, headers=[("X-Forwarded-For", "127.0.0.1, ::1")]))
+        probe.send(replace(valid, body=b"\xef\xbb\xbf" + body), "a byte order mark before the body")
+        probe.send(replace(valid, body=body.decode().encode("utf-16")), "a body in UTF-16")
+        probe.send(replace(valid, path=f"{valid.path}?trace=1&page[]=%00&q=%F0%9F%98%80"), "unknown query parameters")
+        probe.send(probe.request(operation, body, content_type=None), "a body without a Content-Type")
+        forwarded = probe.request(operation, body, headers=[("X-Forwarded-For", "127.0.0.1, ::1")])
+        probe.send(forwarded, "the header X-Forwarded-For")
         if operation.takes_lead:
-            probe.send(probe.request(operation, {"reason": 7}, lead=probe.unknown_lead()))
+            request = probe.request(operation, {"reason": 7}, lead=probe.unknown_lead())
+            probe.send(request, "an invalid body for an unknown lead")
     if "read_only" in probe.target.single:
-        probe.send(probe.request(probe.crm, b"{", key="read_only"))
+        probe.send(probe.request(probe.crm, b"{", key="read_only"), "broken JSON with the key read_only")
 
 
 @covers("fuzz.valid-accepted", "fuzz.no-server-error", requests=lambda size: size.fuzz)

@@ -167,17 +167,17 @@ def test_characters_of_reason_and_summary(probe: Probe) -> None:
                 probe.expect("handoff.characters", label, request, {status}, field=member)
         for name, text in SUSPICIOUS.items():
             request = probe.request(probe.handoff, probe.handoff_body(**{member: text}))
-            probe.expect("handoff.characters", f"{member} contains {name}", request, {200})
+            probe.expect("handoff.characters", f"{member} contains {name}", request, {200}, field=member)
         lines = probe.handoff_body(**{member: "two\nlines\tand\r\na \u0001 \u007f \u2028"})
-        probe.expect(
-            "handoff.characters", f"{member} with control characters", probe.request(probe.handoff, lines), {200}
-        )
+        request = probe.request(probe.handoff, lines)
+        probe.expect("handoff.characters", f"{member} with control characters", request, {200}, field=member)
         blank = probe.handoff_body(**{member: "   "})
-        probe.expect("handoff.characters", f"{member} of blanks", probe.request(probe.handoff, blank), {200})
+        request = probe.request(probe.handoff, blank)
+        probe.expect("handoff.characters", f"{member} of blanks", request, {200}, field=member)
         other = next(each for each in MEMBERS if each != member)
         escaped = strict_json.dumps({other: "vorel-conformance", member: "HERE"}).replace(b"HERE", ESCAPED * longest)
         label = f"{member} of {longest} astral characters as escapes"
-        probe.expect("handoff.characters", label, probe.request(probe.handoff, escaped), {200})
+        probe.expect("handoff.characters", label, probe.request(probe.handoff, escaped), {200}, field=member)
 
 
 @covers("handoff.types", "envelope.names-field", requests=_if_own(2 * len(WRONG_FOR_STRING)), writes=False)

@@ -35,8 +35,10 @@ def test_walk(probe: Probe) -> None:
             request, first = writes[which % len(writes)]
             again = probe.send(request)
             if first and external_id(again):
-                ok = external_id(again) == first
-                probe.check("crm.replay", ok, "a replay has another external_id", again, expected=first)
+                got = str(external_id(again))
+                probe.check(
+                    "crm.replay", got == first, "a replay has another external_id", again, expected=first, got=got
+                )
         elif writes_crm:
             request = probe.valid(probe.crm)
             writes.append((request, external_id(probe.send(request))))

@@ -74,7 +74,7 @@ def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:
     unknown_leads = [probe.unknown_lead() for _ in range(UNKNOWN)]
 
     def ask(lead: str) -> Exchange:
-        return probe.send(probe.request(probe.handoff, body, key=key, lead=lead))
+        return probe.send(probe.request(probe.handoff, body, key=key, lead=lead), what)
 
     unknown = [ask(unknown_leads[0]), ask(unknown_leads[1])]
     foreign: list[Exchange] = []

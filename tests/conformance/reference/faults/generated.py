@@ -143,8 +143,8 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
     fault(
         "broken_json_500",
         "A body that is not JSON is a 500.",
-        "fuzz.no-server-error",
-        also="body.json body.strict crm.body-required",
+        "body.json fuzz.no-server-error",
+        also="body.strict crm.body-required",
         parse=lambda was, v: or_else(was, v, None),
     ),
     fault(
@@ -270,7 +270,7 @@ GENERATED_FAULTS: tuple[Fault, ...] = (
         "not_utf8_500",
         "A body that is not UTF-8 is a 500.",
         "fuzz.no-server-error",
-        also="body.strict",
+        also="body.json body.strict",
         parse=crash_on_bytes(lambda body: not_utf8(body)),
     ),
     fault(

@@ -300,6 +300,15 @@ HANDOFF_FAULTS: tuple[Fault, ...] = (
         body_error=refuses(HANDOFF, "reason", longer_than("reason", 200, utf8)),
     ),
     fault(
+        "notes_in_bytes",
+        "reason and summary are measured in bytes.",
+        "handoff.characters",
+        also=FUZZ_VALID,
+        body_error=refuses(
+            HANDOFF, "reason", lambda b: longer_than("reason", 200, utf8)(b) or longer_than("summary", 1000, utf8)(b)
+        ),
+    ),
+    fault(
         "summary_in_utf16",
         "`summary` is measured in UTF-16 units.",
         "handoff.characters",

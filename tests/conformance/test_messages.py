@@ -1,0 +1,85 @@
+"""What a violation tells its reader: what was sent, what was expected, and the sentence that it stands on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.conformance.proof_runner import report_on
+from tests.conformance.reference import FAULTS
+
+from vorel_conformance import report
+from vorel_conformance.spec.contract import validator_of
+
+
+def clause(fault: str, id_: str, **options: Any) -> dict[str, Any]:
+    found = report_on(fault=next(each for each in FAULTS if each.id == fault), clauses=(id_,), **options)
+    validator_of(report.schema()).validate(found)
+    result: dict[str, Any] = next(each for each in found["clauses"] if each["id"] == id_)
+    return result
+
+
+def test_a_parser_that_crashes_is_named_under_its_clause() -> None:  # K24
+    found = clause("broken_json_500", "body.json")
+    assert found["status"] == "failed"
+    told = [f"{each['message']}, expected {each['expected']}" for each in found["violations"]]
+    assert "handoffLead: truncated JSON: HTTP 500, expected HTTP 400" in told
+    assert "createCrmRecord: truncated JSON: HTTP 500, expected HTTP 400" in told
+
+
+def test_a_server_error_says_what_was_sent_and_quotes_its_operation() -> None:  # K24
+    found = clause("broken_json_500", "fuzz.no-server-error", retries=0)
+    sent = {each["message"].partition(":")[0]: each for each in found["violations"]}
+    assert set(sent) == {"handoffLead", "createCrmRecord"}
+    for name, path in (("handoffLead", "handoff"), ("createCrmRecord", "Crm")):
+        violation = sent[name]
+        assert violation["message"].endswith(": HTTP 500")
+        assert violation["expected"] == "a status below 500"
+        assert path in violation.get("pointer", found["pointer"])
+
+
+def test_a_server_error_of_a_directed_test_comes_before_generated_ones() -> None:  # K24
+    found = clause("astral_500", "fuzz.no-server-error", retries=0, fuzz=60)
+    assert "generated" in found["violations"][0]["message"]  # alone, the clause has no directed test
+    found = report_on(
+        fault=next(each for each in FAULTS if each.id == "astral_500"),
+        clauses=("fuzz.no-server-error", "handoff.characters"),
+        retries=0,
+        fuzz=60,
+    )
+    assert found["clauses"][1]["violations"][0]["message"] == (
+        "handoffLead: summary of 1000 astral characters: HTTP 500"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "member", "quote"),
+    [("reason_in_bytes", "reason", '"maxLength": 200'), ("summary_in_utf16", "summary", '"maxLength": 1000')],
+)
+def test_a_clause_about_two_members_quotes_the_one_that_is_violated(fault: str, member: str, quote: str) -> None:  # K25
+    found = clause(fault, "handoff.characters")
+    assert found["status"] == "failed"
+    assert (found["pointer"], found["quote"]) == (f"/components/schemas/LeadHandoffBody/properties/{member}", quote)
+    assert all("quote" not in each for each in found["violations"])
+
+
+def test_a_violation_of_another_member_has_its_own_quote() -> None:  # K25
+    found = clause("notes_in_bytes", "handoff.characters")
+    pointers = {each.get("pointer", found["pointer"]).rpartition("/")[2] for each in found["violations"]}
+    assert pointers == {"reason", "summary"}
+
+
+def test_an_unnamed_field_is_explained() -> None:  # K26
+    found = clause("field_not_named", "envelope.names-field")
+    violation = next(each for each in found["violations"] if '"object"' in each["message"])
+    assert violation["message"] == 'error.message does not contain "object", the name of the invalid field'
+    assert violation["expected"] == 'a message that contains "object"'
+    assert violation["got"].startswith("the message '")
+
+
+def test_a_missing_comparison_is_explained() -> None:  # K26
+    found = clause("broken_json_500", "tenancy.indistinguishable")
+    assert found["status"] == "inconclusive"
+    assert found["reason"] == (
+        "broken JSON: nothing to compare with, because the requests for unknown leads led to HTTP 500"
+    )
