@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json as json_format
+import signal
 import textwrap
+import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,7 +43,8 @@ def cli() -> None:
     """Certify any server of the Vorel API, clause by clause.
 
     Exit codes: 0 nothing failed; 1 a MUST clause failed; 2 usage; 3 the target is not reachable, or its keys or leads
-    are invalid; 4 clauses without a verdict, with --complete; 70 a fault of the kit itself.
+    are invalid; 4 no clause was judged, or, with --complete, not every clause; 70 a fault of the kit itself; 130 or
+    143 stopped by SIGINT or SIGTERM.
     """
 
 
@@ -137,7 +141,11 @@ def server(
         seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout, cacert=cacert
     )
     console = Console()
+    signals = _Signals()
     try:
+        if not dry_run:
+            signals.catch()
+            report.remove(json, junit, html, sarif)
         target = load(url, target_file, owned=owned, cacert=cacert)
         _print_plan(plan.plan(target, options), console)
         if dry_run:
@@ -148,8 +156,8 @@ def server(
         _stop(USAGE, str(error))
     except TargetError as error:
         _stop(NO_TARGET, _redacted(str(error)))
-    except KeyboardInterrupt:
-        _stop(130, "stopped by the user; no report was written")
+    except KeyboardInterrupt as error:  # before the run, or for the second time
+        _stop(signals.exit_code, f"{error}; no report was written")
     except Exception as error:  # a bug of the kit: one line and an exit code of its own
         _stop(
             OUR_FAULT,
@@ -162,15 +170,34 @@ def server(
         report.write(found, json=json, junit=junit, html=html, sarif=sarif)
     except OSError as error:
         _stop(USAGE, str(error))
-    raise SystemExit(exit_code(found, complete=complete))
+    raise SystemExit(signals.exit_code or exit_code(found, complete=complete))
+
+
+class _Signals:
+    """SIGINT and SIGTERM end the run, and the reports of what was done are written. A second one ends the command."""
+
+    exit_code = 0
+
+    def catch(self) -> None:
+        """Begin to catch signals, if this is the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.signal(number, self._caught)
+                click.get_current_context().call_on_close(partial(signal.signal, number, before))
+
+    def _caught(self, number: int, _: object) -> NoReturn:
+        self.exit_code = 128 + number
+        raise KeyboardInterrupt(f"stopped by {signal.Signals(number).name}")
 
 
 def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
     """Return the exit code of a report."""
     if found["verdict"] in ("failed", "error"):
         return FAILED if found["verdict"] == "failed" else OUR_FAULT
-    inconclusive = any(each["status"] == "inconclusive" for each in found["clauses"])
-    return INCOMPLETE if inconclusive and complete else PASSED
+    statuses = {each["status"] for each in found["clauses"]}
+    # A run that judged nothing is no pass, whatever was asked for.
+    judged = statuses & {"passed", "failed", "warning"}
+    return INCOMPLETE if not judged or ("inconclusive" in statuses and complete) else PASSED
 
 
 def _redacted(text: str) -> str:
@@ -189,9 +216,10 @@ def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
         markup=False,
         soft_wrap=True,
     )
-    for line in plan["missing"]:
+    missing = [f"for a verdict on all clauses, add to the target profile: {line}" for line in plan["missing"]]
+    for line in [*plan["notes"], *missing]:
         console.print(
-            f"  for a verdict on all clauses, add to the target profile: {line}",
+            f"  {line}",
             highlight=False,
             markup=False,
             soft_wrap=True,

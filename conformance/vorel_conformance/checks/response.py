@@ -69,7 +69,7 @@ def server_error(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 def status(exchange: Exchange, target: Target) -> Iterator[Check]:
     """Check `envelope.declared-status`, and `auth.accepts-valid` for requests with a valid key."""
-    if not exchange.operation or exchange.status >= 500:
+    if not exchange.operation or not exchange.responded or exchange.status >= 500:
         return
     declared = exchange.status in exchange.operation.statuses
     clause = "envelope.declared-status" if sends_json(exchange) else "envelope.wrong-media-type"

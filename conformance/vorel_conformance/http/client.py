@@ -17,6 +17,8 @@ from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport
 from vorel_conformance.spec import contract
 
 ATTEMPTS = 3  # a connection may break by chance; if it breaks three times, the request is the cause
+AWAY_S = 10.0  # seconds to wait for a target that stopped accepting connections
+AWAY_STEP_S = 0.1
 GONE = 8  # requests in a row without a response, after which the target counts as gone
 
 
@@ -38,6 +40,7 @@ class Client:
         seed: int,
         max_requests: int,
         rate: float,
+        rate_binds_bursts: bool = False,
         connect_timeout: float,
         timeout: float,
         cacert: Path | None = None,
@@ -47,15 +50,18 @@ class Client:
         self.target = target
         self.seed = seed
         self.max_requests = max_requests
-        self.deadline = float("inf")  # of the run, on time.monotonic's clock
-        self.pacer = Pacer(target, rate, time.monotonic, time.sleep)
+        self.pacer = Pacer(target, rate, time.monotonic, time.sleep, binding=rate_binds_bursts)
         self.exchanges: list[Exchange] = []
         self.retried = 0
+        self.outages: list[float] = []  # seconds for which the target accepted no connection, each time
         self._on_exchange = on_exchange
         self._lock = threading.Lock()
         self._count = 0
         self._failures_in_a_row = 0
         self._gone = ""
+        self._stopped = ""
+        self._responded = False
+        self._away = threading.Lock()
         self._transport = Transport(
             target.base_url, timeout=timeout, connect_timeout=connect_timeout, cacert=cacert, connections=connections
         )
@@ -63,6 +69,14 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more: whatever is asked for from now on raises SpentError."""
+        self._stopped = reason
+
+    def end_at(self, deadline: float) -> None:
+        """Send nothing after `deadline`, on the clock of time.monotonic."""
+        self.pacer.deadline = deadline
 
     @property
     def left(self) -> int:
@@ -75,23 +89,36 @@ class Client:
         Raises SpentError if the budget is used up, GoneError if the target stopped responding.
         """
         with self._lock:
+            if self._stopped:
+                raise SpentError(self._stopped)
             if self._gone:
                 raise GoneError(self._gone)
             if self._count >= self.max_requests:
                 raise SpentError(f"the budget of {self.max_requests} requests is used up")
-            if time.monotonic() > self.deadline:
-                raise SpentError("the time limit of the run is reached")
             self._count += 1
             number = self._count
-        self.pacer.wait(request.key, unpaced=unpaced)
+        if not self.pacer.wait(request.key, unpaced=unpaced):
+            raise SpentError("the time limit of the run is reached")
+        if self._stopped:
+            raise SpentError(self._stopped)
         exchange = self._exchange(number, request)
         with self._lock:
             self.exchanges.append(exchange)
+            self._responded = self._responded or exchange.responded
             self._failures_in_a_row = 0 if exchange.responded else self._failures_in_a_row + 1
             if self._failures_in_a_row >= GONE:
                 self._gone = f"the target stopped responding after {number} requests: {exchange.failure}"
         self._on_exchange(exchange)
         return exchange
+
+    def _wait_until_back(self) -> None:
+        """Wait a while for a target that accepts no connection any more: it may be restarting."""
+        with self._away:  # one thread looks, the others wait for it
+            began = time.monotonic()
+            while not (back := self._transport.accepts()) and time.monotonic() - began < AWAY_S and not self._stopped:
+                time.sleep(AWAY_STEP_S)
+            if back and time.monotonic() - began > AWAY_STEP_S:
+                self.outages.append(time.monotonic() - began)
 
     def _exchange(self, number: int, request: Request) -> Exchange:
         path = resolve(request.path, self.target, self.seed)
@@ -112,9 +139,11 @@ class Client:
             try:
                 answer = self._transport.ask(request.method, path, headers, body)
             except NoAnswerError as error:
-                failure, connected = str(error), connected or error.connected
+                failure, connected = str(error), error.connected
                 with self._lock:
                     self.retried += 1
+                if not error.connected and self._responded:
+                    self._wait_until_back()
                 # A second timeout is enough: a third attempt would only cost time.
                 if error.timeout and attempt >= 1:
                     break

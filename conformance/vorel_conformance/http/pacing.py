@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -9,13 +10,37 @@ from collections.abc import Callable
 from vorel_conformance.http.target import Target
 
 SHARE_OF_LIMIT = 0.95  # the part of a key's limit that the kit uses
+SHARE_OF_WINDOW = 0.5  # the part of a window that a burst may take
+
+
+def too_slow(rate: float, count: int, window_s: float) -> str:
+    """Return why a burst of `count` requests cannot be sent at `rate` a minute, or an empty string."""
+    needed = count * 60.0 / (SHARE_OF_WINDOW * window_s)
+    if rate >= needed:
+        return ""
+    return (
+        f"the rate limit cannot be tested at {rate:g} requests a minute: that takes {count} requests within half a "
+        f"window; use --rate {math.ceil(needed)} or none"
+    )
 
 
 class Pacer:
     """Spreads requests evenly over all keys, and keeps every key below its share of the limit."""
 
-    def __init__(self, target: Target, rate: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        rate: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        *,
+        binding: bool = False,
+    ) -> None:
+        """`binding`: the rate is the user's own, and binds the bursts as well."""
+        self.deadline = float("inf")  # nothing is sent after it
+        self._binding = binding
         self._target = target
+        self._rate = rate
         self._interval = 60.0 / rate
         self._clock = clock
         self._sleep = sleep
@@ -25,6 +50,10 @@ class Pacer:
         self._lock = threading.Lock()
         self._together = False
         self._share = max(1, int(target.limit * SHARE_OF_LIMIT))
+
+    def too_slow_for(self, count: int) -> str:
+        """Return why a burst of `count` requests cannot be sent at the user's own rate, or an empty string."""
+        return too_slow(self._rate, count, self._target.window_s) if self._binding else ""
 
     def one_allowance(self) -> None:
         """Treat all keys as one from now on, because the target counts them together."""
@@ -42,18 +71,25 @@ class Pacer:
         """Return the seconds until a key that is held back may be used again; 0 for any other key."""
         return max(0.0, self._held_until.get(key, 0.0) - self._clock())
 
-    def wait(self, key: str | None, *, unpaced: bool) -> None:
-        """Sleep until a request on `key` may go out, and count it. Only the bursts are `unpaced`."""
+    def wait(self, key: str | None, *, unpaced: bool) -> bool:
+        """Sleep until a request on `key` may go out, and count it. Only the bursts are `unpaced`.
+
+        Returns False, at once, if that would be after the deadline.
+        """
         key = "all" if key and self._together else key
         while True:
             with self._lock:
                 now = self._clock()
-                due = 0.0 if unpaced else max(self._next, self._key_due(key, now))
+                due = 0.0 if unpaced else self._key_due(key, now)
+                if not unpaced or self._binding:
+                    due = max(due, self._next)
+                if max(due, now) > self.deadline:
+                    return False
                 if due <= now:
                     self._next = max(self._next, now - self._interval) + self._interval
                     if key:
                         self._sent.setdefault(key, deque()).append(now)
-                    return
+                    return True
             self._sleep(min(due - now, 1.0))
 
     def _key_due(self, key: str | None, now: float) -> float:

@@ -7,6 +7,7 @@ decompressed, no redirect is followed, and no cookie is kept.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -82,6 +83,16 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+
+    def accepts(self) -> bool:
+        """Return True if the server accepts a connection."""
+        url = urlsplit(self._base_url)
+        port = url.port or urls.DEFAULT_PORTS[url.scheme]
+        try:
+            socket.create_connection((url.hostname or "", port), self._connect_timeout).close()
+        except OSError:
+            return False
+        return True
 
     def ask(self, method: str, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None) -> Answer:
         """Send a request to `path` below the base URL. Raises NoAnswerError if no complete answer arrives in time."""

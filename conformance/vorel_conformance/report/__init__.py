@@ -14,7 +14,7 @@ from vorel_conformance.report import sarif as sarif_log
 from vorel_conformance.report.model import Report, counts, verdict, worst_first
 from vorel_conformance.report.redact import redactor
 
-__all__ = ["SCHEMA", "check_writable", "counts", "schema", "verdict", "worst_first", "write"]
+__all__ = ["SCHEMA", "check_writable", "counts", "remove", "schema", "verdict", "worst_first", "write"]
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 
@@ -73,6 +73,19 @@ def check_writable(*paths: Path | None) -> None:
             part.unlink()
         except OSError as error:
             raise OSError(_problem(path, error)) from error
+
+
+def remove(*paths: Path | None) -> None:
+    """Remove the reports of an earlier run: if this one ends without a report, nobody takes the old one for its own.
+
+    Raises OSError with the path and the reason.
+    """
+    for path in paths:
+        if path is not None and not _is_device(path):
+            try:
+                path.resolve().unlink(missing_ok=True)
+            except OSError as error:
+                raise OSError(_problem(path, error)) from error
 
 
 def _render_json(report: Report) -> str:

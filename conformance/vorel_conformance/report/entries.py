@@ -40,6 +40,8 @@ def report_of(session: Session, started: datetime, duration_s: float) -> dict[st
         "retried": session.client.retried,
         "cases": [case_entry(each) for each in session.client.exchanges],
     }
+    if session.client.outages:
+        found["outages_s"] = [round(seconds, 1) for seconds in session.client.outages]
     if session.stopped:
         found["stopped"] = session.stopped
     found["verdict"] = verdict(found)
@@ -59,6 +61,7 @@ def clause_entry(session: Session, result: ClauseResult) -> dict[str, Any]:
         "quote": quote,
         "status": result.status,
         "checks": result.checks,
+        "duration_s": round(result.duration_s, 3),
         "violations": [violation_entry(each, session) for each in result.violations],
     }
     for found, violation in zip(entry["violations"], result.violations, strict=True):

@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from vorel_conformance.report.model import (
     LOOKS,
-    VERDICTS,
     WORST_FIRST,
     Report,
     body_text,
@@ -26,6 +25,7 @@ from vorel_conformance.report.model import (
     shown_status,
     total_violations,
     verdict_sentence,
+    verdict_title,
     visible,
     worst_first,
 )
@@ -47,7 +47,7 @@ def render(report: Report) -> str:
     day, time = _moment(report["started"])
     return template.render(
         report=report,
-        verdict=VERDICTS[report["verdict"]],
+        verdict=verdict_title(report),
         sentence=_sentence(report),
         numbers=verdict_sentence(report),
         counts={status: found.get(status, 0) for status in WORST_FIRST},

@@ -59,6 +59,8 @@ def render(report: Report) -> str:
 def _case(suite: ET.Element, clause: Mapping[str, Any]) -> None:
     group, _, name = clause["id"].partition(".")
     case = ET.SubElement(suite, "testcase", classname=_xml(group), name=_xml(f"{name}: {clause['title']}"))
+    if "duration_s" in clause:
+        case.set("time", f"{clause['duration_s']:.3f}")
     status, first = shown_status(clause), _first_message(clause)
     if status in ("failed", "error"):
         tag = "failure" if status == "failed" else "error"

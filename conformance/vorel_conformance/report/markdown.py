@@ -9,7 +9,6 @@ from typing import Any
 
 from vorel_conformance.report.model import (
     LOOKS,
-    VERDICTS,
     Report,
     counts,
     key_hint,
@@ -18,6 +17,7 @@ from vorel_conformance.report.model import (
     shown_status,
     total_violations,
     verdict_sentence,
+    verdict_title,
     worst_first,
 )
 
@@ -30,7 +30,7 @@ def render(report: Report) -> str:
     """Return the report as Markdown: the verdict, the clauses that have not passed with their evidence, the counts."""
     contract = report["contract"]
     lines = [
-        f"## {_SIGNS[report['verdict']]} {VERDICTS[report['verdict']]}",
+        f"## {_SIGNS[report['verdict']]} {verdict_title(report)}",
         "",
         f"{_text(report['target'])} against contract {_text(contract['version'])} (`{contract['sha256'][:12]}`): "
         f"{verdict_sentence(report)} "

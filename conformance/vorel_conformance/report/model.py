@@ -72,6 +72,14 @@ def verdict(report: Report) -> str:
     return "inconclusive" if "inconclusive" in found or not found.keys() - {"not_applicable"} else "passed"
 
 
+def verdict_title(report: Report) -> str:
+    """Return the verdict in words. A run that passed only because failures are accepted says so."""
+    title = VERDICTS[report["verdict"]]
+    if report["verdict"] == "passed" and any(shown_status(clause) == "accepted" for clause in report["clauses"]):
+        return f"{title}, but for what was accepted"
+    return title
+
+
 def verdict_sentence(report: Report) -> str:
     """Return one line with the numbers behind the verdict."""
     found = counts(report)
@@ -117,7 +125,8 @@ def remarks(report: Report) -> list[str]:
         found.append(f"The run ended early: {report['stopped']}")
     if retried := report.get("retried", 0):
         found.append(f"Connections broke: {retried} {'request was' if retried == 1 else 'requests were'} sent again.")
-    return found
+    outages = report.get("outages_s", ())
+    return found + [f"The target accepted no connection for {seconds:g} s, and came back." for seconds in outages]
 
 
 def body_text(message: Mapping[str, Any], limit: int) -> tuple[str, int]:

@@ -112,8 +112,20 @@ def _rule(clause: Mapping[str, Any]) -> dict[str, Any]:
         "id": clause["id"],
         "shortDescription": {"text": clause["title"]},
         "fullDescription": {"text": f"The contract says, at {clause['pointer']}: “{clause['quote']}”"},
+        "help": _help(clause),
         "defaultConfiguration": {"level": _LEVELS[clause["level"]]},
         "properties": {"tags": [group(clause), clause["level"]]},
+    }
+
+
+def _help(clause: Mapping[str, Any]) -> dict[str, str]:
+    """Return what GitHub shows beside a finding: the quote, and how to find out more."""
+    more = f"vorel-conformance explain {clause['id']}"
+    quote, pointer = clause["quote"], clause["pointer"]
+    fence = "~~~" if "```" in quote else "```"
+    return {
+        "text": f"The contract says, at {pointer}: “{quote}” For the reason and the test, run: {more}",
+        "markdown": f"The contract says, at `{pointer}`:\n\n{fence}\n{quote}\n{fence}\n\nReason and test: `{more}`",
     }
 
 

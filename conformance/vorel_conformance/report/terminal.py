@@ -16,16 +16,17 @@ from rich.text import Text
 from vorel_conformance.report import github
 from vorel_conformance.report.model import (
     LOOKS,
-    VERDICTS,
     WORST_FIRST,
     Report,
     body_text,
     key_hint,
+    number_of,
     remarks,
     shorten,
     shown_status,
     total_violations,
     verdict_sentence,
+    verdict_title,
     visible,
     worst_first,
 )
@@ -110,7 +111,10 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
     Redacts the report once more, like `report.write`.
     """
     report = redactor(secrets)(report)
-    _print_table(report, console)
+    if console.is_terminal:
+        _print_table(report, console)
+    else:
+        _print_lines(report, console)
     for clause in worst_first(report["clauses"]):
         if shown_status(clause) in ("failed", "error", "warning", "accepted"):
             _print_evidence(clause, console)
@@ -146,6 +150,20 @@ def _print_table(report: Report, console: Console) -> None:
             visible(clause["title"], newlines=False),
         )
     console.print(table)
+
+
+def _print_lines(report: Report, console: Console) -> None:
+    """Print one unwrapped line for each clause that has not passed, and one for all that have: for the log of a CI."""
+    clauses = worst_first(report["clauses"])
+    others = [clause for clause in clauses if shown_status(clause) != "passed"]
+    width = max((len(clause["id"]) for clause in others), default=0)
+    for clause in others:
+        look = LOOKS[shown_status(clause)]
+        what = f"{look.sign} {look.word:<14} {clause['id']:<{width}}  {clause['level']:<8}  {clause['title']}"
+        _line(console, Text(visible(what, newlines=False), style=look.style))
+    if passed := len(clauses) - len(others):
+        look = LOOKS["passed"]
+        _line(console, Text(f"{look.sign} {number_of(passed, 'clause')} passed", style=look.style))
 
 
 def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
@@ -211,7 +229,7 @@ def _print_verdict(report: Report, console: Console) -> None:
     look = LOOKS[report["verdict"]]
     _line(
         console,
-        Text.assemble((f"{look.sign} {VERDICTS[report['verdict']]}.", look.style), f" {verdict_sentence(report)}"),
+        Text.assemble((f"{look.sign} {verdict_title(report)}.", look.style), f" {verdict_sentence(report)}"),
     )
     contract = report["contract"]
     facts = (

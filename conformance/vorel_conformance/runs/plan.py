@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vorel_conformance import suite
+from vorel_conformance.http.pacing import too_slow
 from vorel_conformance.http.target import LINES, Target, check_url, fetch
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Size, Test, When
+from vorel_conformance.suite.rate_limit_bursts import EXTRA
 
 DEFAULT_RATE = 2400  # requests a minute over all keys, unless the full keys allow less
 RETRIES = 4  # how often a violation is retried
@@ -92,10 +94,13 @@ def plan(target: Target, options: Options) -> dict[str, Any]:
     size = size_of(target, options)
     tests = [each for each in suite.collect() if set(each.clauses) & set(selected)]
     cost = {phase.name: phase.requests(tests, size) for phase in PHASES}
+    slow = too_slow(options.rate, target.limit + EXTRA, target.window_s) if options.rate and cost[BURST.name] else ""
+    if slow:
+        cost[BURST.name] = cost[RECOVERY.name] = 0
     bursts = cost[BURST.name] + cost[RECOVERY.name]
     paced = sum(cost.values()) - bursts
     requests = min(bursts + paced, options.max_requests)
-    rejected = sum(each.requests(size) for each in tests if not each.writes)
+    writes = cost[PREFLIGHT.name] + sum(each.requests(size) for each in tests if each.writes)
     rate = rate_of(target, options)
     seconds = 60.0 * paced / rate
     if bursts:
@@ -104,9 +109,10 @@ def plan(target: Target, options: Options) -> dict[str, Any]:
         "target": target.base_url,
         "clauses": len(selected),
         "requests": requests,
-        "writes": max(0, requests - rejected),
+        "writes": min(requests, writes),
         "rate": round(rate),
         "minutes": math.ceil(seconds / 30) / 2,
+        "notes": [slow] if slow else [],
         "missing": [LINES[name] for name in target.lacks],
     }
 

@@ -53,8 +53,12 @@ def run(
     )
     session = Session(found, client, selected=selected, fuzz_count=options.fuzz, on_event=tell)
     tests = [each for each in suite.collect() if session.wants(*each.clauses)]
+    passes = _Run(session, tests, options, tell)
     try:
-        _Run(session, tests, options, tell).phases()
+        passes.phases()
+    except KeyboardInterrupt as error:
+        # What was done is reported all the same, above all what was written to the target.
+        passes.interrupted(str(error) or "interrupted")
     finally:
         client.close()
     session.close_gaps()
@@ -68,12 +72,13 @@ def client_of(target: Target, options: Options, *, seed: int, on_event: Event = 
         seed=seed,
         max_requests=options.max_requests,
         rate=rate_of(target, options),
+        rate_binds_bursts=options.rate is not None,
         connect_timeout=options.connect_timeout,
         timeout=options.timeout,
         cacert=options.cacert,
         on_exchange=lambda exchange: on_event({"event": "exchange", "number": exchange.number}),
     )
-    client.deadline = time.monotonic() + options.time_limit
+    client.end_at(time.monotonic() + options.time_limit)
     return client
 
 
@@ -85,7 +90,8 @@ class _Run:
         self._tests = tests
         self._options = options
         self._tell = tell
-        self._done: set[str] = set()
+        self._begun: set[str] = set()
+        self._ended: set[str] = set()
 
     def phases(self) -> None:
         """Run all phases, in order. The run ends early if the budget is used up or the target is gone."""
@@ -123,15 +129,20 @@ class _Run:
     def _concurrently(self, tests: Sequence[Test]) -> None:
         with ThreadPoolExecutor(self._session.workers) as pool:
             waiting = {pool.submit(self._test, each) for each in tests}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-                self._tick()
-                for future in finished:
-                    future.result()
+            try:
+                while waiting:
+                    finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
+                    self._tick()
+                    for future in finished:
+                        future.result()
+            except KeyboardInterrupt:
+                self._session.client.stop("interrupted")  # ends the threads, for which the pool waits
+                raise
 
     def _test(self, test: Test) -> None:
-        self._done.add(test.name)
+        self._begun.add(test.name)
         self._session.clauses_of_tests[test.name] = test.clauses
+        began = time.monotonic()
         try:
             test.function(Probe(self._session, test.name))
         except TargetError:
@@ -145,6 +156,10 @@ class _Run:
             raise
         except Exception as error:  # a fault of the kit must not end the run: the report shows it, exit code 70
             self._session.kit_error(test.name, None, error)
+        else:
+            self._ended.add(test.name)
+        finally:
+            self._session.took(test.clauses, time.monotonic() - began)
 
     def _tick(self) -> None:
         """Between two tests, run the steps of the bursts that are due."""
@@ -154,7 +169,15 @@ class _Run:
     def _stop(self, error: Exception) -> None:
         """Record that the run ends early: the clauses of the tests that have not run get a gap."""
         for test in self._tests:
-            if test.name not in self._done or test.when == When.LATE:
+            if test.name not in self._begun or test.when == When.LATE:
                 for id_ in test.clauses:
                     self._session.gap(id_, str(error))
         self._session.stopped = str(error)
+
+    def interrupted(self, reason: str) -> None:
+        """Record that the user ended the run: the clauses of the tests that have not ended get a gap."""
+        for test in self._tests:
+            if test.name not in self._ended:
+                for id_ in test.clauses:
+                    self._session.gap(id_, reason)
+        self._session.stopped = reason

@@ -31,6 +31,8 @@ class Judgement:
 
 def judge(exchange: Exchange, target: Target, expectation: Expectation | None = None) -> Judgement:
     """Return the judgement on one exchange. Raises DisagreementError if the validators disagree."""
+    if not exchange.connected:  # the target is away: that says nothing about the request
+        return Judgement((), f"no response ({exchange.failure})")
     schema.compare_validators(exchange)
     checks = [check for run in response.RESPONSE_CHECKS for check in run(exchange, target)]
     reason = ""

@@ -53,6 +53,7 @@ class ClauseResult:
     gaps: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     not_applicable: str = ""
+    duration_s: float = 0.0  # of the tests that ask for it, shared with the other clauses of the same tests
 
     @property
     def status(self) -> str:
@@ -144,6 +145,12 @@ class Session:
                         result.violations.append(Violation(check, exchange, test, expectation))
                 if result.status != before:
                     self._tell(result)
+
+    def took(self, ids: tuple[str, ...], seconds: float) -> None:
+        """Record how long a test took: an equal share for each of its clauses."""
+        with self._lock:
+            for result in (self.results[id_] for id_ in ids if id_ in self.results):
+                result.duration_s += seconds / len(ids)
 
     def gap(self, clause: str, reason: str) -> None:
         """Record that a part of a clause could not be checked, and why."""

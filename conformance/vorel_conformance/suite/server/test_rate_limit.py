@@ -39,6 +39,10 @@ def _later_bursts(size: Size) -> int:
 def test_burst(probe: Probe) -> None:
     if not probe.has("burst", *FROM_BURSTS, *FROM_REJECTIONS):
         return
+    if reason := probe.session.client.pacer.too_slow_for(probe.target.limit + EXTRA):
+        for clause in (*FROM_BURSTS, *FROM_REJECTIONS):
+            probe.session.gap(clause, reason)
+        return
     bursts = Bursts(probe)
     probe.session.bursts = bursts
     bursts.start()

@@ -1,0 +1,319 @@
+"""A run that is slowed, stopped, interrupted by a restart, or that judges nothing. K23, K32, K35 to K38, K41."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from tests.conformance.reference import Running
+
+Serve = Callable[..., Running]
+Profile = Callable[..., Path]
+Kit = Callable[..., Result]
+FAST = ("--rate", 100_000)
+# Three clauses that few requests decide.
+FEW = ("--clauses", "auth.missing,auth.accepts-valid,crm.ok")
+
+
+class Door:
+    """A port that passes bytes on to another one, and that can be shut for a while."""
+
+    def __init__(self, port: int) -> None:
+        self._inner = port
+        self._open_sockets: set[socket.socket] = set()
+        self.passed = 0  # bytes
+        self._listener = self._open(0)
+        self.port: int = self._listener.getsockname()[1]
+
+    def _open(self, port: int) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        return listener
+
+    def _accept(self, listener: socket.socket) -> None:
+        with listener, contextlib.suppress(OSError):
+            while True:
+                outer, _ = listener.accept()
+                inner = socket.create_connection(("127.0.0.1", self._inner))
+                for one, other in ((outer, inner), (inner, outer)):
+                    self._open_sockets.add(one)
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with one, contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+                self.passed += len(data)
+            other.shutdown(socket.SHUT_WR)
+        self._open_sockets.discard(one)
+
+    def await_bytes(self, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while self.passed < count and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def shut(self) -> None:
+        # This wakes the threads that wait in accept() and recv(), and they close their sockets.
+        for each in (self._listener, *list(self._open_sockets)):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        while self._open_sockets or self._listener.fileno() >= 0:
+            time.sleep(0.01)
+
+    def reopen(self) -> None:
+        self._listener = self._open(self.port)
+
+
+@pytest.fixture
+def door() -> Iterator[Callable[[Running], Door]]:
+    doors: list[Door] = []
+
+    def make(running: Running) -> Door:
+        doors.append(Door(int(running.base_url.rpartition(":")[2])))
+        return doors[-1]
+
+    yield make
+    for each in doors:
+        each.shut()
+
+
+def statuses(file: Path) -> dict[str, str]:
+    return {clause["id"]: clause["status"] for clause in json.loads(file.read_text("utf-8"))["clauses"]}
+
+
+# K32: a target that is restarted.
+
+
+def test_a_restart_in_mid_run_is_waited_for_and_told(
+    server: Serve, profile: Profile, kit: Kit, door: Callable[[Running], Door], tmp_path: Path
+) -> None:
+    running = server()
+    between = door(running)
+    report = tmp_path / "r.json"
+
+    def restart() -> None:
+        between.await_bytes(120_000)
+        between.shut()
+        time.sleep(0.8)
+        between.reopen()
+
+    restarting = threading.Thread(target=restart)
+    restarting.start()
+    result = kit(
+        "server", f"http://127.0.0.1:{between.port}", "--target", profile(running),
+        "--clauses", "auth,scope,tenancy,handoff,crm,fuzz", *FAST, "--json", report,
+    )  # fmt: skip
+    restarting.join()
+    assert result.exit_code == 0, result.output
+    found = json.loads(report.read_text("utf-8"))
+    assert set(statuses(report).values()) <= {"passed"}
+    assert len(found["outages_s"]) == 1
+    assert "The target accepted no connection for" in result.output
+
+
+def test_a_target_that_stays_away_is_gone(
+    server: Serve,
+    profile: Profile,
+    kit: Kit,
+    door: Callable[[Running], Door],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vorel_conformance.http.client.AWAY_S", 0.2)
+    running = server()
+    between = door(running)
+
+    def leave() -> None:
+        between.await_bytes(120_000)
+        between.shut()
+
+    threading.Thread(target=leave).start()
+    report = tmp_path / "r.json"
+    result = kit("server", f"http://127.0.0.1:{between.port}", "--target", profile(running), *FAST, "--json", report)
+    assert "stopped responding" in json.loads(report.read_text("utf-8"))["stopped"]
+    assert "failed" not in statuses(report).values(), result.output
+
+
+# K35: nothing was judged.
+
+
+@pytest.mark.parametrize("more", [(), ("--complete",)])
+def test_a_run_that_judges_nothing_is_no_pass(server: Serve, profile: Profile, kit: Kit, more: tuple[str, ...]) -> None:
+    running = server()
+    result = kit("server", running.base_url, "--target", profile(running), *FEW, *FAST, "--max-requests", 1, *more)
+    assert result.exit_code == 4, result.output
+    assert "No violation, not all clauses judged" in result.output
+
+
+# K36 and K38: the plan, and a rate.
+
+
+def plan(kit: Kit, running: Running, target: Path, *arguments: object) -> str:
+    result = kit("server", running.base_url, "--target", target, "--dry-run", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("arguments", [FEW, ("--max-requests", 60), ("--clauses", "crm")])
+def test_the_plan_does_not_promise_fewer_writes_than_are_made(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path, arguments: tuple[object, ...]
+) -> None:
+    running = server()
+    target = profile(running)
+    found = re.search(r"up to (\d+) writes", plan(kit, running, target, *arguments, *FAST))
+    assert found is not None
+    report = tmp_path / "r.json"
+    kit("server", running.base_url, "--target", target, *arguments, *FAST, "--json", report, "--seed", 1)
+    assert 0 < len(json.loads(report.read_text("utf-8"))["writes"]) <= int(found[1])
+
+
+def test_a_rate_that_is_too_low_for_the_limit_says_so_and_binds_all(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path
+) -> None:
+    running = server()  # its limit is 20 in 2 s: a burst of 24 within a second is 1440 a minute
+    target = profile(running)
+    said = "the rate limit cannot be tested at 1200 requests a minute"
+    assert said in plan(kit, running, target, "--rate", 1200)
+    assert "the rate limit cannot" not in plan(kit, running, target, "--rate", 1440)
+    assert "the rate limit cannot" not in plan(kit, running, target)
+    report = tmp_path / "r.json"
+    clauses = ("--clauses", "limit,auth.missing")
+    began = time.monotonic()
+    result = kit("server", running.base_url, "--target", target, *clauses, "--rate", 1200, "--json", report)
+    found = json.loads(report.read_text("utf-8"))
+    assert found["requests"] <= 1200 / 60 * (time.monotonic() - began) + 3
+    assert said in result.output
+    assert statuses(report).pop("auth.missing") == "passed"
+    assert statuses(report)["limit.enforced"] == "inconclusive"
+
+
+def test_bursts_keep_to_the_rate_of_the_user(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server(limit=5, window=1.0)
+    target = profile(running)
+    content = json.loads(target.read_text("utf-8"))
+    content["rate_limit"] = {"requests": 5, "window_s": 1.0}
+    target.write_text(json.dumps(content), "utf-8")
+    report = tmp_path / "r.json"
+    began = time.monotonic()
+    kit(
+        "server", running.base_url, "--target", target, "--clauses", "limit.enforced,limit.retry-after",
+        "--rate", 1200, "--json", report,
+    )  # fmt: skip
+    assert json.loads(report.read_text("utf-8"))["requests"] <= 20 * (time.monotonic() - began) + 3
+    assert statuses(report)["limit.enforced"] == "passed"
+
+
+def test_a_rate_that_is_far_too_low_ends_with_the_time_limit(server: Serve, profile: Profile) -> None:
+    """It waited for its turn beyond the end of the run."""
+    from vorel_conformance.http.target import load
+    from vorel_conformance.runs.plan import Options
+    from vorel_conformance.runs.server import run
+
+    running = server()
+    target = load(running.base_url, profile(running), owned=False)
+    began = time.monotonic()
+    found = run(running.base_url, target=target, options=Options(rate=30, time_limit=3.0))
+    assert time.monotonic() - began < 10
+    assert "time limit" in found["stopped"]
+
+
+# K37: signals.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_done_is_reported_when_a_run_is_stopped(
+    server: Serve, profile: Profile, door: Callable[[Running], Door], tmp_path: Path, number: signal.Signals
+) -> None:
+    running = server()
+    between = door(running)
+    report = tmp_path / "r.json"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "vorel_conformance", "server", f"http://127.0.0.1:{between.port}"),
+            *("--target", str(profile(running)), "--clauses", "handoff,crm,auth"),
+            *("--rate", "600", "--json", str(report)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+    between.await_bytes(30_000)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, output
+    found = json.loads(report.read_text("utf-8"))
+    assert found["stopped"] == f"stopped by {number.name}"
+    assert found["writes"]
+    assert "inconclusive" in statuses(report).values()
+    assert f"The run ended early: stopped by {number.name}" in output
+    assert "Traceback" not in output
+
+
+# K41: reports.
+
+
+def test_an_old_report_is_not_taken_for_that_of_a_run_that_failed_to_start(kit: Kit, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("r.json", "r.xml", "r.html", "r.sarif")]
+    for file in files:
+        file.write_text("old", "utf-8")
+    options = ("--json", files[0], "--junit", files[1], "--html", files[2], "--sarif", files[3])
+    usage = kit("server", "http://127.0.0.1:1", *options, "--clauses", "nope")
+    assert usage.exit_code == 2
+    assert all(file.read_text("utf-8") == "old" for file in files)
+    assert kit("server", "http://127.0.0.1:1", *options).exit_code == 3
+    assert not any(file.exists() for file in files)
+
+
+def test_an_accepted_failure_is_part_of_the_verdict_in_words(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path
+) -> None:
+    running = server("code_403_unauthorized")
+    accepted = tmp_path / "accepted.toml"
+    accepted.write_text(
+        '[[accepted]]\nclause = "envelope.code-matches-status"\nreason = "known"\nowner = "a"\nexpires = 2999-01-01\n'
+    )
+    page = tmp_path / "r.html"
+    result = kit(
+        "server", running.base_url, "--target", profile(running), "--clauses", "scope,envelope", *FAST,
+        "--accepted", accepted, "--html", page,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Keeps the contract, but for what was accepted." in result.output
+    assert "Keeps the contract, but for what was accepted" in page.read_text("utf-8")
+
+
+def test_times_and_help_for_ci_servers(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:
+    running = server()
+    junit, sarif = tmp_path / "r.xml", tmp_path / "r.sarif"
+    kit("server", running.base_url, "--target", profile(running), *FEW, *FAST, "--junit", junit, "--sarif", sarif)
+    assert len(re.findall(r'<testcase [^>]*time="\d+\.\d{3}"', junit.read_text("utf-8"))) == 3
+    rules: list[dict[str, Any]] = json.loads(sarif.read_text("utf-8"))["runs"][0]["tool"]["driver"]["rules"]
+    assert all("vorel-conformance explain" in rule["help"]["markdown"] for rule in rules)
+
+
+# K23: without a terminal.
+
+
+def test_a_log_has_one_line_for_a_clause_and_one_for_all_that_passed(server: Serve, profile: Profile, kit: Kit) -> None:
+    running = server("code_403_unauthorized")
+    result = kit("server", running.base_url, "--target", profile(running), "--clauses", "scope,envelope,auth", *FAST)
+    lines = result.output.splitlines()
+    (breach,) = [line for line in lines if re.match("✗ failed +envelope.code-matches-status  MUST", line)]
+    assert breach.endswith("error.code matches the HTTP status")
+    assert sum(line.startswith("✓") for line in lines) == 1
+    assert re.search(r"^✓ \d+ clauses passed$", result.output, re.MULTILINE)
+    assert lines.index(breach) <= 3
