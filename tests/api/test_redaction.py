@@ -2,13 +2,19 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
+from vorel_mock.api.messages import Exchange, Request
+from vorel_mock.control.handlers import journal as handlers
 from vorel_mock.mock import demo
-from vorel_mock.mock.journal.access_log import json_line, text_line
+from vorel_mock.mock.journal.access_log import MAX_SHOWN, json_line, text_line
+from vorel_mock.mock.journal.explain import explain
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.redaction import redact
@@ -109,3 +115,80 @@ def test_what_holds_no_key_is_left_as_it_is(text: str) -> None:
 def test_escapes_without_end_are_not_followed_to_it() -> None:
     endless = f"%{'25' * 100_000}41"
     assert redact(endless) == endless
+
+
+# M25: what a client sends decides no cost, neither of its line in the log nor of a look at it.
+
+WORDS = b" ".join(b"word%04d" % number for number in range(3_500))
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "words": (WORDS, HANDOFF),
+    "Bearer and words": (b"Bearer " + WORDS, HANDOFF),
+    "a long path": (b"Bearer none", f"/{'p' * 60_000}"),
+    "a path of escapes": (b"Bearer none", f"/{'%2525' * 12_000}"),
+    "a path of keys": (b"Bearer none", f"/{'vapk_live_0123456789ab' * 2_700}"),
+}
+
+
+def _line_seconds(mock: Mock, authorization: bytes, path: str) -> tuple[float, str]:
+    """Processor time of a line in the log, and the line."""
+    headers = [(b"authorization", authorization)]
+    mock.answer(Request("POST", path.encode(), path, b"", headers, dict(headers), b"{}"))
+    (exchange,) = mock.journal.latest(1)
+    started = time.thread_time()
+    line = json_line(exchange) + text_line(exchange)
+    return time.thread_time() - started, line
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_the_line_of_a_hostile_request_costs_no_more_than_some_others(mock: Mock, kind: str) -> None:
+    """M25: 44 ms for a header of 30 KiB. A path is cut off in the log; the journal has all of it."""
+    usual = min(_line_seconds(mock, b"Bearer none", HANDOFF)[0] for _ in range(5))
+    hostile, line = min(_line_seconds(mock, *HOSTILE[kind]) for _ in range(5))
+    assert hostile < 40 * usual
+    assert len(line) < 5_000
+
+
+def test_a_key_where_a_long_path_is_cut_off_is_redacted(http: httpx.Client, mock: Mock) -> None:
+    for length in range(MAX_SHOWN - 70, MAX_SHOWN + 10, 7):
+        for secret in (KEY, _percent(KEY), "hunter2-is-long-enough"):
+            answer = http.post(f"/{'p' * length}{secret}/{'q' * 2_000}", headers={"Authorization": f"Bearer {secret}"})
+            exchange = mock.journal.get(answer.headers["X-Mock-Request-Id"])
+            assert exchange is not None
+            for line in (text_line(exchange), json_line(exchange)):
+                assert not _shows(line)
+                assert "hunter2" not in line
+
+
+def _is_free(mock: Mock) -> bool:
+    """Whether this thread gets the mock's lock."""
+    if not mock.lock.acquire(timeout=5):
+        return False
+    mock.lock.release()
+    return True
+
+
+LOOKS = ["requests/{id}", "requests?limit=1", "requests.har?limit=1", "requests?contains=a&limit=1"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_at_a_large_body_is_short_and_keeps_nobody_waiting(
+    api: httpx.Client, mock: Mock, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """M25: 4.3 s with the lock held, for a body of 1 MB and a header of words."""
+    body = json.dumps({"reason": "a", "x": "b" * 1_000_000})
+    number = api.post(HANDOFF, content=body, headers={"Authorization": WORDS.decode()}).headers["X-Mock-Request-Id"]
+    took: list[float] = []
+
+    def explained(exchange: Exchange) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(_is_free, mock).result()
+        started = time.thread_time()
+        told = explain(exchange)
+        took.append(time.thread_time() - started)
+        return told
+
+    monkeypatch.setattr(handlers, "explain", explained)
+    answer = api.get(f"/_mock/{look.format(id=number)}")
+    assert answer.status_code == 200
+    assert "b" * 1_000_000 in answer.text
+    assert min(took) < 1

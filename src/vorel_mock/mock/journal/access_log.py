@@ -28,6 +28,8 @@ _PAUSE = 0.02
 _LAST = 1.0
 #: Characters of a path that is remembered without its secrets.
 _SHORT = 200
+#: Characters of a path, or of a reason, in a line. The journal keeps the whole.
+MAX_SHOWN = 1_000
 
 
 class AccessLog:
@@ -205,6 +207,13 @@ class _Envelope(msgspec.Struct):
 
 
 def _redacted(exchange: Exchange, text: str) -> str:
+    """Return the beginning of `text` without secrets."""
+    # Twice as much is looked at as is shown: a key that is cut off would not be recognised.
+    shown = _without_secrets(exchange, text[: 2 * MAX_SHOWN])
+    return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}..."
+
+
+def _without_secrets(exchange: Exchange, text: str) -> str:
     if exchange.key is None:
         return redact(text, secrets(exchange))
     # The same few paths come again and again. What is long is not kept.
