@@ -333,6 +333,7 @@ def test_a_preference_that_was_not_met_is_not_claimed(world: World) -> None:
         (" , ;", "Prefer: code=<status>"),
         ("", "Prefer: code=<status>"),
         ("code=429, fault=latency", "Prefer: asks for code=429 and fault=latency; ask for one of them"),
+        ("," * 1025, "Prefer: is longer than 1024 bytes; ask for one preference, once"),  # M25
         ("code=429; code=401", "Prefer: asks for code=429 and code=401; ask for one of them"),
     ],
 )

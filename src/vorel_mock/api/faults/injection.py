@@ -15,6 +15,8 @@ from vorel_mock.model.ids import Ids
 from vorel_mock.model.tenant import Tenant
 
 _PREFER = "Prefer: code=<status> and fault=<id> are supported"
+#: Bytes of all Prefer fields of a request: what a header holds must not decide what it costs.
+MAX_PREFER = 1024
 #: Characters of a preference that an error message repeats.
 _SHOWN = 60
 
@@ -22,8 +24,10 @@ _SHOWN = 60
 def before(exchange: Exchange, contract: Contract) -> Response | None:
     """Read the Prefer header, and apply a fault that replaces the response. Returns None if there is none."""
     if b"prefer" in exchange.request.fields:
-        fields = [value for name, value in exchange.request.headers if name == b"prefer"]
-        forced = _prefer(exchange, contract, _preference(b",".join(fields).decode("latin-1")))
+        fields = b",".join(value for name, value in exchange.request.headers if name == b"prefer")
+        if len(fields) > MAX_PREFER:
+            raise ApiError(400, f"Prefer: is longer than {MAX_PREFER} bytes; ask for one preference, once")
+        forced = _prefer(exchange, contract, _preference(fields.decode("latin-1")))
         if forced is not None:
             return forced
     return _meet(exchange, "before", contract) if may_meet(exchange) else None
