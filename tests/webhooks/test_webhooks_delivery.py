@@ -748,7 +748,7 @@ def test_one_attempt_at_a_time_for_one_webhook(
 def test_more_than_may_be_under_way_take_turns(
     dispatcher: Dispatcher, tenant: Tenant, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(worker_module, "MAX_IN_FLIGHT", 10)  # of which one tenant gets two
     tenant.webhook_timeout = SOON
     receiver.script += ["hang"] * 2
     for _ in range(8):
@@ -759,6 +759,27 @@ def test_more_than_may_be_under_way_take_turns(
     receiver.released.set()
     assert dispatcher.settle([tenant], SOON)
     assert sorted(delivery.state for delivery in tenant.deliveries) == ["delivered"] * 6 + ["pending"] * 2
+
+
+def test_tenants_whose_receivers_hang_delay_no_other(
+    dispatcher: Dispatcher, receiver: Receiver, mock: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M7: with six tenants of 50 webhooks each, the event of a seventh did not arrive within a minute."""
+    monkeypatch.setattr(worker_module, "MAX_IN_FLIGHT", 16)
+    tenants = [a_tenant(f"tenant-{n}", mock.clock) for n in range(7)]
+    with receiver_running(*["hang"] * 30) as hanging:
+        for tenant in tenants[:6]:
+            tenant.webhook_timeout = 3600.0
+            for _ in range(5):
+                dispatcher.subscribe(tenant, hanging.url, [HANDOFF_REQUESTED])
+        until(lambda: len(hanging.received) >= 12)
+        for _ in range(20):
+            dispatcher.subscribe(tenants[6], receiver.url, [HANDOFF_REQUESTED])
+            started = time.monotonic()
+            assert dispatcher.settle([tenants[6]], SOON)
+            assert time.monotonic() - started < 2
+        dispatcher.stop()
+    assert {delivery.state for delivery in tenants[6].deliveries} == {"delivered"}
 
 
 def test_fifty_tenants_at_once_do_not_mix(dispatcher: Dispatcher, receiver: Receiver, mock: Mock) -> None:

@@ -19,10 +19,12 @@ from vorel_mock.model.webhooks import Delivery
 from vorel_mock.webhooks.queue import DeliveryQueue, record_attempt
 from vorel_mock.webhooks.sender import Sender
 from vorel_mock.webhooks.signature import sign
+from vorel_mock.webhooks.slots import Slots
 from vorel_mock.webhooks.target_policy import TargetPolicy
 
-#: Attempts that may run at once, over all tenants: one socket each. The next ones wait for one of them to end.
-MAX_IN_FLIGHT = 256
+#: Attempts that may run at once, over all tenants: one socket each. `Slots` shares them: six tenants can have one for
+#: each of their 50 webhooks, so that none waits for another, and 20 more tenants still get some.
+MAX_IN_FLIGHT = 512
 #: Seconds that `_Engine.stop` waits for the thread.
 _GRACE = 5.0
 
@@ -97,7 +99,7 @@ class Worker:
         # The signature of another body: well formed, and wrong with every secret.
         signed = sign(webhook.secret, delivery.body + b" " if delivery.tampered else delivery.body)
         try:
-            async with engine.slots:
+            async with engine.slots.slot(tenant):
                 was_frozen = self._is_frozen(tenant)
                 attempt = await engine.sender.send(
                     webhook.target_url, delivery.body, signed, at=at, seconds=tenant.webhook_timeout
@@ -129,7 +131,7 @@ class _Engine:
 
     def __init__(self, targets: TargetPolicy) -> None:
         self.loop = asyncio.new_event_loop()
-        self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.slots = Slots(MAX_IN_FLIGHT)
         self.sender = Sender(targets)
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="vorel-mock-webhooks", daemon=True)
