@@ -11,13 +11,13 @@ from vorel_mock.server.listener import Server, base_url, listen
 @contextmanager
 def serving(app: App) -> Iterator[tuple[str, Server]]:
     """The base URL and the server; it has ended when the block ends."""
-    sock, ready = listen("127.0.0.1", 0), Event()
+    sockets, ready = listen("127.0.0.1", 0), Event()
     server = Server(app, ready.set)
-    thread = Thread(target=server.run, args=[sock], daemon=True)
+    thread = Thread(target=server.run, args=[sockets], daemon=True)
     thread.start()
     try:
         assert ready.wait(30)
-        yield base_url(sock), server
+        yield base_url(sockets), server
     finally:
         server.stop()
         thread.join(30)

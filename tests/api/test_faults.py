@@ -326,12 +326,16 @@ def test_a_preference_that_was_not_met_is_not_claimed(world: World) -> None:
         ("code=418", "Prefer: createCrmRecord declares the codes 200, 400, 401, 403, 429, and no other"),
         ("code=404", "Prefer: createCrmRecord declares"),
         ("code=", "Prefer: createCrmRecord declares"),
-        ("fault=x", "Prefer: there is no fault x; GET /_mock/faults lists them"),
-        ("respond-async", "Prefer: code=<status> and fault=<id> are supported; this is not: respond-async"),
-        ("code=429; wait=5", "Prefer: code=<status> and fault=<id> are supported; this is not: wait=5"),
-        ("x" * 999, "Prefer: code=<status> and fault=<id> are supported; this is not: " + "x" * 60),
-        (" , ;", "Prefer: code=<status>"),
-        ("", "Prefer: code=<status>"),
+        ("fault=x", 'Prefer: unknown fault "x"; allowed: '),
+        (
+            "fault=latecny",
+            'Prefer: unknown fault "latecny"; did you mean "latency"? (GET /_mock/',
+        ),  # M23
+        ("codes=429", 'Prefer: unknown preference "codes"; did you mean "code"?'),  # M18, and so on
+        ("Falt=latency", 'Prefer: unknown preference "Falt"; did you mean "fault"?'),
+        ("return=minimal, cod=429", 'Prefer: unknown preference "cod"; did you mean "code"?'),
+        ("429", "Prefer: write code=429"),
+        ("broken_json", "Prefer: write fault=broken_json"),
         ("code=429, fault=latency", "Prefer: asks for code=429 and fault=latency; ask for one of them"),
         ("," * 1025, "Prefer: is longer than 1024 bytes; ask for one preference, once"),  # M25
         ("code=429; code=401", "Prefer: asks for code=429 and code=401; ask for one of them"),
@@ -344,13 +348,24 @@ def test_an_unknown_preference_is_a_clear_400(world: World, prefer: str, begins:
 
 
 @pytest.mark.parametrize(
-    "fields", [["respond-async", "code=429"], ["code=429", "fault=latency"], ["code=429", "code=401"], ["", "x"]]
+    "fields", [["respond-async", "code=422"], ["code=429", "fault=latency"], ["code=429", "code=401"], ["", "fault=x"]]
 )
 def test_every_prefer_field_is_read(world: World, fields: list[str]) -> None:
     answer = world.post("createCrmRecord", prefer=fields)
     told = str(envelope(answer, 400, "bad_request")["message"])
     assert any(field.split("=")[0] in told for field in fields if field)
     assert world.effects() == 0
+
+
+@pytest.mark.parametrize(
+    "prefer", ["return=minimal", "respond-async", "wait=5; foo", "handling=lenient", " , ;", "", "x" * 900]
+)
+def test_a_preference_that_is_none_of_ours_is_ignored(world: World, prefer: str) -> None:
+    """RFC 7240, 2 (M18)."""
+    answer = world.post("createCrmRecord", Prefer=prefer)
+    assert answer.status_code == 200
+    assert "Preference-Applied" not in answer.headers
+    assert world.post("createCrmRecord", Prefer=f"{prefer}, code=429").status_code == 429
 
 
 def test_a_preference_may_stand_in_any_field_and_twice(world: World) -> None:

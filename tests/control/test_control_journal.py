@@ -113,7 +113,9 @@ def test_waiting_ends_with_what_is_waited_for(shared: httpx.Client, made: Json, 
 def test_waiting_ends_in_time(shared: httpx.Client, made: Json, requests: str) -> None:
     answer = shared.post(f"{requests}/wait", json={"timeout": "50ms"})
     assert answer.status_code == 408
-    assert answer.json()["error"]["message"] == "0 of 1 requests that match were answered within 0.05 s"
+    assert answer.json()["error"]["message"] == (
+        "0 of 1 requests that match were answered within 0.05 s; the tenant has received none at all"
+    )
 
 
 def test_whoever_waits_is_let_go_when_the_mock_ends(mock: Mock) -> None:

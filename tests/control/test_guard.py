@@ -5,10 +5,11 @@ import contextlib
 import io
 from collections.abc import Iterator
 
+import click
 import httpx
 import pytest
 
-from vorel_mock.cli.serve import _greet
+from vorel_mock.cli.serve import _greet, serve
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
@@ -219,9 +220,9 @@ def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytes
     token = mock.control_token
     assert token is not None
     said = io.StringIO()
-    log = AccessLog(quiet=True)
+    log = AccessLog(off=True)
     monkeypatch.setattr(log, "say", lambda text, **members: print(text, file=said))
-    _greet(log, mock, BASE)
+    _greet(click.Context(serve), log, mock, BASE)
     assert said.getvalue().count(token) == 1
     with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE) as client:
         headers = {"Authorization": f"Bearer {token}"}

@@ -111,3 +111,44 @@ def test_what_is_no_duration(text: str) -> None:
 def test_a_moment_is_read_as_it_is_written(moment: Any) -> None:
     seconds = moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000).timestamp()
     assert abs(parse_iso(iso(seconds)) - seconds) < 0.002
+
+
+# RFC 3339, 5.6, exactly. M13.
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2027-01-01t00:00:00z", "2027-01-01T00:00:00.000Z"),
+        ("2027-01-01T01:30:00+01:30", "2027-01-01T00:00:00.000Z"),
+        ("2027-01-01T00:00:00.123456789Z", "2027-01-01T00:00:00.123Z"),
+        ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00.000Z"),
+        ("2027-01-01T00:59:60+01:00", "2027-01-01T00:00:00.000Z"),
+    ],
+)
+def test_every_timestamp_of_rfc_3339_is_read(text: str, shown: str) -> None:
+    assert iso(parse_iso(text)) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-W01-1T00:00:00Z",
+        "20270101T000000Z",
+        "2027-01-01T00:00Z",
+        "2027-01-01",
+        "2027-01-01 00:00:00Z",
+        "2027-01-01T00:00:00",
+        "2027-01-01T00:00:00+0100",
+        "2027-01-01T00:00:00,5Z",
+        "2027-01-01T00:00:00.Z",
+        "2027-01-01T24:00:00Z",
+        "2027-01-01T12:00:60Z",
+        "2027-02-29T00:00:00Z",
+        "\uff12027-01-01T00:00:00Z",
+        "",
+    ],
+)
+def test_other_spellings_of_iso_8601_are_not(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an RFC 3339 timestamp such as"):
+        parse_iso(text)

@@ -1,5 +1,7 @@
 """Options that are also environment variables and members of a TOML file. Their defaults are those of Settings."""
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ from vorel_mock.mock.settings import Settings
 from vorel_mock.model.clock import parse_iso
 from vorel_mock.model.unknown_name import unknown_name
 
+#: What Kubernetes and Docker set for a service called vorel-mock: VOREL_MOCK_PORT=tcp://10.0.0.7:3000, and others.
+_LINKED = ("VOREL_MOCK_PORT", "VOREL_MOCK_HOST")
+_LINK = re.compile("(tcp|udp|sctp)://")
+_OF_A_LINK = re.compile("VOREL_MOCK_(PORT_.*|SERVICE_.*|NAME|ENV_.*|WEBHOOK_SECRET)")
 CONFIG_FILE = "vorel-mock.toml"
 #: The settings of a mock that was given none.
 DEFAULTS = Settings()
@@ -30,6 +36,11 @@ class Setting(click.Option):
         if default:  # None, () and False need no text in --help
             attributes |= {"default": default, "show_default": True}
         super().__init__(declarations, envvar=self.variable, **attributes)
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the value of the variable, unless it describes a service (see `environment_warnings`)."""
+        value = super().resolve_envvar_value(ctx)
+        return None if value is not None and _LINK.match(value) and self.variable in _LINKED else value
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """Return the source of the value: the option, the variable or the member of the file."""
@@ -79,6 +90,18 @@ class ClockSetting(click.ParamType[str]):
             except ValueError as error:
                 self.fail(f"{error}; or use real or frozen", param, ctx)
         return value
+
+
+def environment_warnings(ctx: click.Context) -> list[str]:
+    """Return what a user should know about the environment variables VOREL_MOCK_* that are not used."""
+    used = [option.variable for option in ctx.command.params if isinstance(option, Setting)]
+    found = []
+    for name, value in sorted(os.environ.items()):
+        if name in _LINKED and _LINK.match(value):
+            found.append(f"{name} is ignored: it describes a service called vorel-mock (Kubernetes or Docker set it)")
+        elif name.startswith("VOREL_MOCK_") and name not in used and not _OF_A_LINK.fullmatch(name):
+            found.append(f"{unknown_name('environment variable', name, used)} (ignored)")
+    return found
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:

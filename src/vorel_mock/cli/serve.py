@@ -16,9 +16,10 @@ from vorel_mock.cli.options import (
     FileName,
     Setting,
     WholeNumber,
+    environment_warnings,
     read_config,
 )
-from vorel_mock.mock.settings import FROZEN_AT, RateLimitHeaders, SettingError, Settings
+from vorel_mock.mock.settings import FROZEN_AT, LOG_LEVELS, RateLimitHeaders, SettingError, Settings
 from vorel_mock.model.types import MAX_LIMIT
 
 
@@ -104,6 +105,13 @@ from vorel_mock.model.types import MAX_LIMIT
     help="Token that /_mock requires.  [default: none on loopback, a random one otherwise]",
 )
 @click.option("--json-logs", cls=Setting, is_flag=True, help="Log one JSON object per line instead of text.")
+@click.option(
+    "--log-level",
+    cls=Setting,
+    type=click.Choice(LOG_LEVELS),
+    help="Lines of the log: all; what failed or met a fault; errors of the server only.",
+)
+@click.option("--quiet", cls=Setting, is_flag=True, help="Print nothing at start, and afterwards errors only.")
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
@@ -116,27 +124,28 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = _settings(ctx)
-    log = AccessLog(as_json=settings.json_logs)
+    log = AccessLog(as_json=settings.json_logs, level="error" if settings.quiet else settings.log_level)
     try:
         mock = Mock(settings, log)
     except ContractError as error:
         raise click.BadParameter(f"{settings.contract}: {error}", ctx, _parameter(ctx, "contract")) from None
     app = App(mock)
     try:
-        sock = listener.listen(settings.host, settings.port)
+        sockets = listener.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         sys.exit(1)
-    url = listener.base_url(sock)
+    url = listener.base_url(sockets)
 
     def ready() -> None:
-        log.start(asyncio.get_running_loop().call_later)
-        _greet(log, mock, url)
+        log.start(asyncio.get_running_loop())
+        if not settings.quiet:
+            _greet(ctx, log, mock, url)
 
     try:
-        listener.run(app, sock, ready)
+        listener.run(app, sockets, ready)
     finally:
-        log.stop("Stopped.", event="stopped")
+        log.stop(None if settings.quiet else "Stopped.", event="stopped")
 
 
 def settings_of_environment() -> Settings:
@@ -166,7 +175,7 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
     return f"cannot listen on {host!r}: {why}. Use --host with an address of this machine, such as 127.0.0.1."
 
 
-def _greet(log: Any, mock: Any, url: str) -> None:
+def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
     # Imported here like all that serves.
     from vorel_mock.cli import example_request
 
@@ -177,7 +186,10 @@ def _greet(log: Any, mock: Any, url: str) -> None:
     log.say(
         f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
     )
-    for warning in mock.router.warnings():
+    file = ctx.meta.get(CONFIG_FILE)
+    source = f"Settings from {file}; seed {mock.seed}" if file else f"Seed {mock.seed}"
+    log.say(source, event="settings", file=None if file is None else str(file), seed=mock.seed)
+    for warning in [*environment_warnings(ctx), *mock.router.warnings()]:
         log.say(f"Warning: {warning}.", event="warning", warning=warning)
     if mock.control_token is not None:
         log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)

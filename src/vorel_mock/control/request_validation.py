@@ -4,7 +4,8 @@ Connexion validates and calls the two classes. Its own messages quote the value 
 have to compare.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from json import dumps
 from typing import Any
 
@@ -95,8 +96,14 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
                     yield unknown_name("field", member, known, within)
         case "minProperties" | "maxProperties" if schema.get("maxProperties") == 1:
             yield f"{path or name}: must have exactly one of {', '.join(known)}"
+        case "enum" if isinstance(error.instance, str) and (near := _near(error.instance, wanted)):
+            yield f'{path or name}: {_must("enum", wanted, schema)}; did you mean "{near}"?'
         case _:
             yield f"{path or name}: {_must(str(error.validator), wanted, schema)}"
+
+
+def _near(given: str, allowed: Iterable[Any]) -> str | None:
+    return next(iter(get_close_matches(given, [value for value in allowed if isinstance(value, str)], n=1)), None)
 
 
 def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:

@@ -44,8 +44,8 @@ class Mock:
         self.lock = RLock()
         self.store = MemoryStore()
         self.journal = Journal()
-        self.log = log or AccessLog(quiet=True)
-        self.webhooks = Dispatcher(self.lock, TargetPolicy(settings.webhook_hosts), self.clock)
+        self.log = log or AccessLog(off=True)
+        self.webhooks = Dispatcher(self.lock, TargetPolicy(settings.webhook_hosts), self.clock, self.log.attempt)
         self.ids = Ids(self.seed, "mock")
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""

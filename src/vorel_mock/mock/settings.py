@@ -14,6 +14,9 @@ from vorel_mock.webhooks.target_policy import TargetPolicy
 
 #: The responses that have X-RateLimit-* headers: 429s only, or all.
 RateLimitHeaders = Literal["429", "always"]
+#: The lines of the access log: all; of requests that failed or met a fault; of 5xx and of no response at all.
+LogLevel = Literal["info", "warning", "error"]
+LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 #: The time of `--clock frozen`: the same for every run, so that two runs give the same responses.
 FROZEN_AT = "2026-01-01T00:00:00Z"
 
@@ -41,7 +44,8 @@ class Settings:
     Raises SettingError (a ValueError) or TypeError if one is invalid; the text names it.
     """
 
-    host: str = "127.0.0.1"
+    host: str = "localhost"
+    """A name or an address of this machine. `localhost` is 127.0.0.1 and ::1, on one port."""
     port: int = 3000
     seed: int | None = None
     clock: str = "real"
@@ -51,6 +55,9 @@ class Settings:
     tenant_rate_limit: int = 5000
     rate_limit_headers: RateLimitHeaders = "429"
     json_logs: bool = False
+    log_level: LogLevel = "info"
+    quiet: bool = False
+    """Print nothing at start, and errors only afterwards."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts beyond loopback that webhooks may go to: `host` or `host:port`."""
     control_token: str | None = None
@@ -78,6 +85,9 @@ class Settings:
                 "rate_limit_headers", f"must be 429 or always, as a text, not {self.rate_limit_headers!r}"
             )
         _of_type("json_logs", self.json_logs, bool, "True or False")
+        _of_type("quiet", self.quiet, bool, "True or False")
+        if self.log_level not in LOG_LEVELS:
+            raise SettingError("log_level", f"must be {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
         for name in ("webhook_hosts", "cors_origins"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
         _check("webhook_hosts", TargetPolicy, self.webhook_hosts)

@@ -7,11 +7,13 @@ A clock may take its time from another clock: a tenant's clock follows the mock'
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 #: How far a clock may be moved: what a Date header, an RFC 3339 timestamp, and both some weeks later, can say.
 LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
+#: The time of the machine, in seconds since the epoch: for what a person reads beside it. No behaviour depends on it.
+real_time = time.time
 #: Seconds on a counter that only measures durations; its zero means nothing.
 stopwatch = time.perf_counter
 
@@ -113,14 +115,25 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+#: RFC 3339, 5.6. Python reads a good deal more of ISO 8601: week dates, the basic format, a time without seconds.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+
+
 def parse_iso(text: str) -> float:
     """Return the seconds since the epoch of an RFC 3339 timestamp. Raises ValueError if it is invalid."""
+    parts = _RFC_3339.fullmatch(text)
+    leap = parts is not None and parts[1] == "60"
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no offset from UTC; write 2027-01-01T00:00:00Z")
+        if parts is None:
+            raise ValueError
+        moment = datetime.fromisoformat((text[:17] + "59" + text[19:] if leap else text).upper())
+        if leap:  # the second after 23:59:59 UTC
+            moment += timedelta(seconds=1)
+            if moment.astimezone(UTC).strftime("%H%M%S") != "000000":
+                raise ValueError
+    except (ValueError, OverflowError):
+        hint = "; it has no offset from UTC" if _RFC_3339.fullmatch(f"{text}Z") else ""
+        raise ValueError(f"{text!r} is not an RFC 3339 timestamp such as 2027-01-01T00:00:00Z{hint}") from None
     if not 1970 <= moment.year <= 9998:  # what a Date header, a day later too, can say
         raise ValueError(f"{text!r} lies outside of the years 1970 to 9998")
     return max(0.0, moment.timestamp())

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vorel_mock.server.app import App
 from vorel_mock.server.http_connection import HttpConnection
@@ -22,6 +23,8 @@ else:
 #: Seconds that a response under way is given when the mock is told to end.
 GRACE = 1.0
 _BACKLOG = 2048
+#: Free ports that are tried until one is free on both loopback addresses.
+_TRIES = 20
 
 
 class Server:
@@ -35,26 +38,30 @@ class Server:
         self._ended: asyncio.Event | None = None
         self._stop_asked = False
 
-    def run(self, sock: socket.socket) -> None:
-        """Serve until `stop` is called, then close `sock`. It has the calling thread to itself."""
+    def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve until `stop` is called, then close `sockets`. It has the calling thread to itself."""
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(self.serve(sock))
+            runner.run(self.serve(sockets))
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Serve on the running loop until `stop` is called, then close `sock`."""
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve on the running loop until `stop` is called, then close `sockets`."""
         loop = self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         if self._stop_asked:
             self._ended.set()
         control_start = asyncio.Lock()
-        listening = await loop.create_server(
-            lambda: HttpConnection(self._app, self.connections, loop, control_start), sock=sock, backlog=_BACKLOG
-        )
+        listening = [
+            await loop.create_server(
+                lambda: HttpConnection(self._app, self.connections, loop, control_start), sock=sock, backlog=_BACKLOG
+            )
+            for sock in sockets
+        ]
         try:
             self._on_ready()
             await self._ended.wait()
         finally:
-            listening.close()
+            for each in listening:
+                each.close()
             await self._close_connections()
             self._app.stop()
 
@@ -76,8 +83,28 @@ class Server:
         await asyncio.sleep(0)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on `host` and `port` (0 picks one). Raises OSError if that is not possible."""
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return the sockets that listen on `host` and `port` (0 picks one). Raises OSError if that is not possible.
+
+    `localhost` is both loopback addresses on one port: clients differ in which they try, and some try one only. If the
+    machine has no IPv6, it is 127.0.0.1 alone.
+    """
+    if host.lower() != "localhost":
+        return [_listen(host, port)]
+    for _ in range(_TRIES):
+        first = _listen("127.0.0.1", port)
+        try:
+            return [first, _listen("::1", first.getsockname()[1])]
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return [first]
+            first.close()
+            if port:
+                raise
+    raise OSError(errno.EADDRINUSE, "found no port that is free on both loopback addresses")
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, protocol)
     try:
@@ -91,15 +118,15 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def base_url(sock: socket.socket) -> str:
-    """Return the URL of a listening socket; a wildcard address is shown as loopback."""
-    host, port = sock.getsockname()[:2]
+def base_url(sockets: Sequence[socket.socket]) -> str:
+    """Return the URL of the first of listening sockets; a wildcard address is shown as loopback."""
+    host, port = sockets[0].getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - shown, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: App, sock: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve `app` on `sock` as a program: until Ctrl-C or SIGTERM. It changes settings of the whole process."""
+def run(app: App, sockets: Sequence[socket.socket], on_ready: Callable[[], None]) -> None:
+    """Serve `app` on `sockets` as a program: until Ctrl-C or SIGTERM. It changes settings of the whole process."""
     # The mock says what there is to say; the words of the libraries underneath would only repeat it.
     for library in ("asyncio", "connexion"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
@@ -117,4 +144,4 @@ def run(app: App, sock: socket.socket, on_ready: Callable[[], None]) -> None:
     server = Server(app, ready)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
-    server.run(sock)
+    server.run(sockets)

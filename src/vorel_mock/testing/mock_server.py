@@ -31,11 +31,11 @@ class MockServer:
         if self._running is not None:
             raise RuntimeError(f"this MockServer runs already, at {self.base_url}")
         app = App(Mock(self._settings))
-        sock = listen(self._settings.host, self._settings.port)
+        sockets = listen(self._settings.host, self._settings.port)
         ready = threading.Event()
         server = Server(app, ready.set)
-        thread = threading.Thread(target=_serve, args=[server, sock, ready], name="vorel-mock-server", daemon=True)
-        url = base_url(sock)
+        thread = threading.Thread(target=_serve, args=[server, sockets, ready], name="vorel-mock-server", daemon=True)
+        url = base_url(sockets)
         thread.start()
         ready.wait()
         self._running = server, thread, Control(url, app.mock.control_token)
@@ -77,8 +77,8 @@ class MockServer:
         return self.control.new_tenant(**settings)
 
 
-def _serve(server: Server, sock: socket.socket, ready: threading.Event) -> None:
+def _serve(server: Server, sockets: list[socket.socket], ready: threading.Event) -> None:
     try:
-        server.run(sock)
+        server.run(sockets)
     finally:
         ready.set()  # `start` must not wait for a server that failed

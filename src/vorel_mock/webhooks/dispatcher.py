@@ -38,8 +38,16 @@ class Dispatcher:
     Every method may be called from any thread, with the lock held or not; `stop` only without.
     """
 
-    def __init__(self, lock: RLock, targets: TargetPolicy, clock: Clock) -> None:
+    def __init__(
+        self,
+        lock: RLock,
+        targets: TargetPolicy,
+        clock: Clock,
+        on_attempt: Callable[[Tenant, Delivery], object] = lambda *_: None,
+    ) -> None:
+        """`on_attempt` is called after each attempt, with the lock held, in the thread that made it."""
         self._lock = lock
+        self._on_attempt = on_attempt
         self._targets = targets
         self._tenants: dict[Tenant, _TenantDeliveries] = {}
         self._worker = Worker(lock, targets, clock, self._attempted)
@@ -283,6 +291,7 @@ class Dispatcher:
 
     def _attempted(self, tenant: Tenant, delivery: Delivery) -> None:
         self._deliveries_of(tenant).tell(delivery)
+        self._on_attempt(tenant, delivery)
 
     def _deliveries_of(self, tenant: Tenant) -> _TenantDeliveries:
         own = self._tenants.get(tenant)

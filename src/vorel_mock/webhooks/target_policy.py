@@ -48,7 +48,7 @@ class TargetPolicy:
             shown = f"[{host}]" if ":" in host else host
             raise TargetError(
                 f"target_url: {shown} is not on this machine, and webhooks go no further unless the mock's operator "
-                f"allows the host; use localhost, 127.0.0.1 or [::1], or allow {shown} when starting the mock"
+                f"allows the host; use localhost, 127.0.0.1 or [::1], or start the mock with --webhook-host {shown}"
             )
 
     async def addresses(self, url: str) -> list[str]:

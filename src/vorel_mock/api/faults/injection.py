@@ -1,5 +1,6 @@
 """Step: apply faults, those armed for the tenant and those that a request asks for by its Prefer header."""
 
+import difflib
 import re
 from functools import partial
 from typing import Any
@@ -13,8 +14,10 @@ from vorel_mock.contract.operation import Operation
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.unknown_name import unknown_name
 
-_PREFER = "Prefer: code=<status> and fault=<id> are supported"
+#: The preferences of the mock.
+_OURS = ("code", "fault")
 #: Bytes of all Prefer fields of a request: what a header holds must not decide what it costs.
 MAX_PREFER = 1024
 #: Characters of a preference that an error message repeats.
@@ -108,28 +111,41 @@ def _draw(tenant: Tenant, armed: ArmedFault, number: int) -> float:
     return Ids(tenant.ids.seed, f"{tenant.ids.stream}/{armed.id}", number).chance()
 
 
-def _preference(fields: str) -> tuple[str, str]:
-    """Return name and value of the one preference in all `Prefer` fields; it may be repeated."""
+def _preference(fields: str) -> tuple[str, str] | None:
+    """Return name and value of our preference in all `Prefer` fields; it may be repeated. None if there is none.
+
+    Other preferences are ignored (RFC 7240, 2), but for those that are probably typing errors.
+    """
     found: dict[tuple[str, str], None] = {}
-    for part in re.split("[,;]", fields):  # RFC 7240, 2: preferences, and parameters of one
+    for part in re.split("[,;]", fields):  # preferences, and parameters of one
         name, _, value = (piece.strip().strip('"') for piece in part.partition("="))
-        if name.lower() in ("code", "fault"):
+        if name.lower() in _OURS:
             found[name.lower(), value] = None
-        elif name or value:
-            raise ApiError(400, f"{_PREFER}; this is not: {part.strip()[:_SHOWN]}")
-    if not found:
-        raise ApiError(400, _PREFER)
+        elif remedy := _remedy(name, value):
+            raise ApiError(400, f"Prefer: {remedy}")
     if len(found) > 1:
         asked = " and ".join(f"{name}={value[:_SHOWN]}" for name, value in list(found)[:2])
         raise ApiError(400, f"Prefer: asks for {asked}; ask for one of them")
-    return next(iter(found))
+    return next(iter(found), None)
 
 
-def _prefer(exchange: Exchange, contract: Contract, preference: tuple[str, str]) -> Response | None:
+def _remedy(name: str, value: str) -> str | None:
+    """Return what to write instead of a preference that looks like one of ours."""
+    if not value and name in CATALOGUE:
+        return f"write fault={name}"
+    if not value and re.fullmatch("[1-5][0-9][0-9]", name):
+        return f"write code={name}"
+    near = difflib.get_close_matches(name.lower(), _OURS, n=1, cutoff=0.7)
+    return unknown_name("preference", name[:_SHOWN], near) if near else None
+
+
+def _prefer(exchange: Exchange, contract: Contract, preference: tuple[str, str] | None) -> Response | None:
     """Apply a preference: force a declared response, or arm a fault for this request alone."""
     operation = exchange.operation
     assert operation is not None
     match preference:
+        case None:
+            return None
         case "code", value:
             if value not in operation.responses:
                 declares = ", ".join(operation.responses)
@@ -140,7 +156,8 @@ def _prefer(exchange: Exchange, contract: Contract, preference: tuple[str, str])
         case _, value:
             fault = CATALOGUE.get(value)
             if fault is None:
-                raise ApiError(400, f"Prefer: there is no fault {value[:_SHOWN]}; GET /_mock/faults lists them")
+                unknown = unknown_name("fault", value[:_SHOWN], CATALOGUE)
+                raise ApiError(400, f"Prefer: {unknown} (GET /_mock/faults lists them)")
             _check_operation(fault, operation)
             exchange.preference = f"fault={value}"
             exchange.asked = ArmedFault("prefer", value, next=1)

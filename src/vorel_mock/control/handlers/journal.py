@@ -14,11 +14,15 @@ from vorel_mock.mock.journal.explain import explain
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import parse_iso
+from vorel_mock.model.redaction import redact
 from vorel_mock.model.wait import Wait
 
 Json = dict[str, Any]
 
 _DEFAULT_LIMIT = 1000
+#: Requests that a wait in vain names, and characters of the path of each.
+_NAMED = 3
+_PATH = 100
 
 
 def get_request(mock: Mock, request_id: str) -> Json:
@@ -77,8 +81,20 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
         reject(404, "The tenant was deleted while the request waited.")
     met = [*earlier, *wait.found]
     if len(met) < count:
-        reject(408, f"{len(met)} of {count} requests that match were answered within {seconds:g} s")
+        with mock.lock:
+            latest = mock.journal.latest(_NAMED, tenant_id)
+            total = mock.journal.count(tenant_id)
+        met_in_time = f"{len(met)} of {count} requests that match were answered within {seconds:g} s"
+        reject(408, f"{met_in_time}; {_came(latest, total)}")
     return listed(met, explain, lambda shown: {"data": shown, "total": len(met)})
+
+
+def _came(latest: list[Exchange], total: int) -> str:
+    """Return what the tenant's journal has instead of the requests that were waited for."""
+    if not latest:
+        return "the tenant has received none at all"
+    shown = [f"{e.request.method} {redact(e.request.path)[:_PATH]} {e.status or '(no answer)'}" for e in latest]
+    return f"of {total} in its journal the latest are: {', '.join(shown)}"
 
 
 def explain_request(mock: Mock, body: Json) -> Json:

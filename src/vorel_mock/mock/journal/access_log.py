@@ -1,5 +1,6 @@
 """The access log: a line for each request on the standard output, as text or as JSON."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -7,7 +8,6 @@ import select
 import stat
 import sys
 from collections import deque
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,8 +16,11 @@ import msgspec
 
 from vorel_mock.api.messages import Exchange
 from vorel_mock.mock.journal.explain import secrets
-from vorel_mock.model.clock import iso
+from vorel_mock.mock.settings import LOG_LEVELS, LogLevel
+from vorel_mock.model.clock import iso, real_time
 from vorel_mock.model.redaction import redact
+from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.webhooks import Delivery
 
 #: Lines, and characters of lines, that may wait for a slow reader; beyond that lines are counted, not kept.
 _MAX_WAITING = 20_000
@@ -39,9 +42,11 @@ class AccessLog:
     has each thread wait for the others.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, level: LogLevel = "info", off: bool = False) -> None:
+        """`level`: of the least important lines that are written. `off`: nothing is written."""
         self._as_json = as_json
-        self._quiet = quiet
+        self._level = LOG_LEVELS.index(level)
+        self._off = off
         self._colour = False
         self._running = False
         self._lines: deque[str] = deque()
@@ -50,18 +55,18 @@ class AccessLog:
         self._dropped = 0
         self._scheduled = False
 
-    def start(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to write to the standard output, which may be closed from the start: then Python has none.
 
-        `call_later` is an event loop's; all that follows happens in its thread.
+        All that follows happens in the thread of `loop`; only `attempt` may be called from another one.
         """
         stream = sys.stdout
-        if self._quiet or stream is None or self._running:
+        if self._off or stream is None or self._running:
             return
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self._colour = not self._as_json and stream.isatty() and not os.environ.get("NO_COLOR")
-        self._call_later = call_later
+        self._loop = loop
         # A file can always be written to. Anything else is polled first, and then accepts PIPE_BUF bytes at least.
         waits = not stat.S_ISREG(os.fstat(self._descriptor).st_mode) and hasattr(select, "poll")
         self._at_once = select.PIPE_BUF if waits else sys.maxsize
@@ -70,11 +75,12 @@ class AccessLog:
             self._poll.register(self._descriptor, select.POLLOUT)
         self._running = True
 
-    def stop(self, text: str, **members: Any) -> None:
-        """Write the waiting lines and a last one (see `say`), as far as they are read within a second; then end."""
+    def stop(self, text: str | None, **members: Any) -> None:
+        """Write the waiting lines and `text` (see `say`), if there is one, as far as they are read within a second."""
         if self._running:
             self._scheduled = True  # the event loop has ended, and calls nothing later
-            self.say(text, **members)
+            if text is not None:
+                self.say(text, **members)
             self._write(patience=_LAST)
             self._running = False
 
@@ -85,19 +91,27 @@ class AccessLog:
 
     def write(self, exchange: Exchange) -> None:
         """Write the line of a request."""
-        if not self._running:
+        if not self._running or (self._level and LOG_LEVELS.index(severity(exchange)) < self._level):
             return
         if len(self._lines) < _MAX_WAITING and self._characters < _MAX_CHARACTERS:
             self._append(json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour))
         else:
             self._dropped += 1
 
+    def attempt(self, tenant: Tenant, delivery: Delivery) -> None:
+        """Write the line of the latest attempt of a webhook delivery. May be called from any thread."""
+        if not self._running or (self._level and 200 <= (delivery.attempts[-1].status or 0) < 300):
+            return
+        line = delivery_json(tenant, delivery) if self._as_json else delivery_line(tenant, delivery)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._append, line)
+
     def _append(self, line: str) -> None:
         self._lines.append(line)
         self._characters += len(line)
         if not self._scheduled:
             self._scheduled = True
-            self._call_later(_PAUSE, self._flush)
+            self._loop.call_later(_PAUSE, self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -105,7 +119,7 @@ class AccessLog:
             self._write(patience=0.0)
             if self._lines or self._unwritten:
                 self._scheduled = True
-                self._call_later(_PAUSE, self._flush)
+                self._loop.call_later(_PAUSE, self._flush)
 
     def _write(self, *, patience: float) -> None:
         """Write as much as is taken; `patience`: seconds that the reader may take for each piece."""
@@ -141,37 +155,79 @@ class AccessLog:
 
 
 def text_line(exchange: Exchange, *, colour: bool = False) -> str:
-    """`06:51:00 POST /api/v1/… 404 0.4 ms  not_found: No lead with this id … (req_00000001)`."""
-    time = _time_of_day(int(exchange.at))
+    """Return the line of a request, such as
+
+    `2026-11-27T06:51:00Z POST /api/v1/… 404 0.4 ms  <tenant id> req_00000001  not_found: No lead with this id …`
+    """
+    time = _second(int(real_time()))
     sent = exchange.status
     status = "(no answer)" if sent is None else str(sent)
     if colour:
         time = click.style(time, dim=True)
         colours = "red" if sent is None or sent >= 500 else "yellow" if sent >= 400 else "green"
         status = click.style(status, fg=colours)
-    request = exchange.request
-    what = f"{request.method} {_printable(_redacted(exchange, request.path))}" if request.method else "(unreadable)"
-    line = f"{time} {what} {status} {exchange.duration * 1000:.1f} ms"
+    request, key = exchange.request, exchange.key
+    if key is not None and len(request.path) <= _SHORT:
+        what = _known_request(request.method, request.path, key.token)
+    else:
+        what = f"{request.method} {_printable(_redacted(exchange, request.path))}" if request.method else "(unreadable)"
+    tenant = "-" if exchange.tenant is None else exchange.tenant.id
+    line = f"{time} {what} {status} {exchange.duration * 1000:.1f} ms  {tenant} {exchange.id}"
+    if exchange.fault is not None:
+        line += f"  fault {exchange.fault}"
     if sent is None:
-        line += f"  {exchange.reason} ({exchange.id})"
+        line += f"  {exchange.reason}"
     elif sent >= 400:
-        line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason))} ({exchange.id})"
+        line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason))}"
     elif exchange.reason.startswith("soft failure"):
         line += f"  {exchange.reason}"
     return line
 
 
+def delivery_line(tenant: Tenant, delivery: Delivery) -> str:
+    """Return the line of the latest attempt of a webhook delivery."""
+    attempt = delivery.attempts[-1]
+    said = f"({attempt.error})" if attempt.error else str(attempt.status)
+    return (
+        f"{_second(int(real_time()))} webhook {delivery.event} {_printable(_target(tenant, delivery))} "
+        f"{_printable(redact(said))} {attempt.duration * 1000:.1f} ms  {tenant.id} {delivery.id}  "
+        f"attempt {len(delivery.attempts)}: {delivery.state}"
+    )
+
+
+def _target(tenant: Tenant, delivery: Delivery) -> str:
+    webhook = tenant.webhooks.get(delivery.webhook_id)
+    return "(deleted)" if webhook is None else redact(webhook.target_url)[:MAX_SHOWN]
+
+
 @lru_cache(maxsize=4)
-def _time_of_day(second: int) -> str:
-    return iso(second)[11:19]
+def _second(second: int) -> str:
+    return f"{iso(second)[:19]}Z"
+
+
+@lru_cache(maxsize=1024)
+def _known_request(method: str, path: str, token: str) -> str:
+    """Return method and path as the log shows them: the same few come again and again."""
+    return f"{method} {_printable(redact(path, (token,)))}"
+
+
+def severity(exchange: Exchange) -> LogLevel:
+    """Return the level of a request's line."""
+    status = exchange.status
+    if status is None or status >= 500:
+        return "error"
+    if status >= 400 or exchange.fault is not None or exchange.reason.startswith("soft failure"):
+        return "warning"
+    return "info"
 
 
 def json_line(exchange: Exchange) -> str:
-    """The same as one JSON object."""
+    """The same as one JSON object. `tenant_time` is the time of the tenant's clock."""
     sent = exchange.status
     failed = sent is None or sent >= 400
     members = {
-        "time": iso(exchange.at),
+        "time": iso(real_time()),
+        "tenant_time": iso(exchange.at) if exchange.tenant is not None else None,
         "id": exchange.id,
         "method": exchange.request.method,
         "path": _redacted(exchange, exchange.request.path),
@@ -184,10 +240,35 @@ def json_line(exchange: Exchange) -> str:
         "code": _code(exchange) if failed and sent is not None else None,
         "reason": _redacted(exchange, exchange.reason) if failed else None,
     }
-    told = {name: value for name, value in members.items() if value is not None or name == "status"}
-    line = msgspec.json.encode(told).decode()
+    return _json({name: value for name, value in members.items() if value is not None or name == "status"})
+
+
+def delivery_json(tenant: Tenant, delivery: Delivery) -> str:
+    """The line of the latest attempt of a delivery as one JSON object."""
+    attempt = delivery.attempts[-1]
+    return _json(
+        {
+            "time": iso(real_time()),
+            "tenant_time": iso(attempt.at),
+            "event": "webhook_attempt",
+            "webhook_event": delivery.event,
+            "delivery_id": delivery.id,
+            "webhook_id": delivery.webhook_id,
+            "tenant_id": tenant.id,
+            "target_url": _target(tenant, delivery),
+            "attempt": len(delivery.attempts),
+            "state": delivery.state,
+            "status": attempt.status,
+            "error": attempt.error and redact(attempt.error),
+            "duration_ms": round(attempt.duration * 1000, 3),
+        }
+    )
+
+
+def _json(members: dict[str, Any]) -> str:
+    line = msgspec.json.encode(members).decode()
     # JSON allows unescaped line separators and control characters of Unicode, which break lines and terminals.
-    return line if line.isprintable() else json.dumps(told)
+    return line if line.isprintable() else json.dumps(members)
 
 
 def _code(exchange: Exchange) -> str:
