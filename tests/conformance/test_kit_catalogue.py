@@ -68,8 +68,8 @@ def test_each_test_sends_what_the_plan_says() -> None:
         planned = plan(target, options)
         report = run(server.base_url, target=target, options=options)
     assert report["verdict"] == "passed"
-    # In a long window, one request checks a rejected key again during its wait.
-    assert planned["requests"] - 1 <= report["requests"] <= planned["requests"]
+    # In a long window, five requests check a rejected key again during its wait.
+    assert planned["requests"] - 5 <= report["requests"] <= planned["requests"]
     assert len(report["writes"]) <= planned["writes"]
 
 

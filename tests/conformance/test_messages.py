@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.conformance.proof_runner import report_on
-from tests.conformance.reference import FAULTS
+from tests.conformance.proof_runner import LIMIT, certify, report_on
+from tests.conformance.reference import FAULTS, serve
 
 from vorel_conformance import report
 from vorel_conformance.spec.contract import validator_of
@@ -83,3 +83,35 @@ def test_a_missing_comparison_is_explained() -> None:  # K26
     assert found["reason"] == (
         "broken JSON: nothing to compare with, because the requests for unknown leads led to HTTP 500"
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("unknown_path_code", "POST /api/v1/vorel-conformance: HTTP 404: error.code is 'not_foundx'"),
+        ("other_method_code", "GET /api/v1/crm/create-record: HTTP 405: error.code is 'method_not_allowed'"),
+        ("codes_of_404_and_405", "POST /api/v1/vorel-conformance: HTTP 404 with error.code 'bad_request'"),
+        ("codes_of_404_and_405", "GET /api/v1/crm/create-record: HTTP 405 with error.code 'not_found'"),
+        ("get_works", "GET /api/v1/crm/create-record: HTTP 200"),
+    ],
+)
+def test_an_envelope_outside_of_the_operations_is_judged_like_any_other(fault: str, told: str) -> None:  # K21
+    found = clause(fault, "envelope.other-methods", retries=0)
+    assert found["status"] == "warning"
+    assert told in [each["message"] for each in found["violations"]]
+
+
+def test_a_get_that_performs_an_operation_fails() -> None:  # K39
+    found = clause("get_writes", "envelope.safe-get")
+    assert found["status"] == "failed"
+    assert found["violations"][0]["message"].startswith("GET /api/v1/crm/create-record performs createCrmRecord: ")
+    assert found["pointer"] == "/paths/~1api~1v1~1crm~1create-record"
+
+
+def test_a_retry_after_that_is_rounded_down_fails() -> None:  # K22
+    fault = next(each for each in FAULTS if each.id == "retry_after_rounded_down")
+    with serve(None, fault, limit=LIMIT, window=4.0) as running:
+        found = certify(running, window_s=4.0, clauses=("limit.recovers",))
+    assert found["clauses"][0]["status"] == "failed"
+    (violation,) = found["clauses"][0]["violations"]
+    assert violation["message"] == "rejected again after exactly the time that a 429 asked to wait for"

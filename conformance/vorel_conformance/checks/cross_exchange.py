@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -18,6 +18,10 @@ class CrossExchangeChecks:
     handoffs: dict[UUID, int] = field(default_factory=dict)  # handoff_id -> number of the first exchange with it
     conversations: dict[UUID, UUID] = field(default_factory=dict)  # lead -> conversation_id
     codings: set[str] = field(default_factory=set)  # content codings that were reported
+
+    def knows(self, ids: Iterable[object]) -> bool:
+        """Return True if a handoff of the run has one of these ids."""
+        return any(as_uuid(each) in self.handoffs for each in ids)
 
     def compare(self, exchange: Exchange) -> Iterator[Check]:
         """Check an exchange against the earlier ones, and remember it."""

@@ -73,6 +73,8 @@ def status(exchange: Exchange, target: Target) -> Iterator[Check]:
         return
     declared = exchange.status in exchange.operation.statuses
     clause = "envelope.declared-status" if sends_json(exchange) else "envelope.wrong-media-type"
+    if not exchange.asks_for_json:
+        clause = "envelope.accept"
     listed = ", ".join(map(str, sorted(exchange.operation.statuses)))
     yield Check(
         clause,
@@ -90,17 +92,25 @@ def status(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 def sends_json(exchange: Exchange) -> bool:
     """Return True if the request has no body, or declares it as JSON."""
-    given = next((value for name, value in exchange.request.headers if name.lower() == "content-type"), "")
+    given = request_header(exchange, "Content-Type")
     return not exchange.request.body or given.partition(";")[0].strip().lower() == contract.MEDIA_TYPE
+
+
+def request_header(exchange: Exchange, name: str) -> str:
+    """Return the first value of a header of the request, or an empty string."""
+    return next((value for key, value in exchange.request.headers if key.lower() == name.lower()), "")
 
 
 def document(exchange: Exchange, target: Target) -> Iterator[Check]:
     """Check `envelope.json-media-type` and `envelope.strict-json` for every response with a declared status."""
     # An undeclared status, for example a 5xx page of a proxy, has a clause of its own.
-    if not exchange.operation or exchange.status not in exchange.operation.statuses:
-        return
+    if exchange.operation and exchange.status in exchange.operation.statuses and exchange.asks_for_json:
+        yield from _document(exchange)
+
+
+def _document(exchange: Exchange) -> Iterator[Check]:
     found = ", ".join(value for name, value in exchange.headers if name.lower() == "content-type")
-    message = f"Content-Type is {found!r}"
+    message = f"Content-Type is {found!r}" if found else "no Content-Type"
     # With two Content-Type values a client cannot know which one counts.
     ok = exchange.is_json and "," not in found.partition(";")[0]
     yield Check("envelope.json-media-type", ok, message, contract.MEDIA_TYPE, found or "none")
@@ -112,15 +122,19 @@ def document(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 def envelope(exchange: Exchange, target: Target) -> Iterator[Check]:
     """Check the error envelope: its shape, its code and its message."""
-    if not exchange.operation or exchange.status < 400:
-        return
-    if exchange.unknown_coding:
+    if not exchange.operation or exchange.status < 400 or exchange.unknown_coding or not exchange.asks_for_json:
         return
     if exchange.parsed.error:
         # For a declared status, envelope.strict-json reports it. An undeclared one needs an envelope too.
         if exchange.status not in exchange.operation.statuses and exchange.status < 500:
             yield Check("envelope.shape", False, exchange.parsed.error, "the error envelope", text(exchange.body))
         return
+    wanted = contract.load().code_of(exchange.operation, exchange.status)
+    yield from _error(exchange, [wanted] if wanted else [])
+
+
+def _error(exchange: Exchange, wanted: list[str]) -> Iterator[Check]:
+    """Check an error envelope. `wanted`: the codes that match the status, none for any code."""
     value = exchange.parsed.value
     problems = [each for each in schema.problems("/components/schemas/ErrorEnvelope", value) if each.keyword != "enum"]
     first = problems[0] if problems else None
@@ -136,13 +150,12 @@ def envelope(exchange: Exchange, target: Target) -> Iterator[Check]:
     code, message = value["error"]["code"], value["error"]["message"]
     codes = contract.load().codes
     yield Check("envelope.code", code in codes, f"error.code is {code!r}", f"one of {', '.join(codes)}", repr(code))
-    wanted = contract.load().code_of(exchange.operation, exchange.status)
     if wanted and code in codes:
         yield Check(
             "envelope.code-matches-status",
-            code == wanted,
+            code in wanted,
             f"HTTP {exchange.status} with error.code {code!r}",
-            f"error.code {wanted!r}",
+            f"error.code {' or '.join(map(repr, wanted))}",
             repr(code),
         )
     readable = re.search(r"\w", message) is not None
@@ -153,8 +166,29 @@ def envelope(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 def leak(exchange: Exchange, target: Target) -> Iterator[Check]:
     """Check `envelope.message-safe`: an error contains no credential and no internals of the server."""
-    if not exchange.operation or exchange.status < 400:
+    if exchange.operation and exchange.status >= 400:
+        yield from _leak(exchange, target)
+
+
+def other_type(exchange: Exchange, target: Target) -> Iterator[Check]:
+    """Check `envelope.accept`: whatever media type the request names first, the response is JSON."""
+    if not exchange.operation or exchange.asks_for_json or exchange.status not in exchange.operation.statuses:
         return
+    found = exchange.header("Content-Type") or "none"
+    ok = all(check.ok for check in _document(exchange))
+    message = f"Accept: {request_header(exchange, 'Accept')} leads to Content-Type: {found}"
+    yield Check("envelope.accept", ok, message, "a JSON document", text(exchange.body))
+
+
+def outside(exchange: Exchange, target: Target) -> Iterator[Check]:
+    """Check an error for a path or method outside the contract like any other error. The clause is not of interest."""
+    yield from _document(exchange)
+    if not exchange.parsed.error:
+        yield from _error(exchange, contract.load().codes_of_undeclared(exchange.status))
+    yield from _leak(exchange, target)
+
+
+def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
     where = text(exchange.body, limit=None) + "\n" + "\n".join(value for _, value in exchange.headers)
     token = exchange.credential.rpartition(" ")[2]
     # The part after vapk_live_ is the secret. A short or broken one may be in the response by chance.
@@ -295,6 +329,7 @@ RESPONSE_CHECKS: tuple[ResponseCheck, ...] = (
     status,
     document,
     envelope,
+    other_type,
     leak,
     handoff,
     crm,

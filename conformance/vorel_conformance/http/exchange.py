@@ -72,6 +72,13 @@ class Exchange:
         return (self.header("Content-Type") or "").partition(";")[0].strip().lower() == contract.MEDIA_TYPE
 
     @property
+    def asks_for_json(self) -> bool:
+        """True if the request accepts JSON or anything, and names no other media type."""
+        accepted = ",".join(value for name, value in self.request.headers if name.lower() == "accept")
+        ranges = {each.partition(";")[0].strip().lower() for each in accepted.split(",")}
+        return ranges <= {"", "*/*", "application/*", contract.MEDIA_TYPE}
+
+    @property
     def valid_key(self) -> bool:
         """True if the request carried a valid key in the form that the contract defines."""
         name = self.request.key or ""

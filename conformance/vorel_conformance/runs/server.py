@@ -60,6 +60,8 @@ def run(
         # What was done is reported all the same, above all what was written to the target.
         passes.interrupted(str(error) or "interrupted")
     finally:
+        if session.bursts is not None:
+            session.bursts.stop()
         client.close()
     session.close_gaps()
     return report_of(session, started, time.monotonic() - clock)

@@ -103,6 +103,7 @@ class Probe:
         key: str | None = None,
         lead: str | None = None,
         content_type: str | None = contract.MEDIA_TYPE,
+        accept: str | None = contract.MEDIA_TYPE,
         headers: Sequence[tuple[str, str]] = (),
     ) -> Request:
         """Build a request of an operation.
@@ -115,7 +116,8 @@ class Probe:
         path = operation.url(lead if lead is not None else self.lead()) if operation.takes_lead else operation.url()
         given = list(headers)
         given.append(("User-Agent", f"vorel-conformance/{__version__} (seed {self.session.seed})"))
-        given.append(("Accept", contract.MEDIA_TYPE))
+        if accept is not None:
+            given.append(("Accept", accept))
         if name:
             given.append(("Authorization", f"Bearer ${{{name}}}"))
         if raw is not None and content_type is not None:
@@ -212,9 +214,10 @@ class Probe:
         *,
         expected: str = "",
         got: str = "",
+        place: str = "",
     ) -> None:
-        """Record a check that the test itself has made."""
-        self.session.record([Check(clause, ok, message, expected, got)], exchange, self.name)
+        """Record a check that the test itself has made. The arguments are the members of `Check`."""
+        self.session.record([Check(clause, ok, message, expected, got, place)], exchange, self.name)
 
     def has(self, fixture: str, *clauses: str) -> bool:
         """Return True if the profile has an optional part. Otherwise record a gap, with the line to add."""

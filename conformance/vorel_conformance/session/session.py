@@ -77,6 +77,9 @@ class TimedTests(Protocol):
     def tick(self) -> None:
         """Run the steps that are due."""
 
+    def stop(self) -> None:
+        """End at once, without the remaining steps."""
+
     def finish(self) -> None:
         """Wait for the remaining steps, run them, and record the verdicts."""
 

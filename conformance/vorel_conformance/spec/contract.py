@@ -99,6 +99,21 @@ class Contract:
         code = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         return code if code in self.codes else None
 
+    def codes_of_undeclared(self, status: int) -> list[str]:
+        """Return the error codes for a status of a response that no operation declares, for example of another path.
+
+        A status that an operation declares has its own code. Any other has a code without a status, or that of 400.
+        """
+        named = {
+            other: code
+            for each in self.operations.values()
+            for other in each.statuses
+            if (code := self.code_of(each, other))
+        }
+        if status in named:
+            return [named[status]]
+        return [code for code in self.codes if code not in named.values() or code == named.get(400)]
+
     @property
     def codes(self) -> list[str]:
         """The error codes."""

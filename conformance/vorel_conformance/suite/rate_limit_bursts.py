@@ -11,11 +11,13 @@ The other tests run between the bursts: every step here has a time when it is du
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vorel_conformance.http.client import GoneError, SpentError
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.target import TargetError
 
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from vorel_conformance.session.probe import Probe
 
 EXTRA = 4  # requests over the limit, each of which must be rejected
-GRACE_S = 1.0  # added to Retry-After, which counts whole seconds
+GRACE_S = 1.0  # added to a wait after which a burst is repeated
+# Added to Retry-After: a client that waits exactly that long must be served. The clocks may differ by that much.
+CLOCKS_S = 0.1
 CHECK_S = 6.0  # shorter waits are not checked in between
+# Seconds between 429s whose Retry-After is compared: a server that rounds down does it by most of a second for one.
+PHASES_S = (0.0, 0.25, 0.5, 0.75)
 CHECK_AT = 0.6  # the part of a wait after which it is checked in between
 REPEATS = 2  # of a burst during which a window ended
 
@@ -48,10 +54,14 @@ class Burst:
 
 @dataclass
 class Step:
-    """An action that is due at a time of time.monotonic()."""
+    """An action that is due at a time of time.monotonic().
+
+    `punctual`: it must not wait for the end of a test. A thread of its own runs it.
+    """
 
     at: float
     run: Callable[[], None]
+    punctual: bool = False
 
 
 @dataclass
@@ -65,6 +75,9 @@ class Bursts:
     checked_other_key: bool = False
     one_allowance: bool = False  # all keys share one allowance
     pending: set[str] = field(default_factory=set)  # keys with a step to come
+    lock: threading.Lock = field(default_factory=threading.Lock)  # of the steps
+    stopping: threading.Event = field(default_factory=threading.Event)
+    clock: threading.Thread | None = None  # runs the punctual steps
 
     def start(self) -> None:
         """Send the first bursts, one for each pattern, and plan the later steps."""
@@ -97,35 +110,64 @@ class Bursts:
         """True if a burst was rejected with 429."""
         return bool(self.rejected)
 
-    def due(self) -> bool:
-        """Return True if a step is due."""
-        return any(step.at <= time.monotonic() for step in self.steps)
-
     def tick(self) -> None:
         """Run the steps that are due."""
-        while self.due():
-            self._next()
+        while step := self._take():
+            step.run()
 
     def finish(self) -> None:
         """Wait for the remaining steps, run them, and compare the patterns."""
         while self.steps:
-            step = min(self.steps, key=lambda each: each.at)
-            time.sleep(max(0.0, step.at - time.monotonic()))
-            self._next()
+            with self.lock:
+                due = min((each.at for each in self.steps), default=0.0)
+            time.sleep(max(0.0, due - time.monotonic()))
+            self.tick()
+        if self.clock is not None:
+            self.clock.join()  # it may still run the last one
         self._compare()
 
-    def _next(self) -> None:
-        step = min(self.steps, key=lambda each: each.at)
-        self.steps.remove(step)
-        step.run()
+    def stop(self) -> None:
+        """Run no punctual step any more."""
+        self.stopping.set()
+        if self.clock is not None:
+            self.clock.join()
 
-    def _later(self, seconds: float, run: Callable[[], None], key: str) -> None:
+    def _keep_time(self) -> None:
+        """Run the punctual steps, single requests, until there are no more."""
+        while self._is_punctual() and not self.stopping.wait(0.01):
+            try:
+                while step := self._take(punctual=True):
+                    step.run()
+            except (SpentError, GoneError):
+                return  # the test that runs meets it too
+            except Exception as error:  # a fault of the kit must not end the run: the report shows it
+                self.probe.session.kit_error(self.probe.name, None, error)
+
+    def _is_punctual(self) -> bool:
+        with self.lock:
+            return any(each.punctual for each in self.steps)
+
+    def _take(self, *, punctual: bool = False) -> Step | None:
+        """Remove and return the first step that is due, or the first punctual one."""
+        with self.lock:
+            now = time.monotonic()
+            due = [each for each in self.steps if each.at <= now and (each.punctual or not punctual)]
+            if not due:
+                return None
+            step = min(due, key=lambda each: each.at)
+            self.steps.remove(step)
+            return step
+
+    def _later(self, seconds: float, run: Callable[[], None], key: str, *, punctual: bool = False) -> Step:
         def and_then() -> None:
             self.pending.discard(key)
             run()
 
         self.pending.add(key)
-        self.steps.append(Step(time.monotonic() + seconds, and_then))
+        step = Step(time.monotonic() + seconds, and_then, punctual)
+        with self.lock:
+            self.steps.append(step)
+        return step
 
     def _repeat(self, burst: Burst, attempt: int = 1) -> None:
         """Plan the same burst after a whole window of rest, when no earlier request can count any more."""
@@ -206,12 +248,11 @@ class Bursts:
         )
 
     def _plan_recovery(self) -> None:
-        """Plan the check of `limit.recovers`: after Retry-After, one request on a key without another step."""
+        """Plan the check of `limit.recovers`: exactly after Retry-After, one request on a key without another step."""
         burst = next((each for each in self.rejected if each.key not in self.pending), None)
         if burst is None or burst.rejection is None:
             return
         wait = min(burst.rejection.wait_s or self.probe.target.window_s, self.probe.target.window_s + 2)
-        at = burst.ended + wait + GRACE_S
 
         def check_again() -> None:
             if self.one_allowance:
@@ -220,13 +261,28 @@ class Bursts:
             exchange = probe.send_at_once(_served(probe, burst.key))
             if exchange.responded and exchange.status < 500:
                 ok = exchange.status != 429
-                message = f"still rejected {wait:g} s after a 429 that asked to wait for that time"
+                message = "rejected again after exactly the time that a 429 asked to wait for"
                 self.probe.check("limit.recovers", ok, message, exchange, expected="a status other than 429", got="429")
 
-        self._later(at - time.monotonic(), check_again, burst.key)
-        # During the window: the next 429 must name the same end.
-        if wait > CHECK_S:
+        again = burst.ended + wait + CLOCKS_S
+        recovery = self._later(again - time.monotonic(), check_again, burst.key, punctual=True)
+        if wait <= CHECK_S:
+            return
+
+        def ask() -> None:
+            """Ask once more, for a 429 with an earlier end. A server that rounds down names one."""
+            probe = self.probe.part("phase")
+            exchange = probe.send_at_once(_served(probe, burst.key))
+            if exchange.status == 429 and exchange.wait_s:
+                recovery.at = min(recovery.at, time.monotonic() + exchange.wait_s + CLOCKS_S)
+
+        now = time.monotonic()
+        with self.lock:
+            self.steps += [Step(now + seconds, ask, punctual=True) for seconds in PHASES_S]
+            # During the window: the next 429 must name the same end.
             self.steps.append(Step(burst.ended + wait * CHECK_AT, lambda: self._check_same_end(burst)))
+        self.clock = threading.Thread(target=self._keep_time, name="vorel-conformance clock", daemon=True)
+        self.clock.start()
 
     def _check_same_end(self, burst: Burst) -> None:
         """Check during the wait that a 429 asked for: the key is rejected, and the next 429 names the same end."""

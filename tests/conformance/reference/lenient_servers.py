@@ -167,6 +167,16 @@ def _on_other_method(status: int, body: Any, headers: dict[str, str]) -> Any:
     return answer
 
 
+def _remembered(was: Any, v: Visit) -> dict[str, Any]:
+    v.notes["last handoff", v.lead_id.lower()] = answer = was(v)
+    return dict(answer)
+
+
+def _last_handoff(was: Any, v: Visit) -> Answer:
+    last = v.notes.get(("last handoff", v.lead_id.lower()))
+    return Answer(200, last) if last and v.request.method == "GET" else was(v)
+
+
 def _html_at_unknown_path(was: Any, v: Visit) -> Reply:
     reply: Reply = was(v)
     if v.operation is None:
@@ -429,6 +439,12 @@ READINGS: tuple[Reading, ...] = (
         {
             "answer": _on_other_method(404, {"error": {"code": "not_found", "message": "There is nothing here."}}, {}),
         },
+    ),
+    Reading(
+        "get_reads_the_handoff",
+        "GET returns the last handoff of a lead.",
+        {"handoff": _remembered, "refuse": _last_handoff},
+        warns=("envelope.other-methods",),
     ),
     Reading(
         "other_method_bare_405",

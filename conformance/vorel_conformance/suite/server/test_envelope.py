@@ -5,9 +5,13 @@ Most of it is checked on every exchange (`checks.response`). The tests here send
 
 from __future__ import annotations
 
-from vorel_conformance.http.exchange import Request
-from vorel_conformance.session.probe import Probe
+from dataclasses import replace
+
+from vorel_conformance.checks import response
+from vorel_conformance.http.exchange import Exchange, Request
+from vorel_conformance.session.probe import NO_KEY, Probe
 from vorel_conformance.session.served import not_served, outcome
+from vorel_conformance.spec.contract import Operation
 from vorel_conformance.suite import covers
 
 # All are the same media type: its name is case-insensitive, and JSON is UTF-8 without the charset too.
@@ -44,20 +48,79 @@ def test_other_methods(probe: Probe) -> None:
     _nothing_here(probe, Request(valid.method, "/api/v1/vorel-conformance", valid.headers, valid.body, valid.key))
 
 
+# What a browser sends. Many frameworks respond to it with a page, above all if there is an error.
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@covers("envelope.accept", requests=7)
+def test_accept_of_a_browser(probe: Probe) -> None:
+    """`checks.response` judges the responses."""
+    for operation in probe.operations:
+        probe.send(probe.valid(operation, accept=BROWSER))
+        probe.send(probe.valid(operation, accept=BROWSER, key=NO_KEY))
+        probe.send(probe.request(operation, [], accept=BROWSER))
+        if operation.takes_lead:
+            probe.send(probe.valid(operation, accept=BROWSER, lead=probe.unknown_lead()))
+
+
+@covers("envelope.json-media-type", "envelope.strict-json", "envelope.shape", requests=8)
+def test_accept_of_a_client_that_takes_anything(probe: Probe) -> None:
+    """`checks.response` judges the responses like any others: curl sends */*, and some clients no Accept."""
+    for operation in probe.operations:
+        for accept in ("*/*", None):
+            probe.send(probe.valid(operation, accept=accept))
+            probe.send(probe.valid(operation, accept=accept, key=NO_KEY))
+
+
+GETS = 2
+
+
+@covers("envelope.safe-get", requests=lambda size: GETS * (1 + bool(size.own)), writes=False)
+def test_get_performs_nothing(probe: Probe) -> None:
+    for operation in probe.operations:
+        if operation.takes_lead and not probe.has("own", "envelope.safe-get"):
+            continue
+        lead = probe.lead()
+        found = []
+        for _ in range(GETS):
+            valid = probe.valid(operation, lead=lead)
+            # Without a body where the operation needs none, like a browser.
+            found.append(probe.send(replace(valid, method="GET", body=valid.body if operation.body_required else None)))
+        if any(not each.responded or each.status in (401, 429) or each.status >= 500 for each in found):
+            probe.session.gap("envelope.safe-get", f"GET {operation.path}: {outcome(found[-1])}")
+            continue
+        ids = [_performed(operation, each) for each in found]
+        # A GET that reads an earlier handoff has the same id each time, or one that a POST has made.
+        made = all(ids) and len(set(ids)) == len(ids) and not probe.session.cross_exchange.knows(ids)
+        message = f"GET {operation.path} performs {operation.id}: {' and '.join(map(str, ids))}"
+        got = f"HTTP {found[-1].status}, another id each time"
+        probe.check(
+            "envelope.safe-get", not made, message, found[-1], expected="404 or 405", got=got, place=operation.id
+        )
+
+
+def _performed(operation: Operation, exchange: Exchange) -> str | None:
+    """Return the id that a response to GET has if the operation was performed, or None."""
+    value = exchange.parsed.value
+    if not 200 <= exchange.status < 300 or not isinstance(value, dict):
+        return None
+    found = value.get("handoff_id") if operation.takes_lead else value.get("ok") is True and value.get("external_id")
+    return found if isinstance(found, str) and found else None
+
+
 def _nothing_here(probe: Probe, request: Request) -> None:
     exchange = probe.send(request)
     if not exchange.responded or exchange.status in (429, 401) or exchange.status >= 500 or exchange.unknown_coding:
         probe.session.gap("envelope.other-methods", f"{request.method}: {exchange.undecoded or outcome(exchange)}")
         return
     where = f"{request.method} {request.path.partition('?')[0]}"
-    value = exchange.parsed.value
-    error = value.get("error") if isinstance(value, dict) else None
-    enveloped = isinstance(error, dict) and isinstance(error.get("code"), str) and isinstance(error.get("message"), str)
-    ok = exchange.status in (404, 405) and enveloped
-    got = f"HTTP {exchange.status}, {'an' if enveloped else 'no'} envelope"
-    probe.check(
-        "envelope.other-methods", ok, f"{where}: {got}", exchange, expected="404 or 405 in the envelope", got=got
-    )
+    expected, got, problem = "404 or 405 with the envelope", outcome(exchange), ""
+    if exchange.status not in (404, 405):
+        problem = got
+    elif broken := next((each for each in response.outside(exchange, probe.target) if not each.ok), None):
+        problem = broken.message if broken.message.startswith(got) else f"{got}: {broken.message}"
+        expected, got = broken.expected, broken.got
+    probe.check("envelope.other-methods", not problem, f"{where}: {problem}", exchange, expected=expected, got=got)
 
 
 @covers("handoff.served", "crm.served", requests=lambda size: 2 + (not size.own))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vorel_conformance.session.probe import Probe
 from vorel_conformance.suite import Size, When, covers
-from vorel_conformance.suite.rate_limit_bursts import EXTRA, Bursts
+from vorel_conformance.suite.rate_limit_bursts import EXTRA, PHASES_S, Bursts
 
 FROM_BURSTS = (
     "limit.not-before",
@@ -32,7 +32,7 @@ def _first_bursts(size: Size) -> int:
 def _later_bursts(size: Size) -> int:
     if not size.burst:
         return 0
-    return (1 + (size.burst > 1)) * (size.limit + EXTRA) + 2
+    return (1 + (size.burst > 1)) * (size.limit + EXTRA) + 2 + len(PHASES_S)
 
 
 @covers(*FROM_BURSTS, *FROM_REJECTIONS, requests=_first_bursts, when=When.EARLY, pair="bursts", repeatable=False)

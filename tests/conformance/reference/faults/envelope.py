@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace as change
 from typing import Any
 
@@ -67,6 +68,32 @@ def with_media_type(value: str) -> Callable[[Reply], Reply]:
 
 def get_works(was: Any, v: Visit) -> Answer:
     return Answer(200, {"status": "ready"}) if v.refusal and v.refusal.status == 405 else was(v)
+
+
+def on_get(body: Callable[[Visit], Any], operation: str) -> Change:
+    """For `refuse`: a success for GET on the path of an operation."""
+
+    def refuse(was: Any, v: Visit) -> Answer:
+        if v.request.method == "GET" and v.name == operation:
+            return Answer(200, body(v))
+        answer: Answer = was(v)
+        return answer
+
+    return refuse
+
+
+def elsewhere(codes: Mapping[int, str], was: Any, v: Visit) -> Answer:
+    """Use other codes for an unknown path or another method."""
+    answer: Answer = was(v)
+    if answer.status not in codes or (answer.status == 404 and v.operation is not None):
+        return answer
+    return change(answer, body={"error": {**answer.body["error"], "code": codes[answer.status]}})
+
+
+def page_if(condition: bool, reply: Reply) -> Reply:
+    if not condition or reply.status < 400:
+        return reply
+    return Reply(reply.status, (("Content-Type", "text/html"),), b"<!doctype html><title>Error</title>")
 
 
 def plain_not_found(was: Any, v: Visit) -> Reply:
@@ -429,6 +456,80 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         refuse=other_status(415, 415),
     ),
     fault("get_works", "GET of an operation is a 200.", "envelope.other-methods", refuse=get_works),
+    fault(
+        "get_hands_off",
+        "GET hands the lead off.",
+        "envelope.safe-get",
+        also="envelope.other-methods",
+        refuse=on_get(
+            lambda v: {
+                "handoff_id": str(uuid.uuid4()),
+                "lead_id": v.lead_id,
+                "conversation_id": str(uuid.uuid4()),
+                "conversation_status": "awaiting_human",
+                "notified_channel": "email",
+            },
+            HANDOFF,
+        ),
+    ),
+    fault(
+        "get_writes",
+        "GET writes to the CRM.",
+        "envelope.safe-get",
+        also="envelope.other-methods",
+        refuse=on_get(lambda v: {"ok": True, "external_id": str(8_000_000 + v.number)}, CRM),
+    ),
+    fault(
+        "unknown_path_code",
+        "The 404 of an unknown path has the code `not_foundx`.",
+        "envelope.other-methods",
+        refuse=lambda was, v: elsewhere({404: "not_foundx"}, was, v),
+    ),
+    fault(
+        "other_method_code",
+        "The 405 has the code `method_not_allowed`.",
+        "envelope.other-methods",
+        refuse=lambda was, v: elsewhere({405: "method_not_allowed"}, was, v),
+    ),
+    fault(
+        "codes_of_404_and_405",
+        "The codes of 404 and 405 are exchanged outside of the operations.",
+        "envelope.other-methods",
+        refuse=lambda was, v: elsewhere({404: "bad_request", 405: "not_found"}, was, v),
+    ),
+    fault(
+        "other_method_not_found",
+        "The 405 has the code `not_found`.",
+        "envelope.other-methods",
+        refuse=lambda was, v: elsewhere({405: "not_found"}, was, v),
+    ),
+    fault(
+        "other_method_trace",
+        "The 405 contains a stack trace.",
+        "envelope.other-methods",
+        refuse=with_message(405, trace),
+    ),
+    fault(
+        "html_for_browsers",
+        "An error is a page of HTML if Accept names text/html.",
+        "envelope.accept",
+        encode=lambda was, v: page_if("text/html" in v.request.headers.get("accept", ""), was(v)),
+    ),
+    fault(
+        "browsers_406",
+        "A request whose Accept begins with text/html is a 406.",
+        "envelope.accept",
+        answer=lambda was, v: (
+            change(was(v), status=406) if v.request.headers.get("accept", "").startswith("text/html") else was(v)
+        ),
+    ),
+    fault(
+        "html_unless_json",
+        "An error is a page of HTML unless Accept names JSON.",
+        "envelope.json-media-type envelope.strict-json",
+        also="envelope.accept",
+        encode=lambda was, v: page_if("application/json" not in v.request.headers.get("accept", ""), was(v)),
+    ),
     fault("plain_unknown_path", "An unknown path is text/plain.", "envelope.other-methods", encode=plain_not_found),
     fault(
         "key_base64_in_message",

@@ -176,6 +176,20 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         },
     ),
     fault(
+        "retry_after_rounded_down",
+        "Retry-After is rounded down.",
+        "limit.recovers",
+        window=10.0,
+        limit_headers=limit_header("Retry-After", lambda v, h: str(max(1, math.floor(ends(v) - v.now)))),
+    ),
+    fault(
+        "retry_after_rounded",
+        "Retry-After is rounded to the nearest second.",
+        "limit.recovers",
+        window=10.0,
+        limit_headers=limit_header("Retry-After", lambda v, h: str(max(1, round(ends(v) - v.now)))),
+    ),
+    fault(
         "retry_after_negative",
         "Retry-After is negative.",
         "limit.headers-integer",
