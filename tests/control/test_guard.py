@@ -109,7 +109,8 @@ def test_a_write_from_another_site_is_refused(plain: httpx.Client, site: str) ->
 
 def test_a_link_to_the_documentation_may_be_followed(plain: httpx.Client) -> None:
     for path in ("/_mock/docs/", "/_mock/docs/swagger-ui.css", "/_mock/contract.json", "/_mock/openapi.json"):
-        assert plain.get(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+        navigation = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        assert plain.get(path, headers=navigation).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -273,3 +274,50 @@ def test_an_allowed_origin_may_not_call_the_control_plane(shared_across: httpx.C
     origin = {"Origin": "http://app.example"}
     refused(shared_across.options("/_mock/reset", headers={**origin, **PREFLIGHT}), 403, "Origin: ")
     refused(shared_across.post("/_mock/reset", headers=origin), 403, "Origin: ")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "websocket", None])
+@pytest.mark.parametrize("path", ["/_mock/requests.har?limit=10000", "/_mock/docs/", "/_mock/health"])
+def test_another_site_embeds_and_fetches_nothing(plain: httpx.Client, site: str, mode: str | None, path: str) -> None:
+    """M33: an image of a page elsewhere made the mock write a HAR of its whole journal."""
+    headers = {"Sec-Fetch-Site": site, **({} if mode is None else {"Sec-Fetch-Mode": mode})}
+    refused(plain.get(path, headers=headers), 403, "Sec-Fetch-Site: ")
+
+
+@pytest.mark.parametrize(
+    "path", ["/_mock/health", "/_mock/docs/", "/_mock/target", "/_mock/none", "/_mock/requests.har"]
+)
+def test_nothing_is_framed_sniffed_or_kept(plain: httpx.Client, path: str) -> None:
+    """M33."""
+    headers = plain.get(path).headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "no-store" in headers["Cache-Control"] or path == "/_mock/docs/"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/_mock/healt", "Nothing is at this path; did you mean /_mock/health? /_mock/docs/ lists what there is."),
+        ("/_mock/tenant", "did you mean /_mock/tenants?"),
+        ("/_mock/xyzzy", "Nothing is at this path. /_mock/docs/ lists what there is."),
+        ("/_mock/docs/none.css", "/_mock/docs/ lists what there is."),
+        ("/", "The mock's own pages begin at /_mock/docs/."),
+    ],
+)
+def test_a_path_at_which_nothing_is_says_where_to_go(plain: httpx.Client, path: str, said: str) -> None:
+    """M40."""
+    answer = plain.get(path, headers={"Accept": "text/html"})
+    assert said in answer.json()["error"]["message"]
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/_mock", "/_mock/"])
+def test_the_root_of_the_control_plane_leads_to_its_pages(plain: httpx.Client, path: str) -> None:
+    """M40."""
+    answer = plain.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/_mock/docs/")
+    assert plain.get(path, follow_redirects=True).status_code == 200

@@ -156,7 +156,12 @@ def test_an_allowed_name_is_resolved_once_and_never_leads_to_the_metadata_servic
     asked = resolving(monkeypatch, ["10.0.0.7", "169.254.169.254"])
     assert asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/")) == ["10.0.0.7"]
     assert asked == ["hooks.internal"]
-    for address in ("169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"):
+    for address in (
+        *("169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"),
+        # M36: other clouds' services, and other forms of these addresses.
+        *("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "2002:a9fe:a9fe::1"),
+        *("64:ff9b::a9fe:a9fe", "64:ff9b::6464:64c8", "::ffff:168.63.129.16"),
+    ):
         resolving(monkeypatch, [address])
         with pytest.raises(TargetError, match=r"leads to .*, where webhooks may not go"):
             asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/"))
@@ -169,3 +174,18 @@ def test_a_name_that_does_not_resolve_is_a_clear_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     with pytest.raises(TargetError, match=r"hooks\.internal cannot be resolved"):
         asyncio.run(TargetPolicy(["hooks.internal"]).addresses("http://hooks.internal/"))
+
+
+def test_a_name_in_other_letters_is_allowed_as_the_error_spells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M36."""
+    with pytest.raises(TargetError, match="names as xn--"):
+        TargetPolicy().check("https://b\u00fccher.example/hook")
+    with pytest.raises(TargetError, match=r"--webhook-host xn--bcher-kva\.example"):
+        TargetPolicy().check("https://xn--bcher-kva.example/hook")
+    TargetPolicy(["xn--bcher-kva.example"]).check("https://xn--bcher-kva.example/hook")
+
+
+def test_an_address_behind_nat64_that_is_no_one_s_service_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = TargetPolicy(["hooks.example.com"])
+    assert policy._usable("64:ff9b::808:808", 443)
+    assert policy._usable("2001:db8::1", 443) is policy._usable("2001:db8::2", 443)

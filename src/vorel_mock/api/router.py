@@ -58,6 +58,8 @@ class Router:
     def _hint(self, path: str) -> str:
         """Return what to change in a path that is almost one of the document; nothing if that is not clear."""
         base, bare = self._base_path, path.rstrip("/")
+        if not bare:
+            return " The mock's own pages begin at /_mock/docs/."
         for candidate, said in (
             (bare, " It has one without the slash at the end."),
             (f"{path}/", " It has one with a slash at the end."),

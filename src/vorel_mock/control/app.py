@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from vorel_mock.contract.connexion_import import (
     unchecked,
 )
 from vorel_mock.control import document, handlers
-from vorel_mock.control.guard import WRITES, Guard
+from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
 from vorel_mock.control.request_validation import BODY, Body, Parameters
 from vorel_mock.mock.mock import Mock
@@ -65,7 +66,12 @@ class ControlPlane:
                 body = await asyncio.to_thread(read, request) if len(request.body) > _LARGE else read(request)
             except ValueError as error:
                 rejected = self._guard.rejected(400, str(error))
-        if rejected is None:
+        if rejected is None and request.path in (PREFIX, f"{PREFIX}/"):
+            location = f"{root_path}{PREFIX}/docs/".encode()
+            headers = [(b"location", location), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 307, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+        elif rejected is None:
             await self._app(_scope(request, root_path, body), _receive, send)
         else:
             await send({"type": "http.response.start", "status": rejected.status, "headers": rejected.headers})
@@ -76,14 +82,19 @@ class ControlPlane:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _dated(self, send: Send) -> Send:
-        """Return a `send` that adds a Date by the mock's clock, and takes the media type off an empty response."""
+        """Return a `send` that adds a Date by the mock's clock and PROTECTION.
+
+        It takes the media type off an empty response.
+        """
 
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 empty = message["status"] == 204
                 headers = [h for h in message.get("headers", ()) if not (empty and h[0] == b"content-type")]
                 now = int(self._mock.clock.now())
-                message = {**message, "headers": [*headers, (b"date", http_date(now))]}
+                names = {name.lower() for name, _ in headers}
+                protection = [header for header in PROTECTION if header[0] not in names]
+                message = {**message, "headers": [*headers, *protection, (b"date", http_date(now))]}
             await send(message)
 
         return dated
@@ -144,7 +155,10 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     app.add_error_handler(
         ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)
     )
-    app.add_error_handler(HTTPException, lambda request, error: _http_error(mock, error, allowed(request)))
+    app.add_error_handler(
+        HTTPException,
+        lambda request, error: _http_error(mock, error, allowed(request), _nothing(contents, request.scope["path"])),
+    )
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
     app.app.register_blueprint(
         get_swaggerui_blueprint(
@@ -206,10 +220,18 @@ def _text(error: Any) -> str:
     return str(error.detail or getattr(error, "title", "") or "")
 
 
-def _http_error(mock: Mock, error: HTTPException, allowed: str) -> ConnexionResponse:
+def _nothing(contents: Mapping[str, Any], path: str) -> str:
+    """Return the message for a path at which the control plane has nothing."""
+    near = get_close_matches(path.rstrip("/"), [f"{PREFIX}{known}" for known in contents["paths"]], n=1, cutoff=0.8)
+    return f"Nothing is at this path{f'; did you mean {near[0]}?' if near else '.'} {PREFIX}/docs/ lists what there is."
+
+
+def _http_error(mock: Mock, error: HTTPException, allowed: str, nothing: str) -> ConnexionResponse:
     if error.status_code < 400:  # what Flask says of `/docs`; its detail is where to go
         return ConnexionResponse(status_code=error.status_code, headers={"Location": _text(error)})
-    return _error(mock, error.status_code, _text(error), {"Allow": allowed} if error.status_code == 405 else None)
+    # Flask's own text speaks of URLs and servers.
+    text = nothing if error.status_code == 404 and "requested URL" in _text(error) else _text(error)
+    return _error(mock, error.status_code, text, {"Allow": allowed} if error.status_code == 405 else None)
 
 
 def _failed(mock: Mock, error: Exception) -> ConnexionResponse:

@@ -33,6 +33,16 @@ _LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
 
 
+#: On every response: no page of another origin may frame, embed or sniff it, and what may hold keys is not kept.
+PROTECTION: Headers = [
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+
+
 class Guard:
     """Checks requests to the control plane. `token` is the control token, None if none is required."""
 
@@ -86,7 +96,9 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and _netloc(origin.decode("latin-1")) != host.lower():
             return 403, "Origin: a page of another origin may not use the control plane"
-        if method in WRITES and headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+        elsewhere = headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
+        # A link may lead here. A page that embeds or fetches what is here may not.
+        if elsewhere and (method in WRITES or headers.get(b"sec-fetch-mode") != b"navigate"):
             return 403, "Sec-Fetch-Site: a page of another site may not use the control plane"
         return None
 

@@ -8,7 +8,7 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import httpx
 
@@ -17,6 +17,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # RFC 6761 defines its meaning. A name server is not asked, because it could return another address.
 _LOCALHOST = ("127.0.0.1", "::1")
+
+#: Metadata services of clouds: they give credentials to whoever asks. 169.254.169.254 and its like are link-local.
+_METADATA = ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 _AUTHORITY = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 # Numeric names that some resolvers read as addresses: 2130706433, 0x7f.1, 127.1, 0177.0.0.1.
@@ -75,10 +79,23 @@ class TargetPolicy:
     def _usable(self, text: str, port: int) -> bool:
         """Return True for addresses that an allowed name may have: not, for example, a cloud's metadata service."""
         address = ip_address(text)
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        odd = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
-        return not odd or self._allows(str(address), port)
+        inner = _inside(address)
+        odd = any(
+            each.is_link_local or each.is_multicast or each.is_unspecified or each.is_reserved or str(each) in _METADATA
+            for each in (address, inner)
+            # The prefix of NAT64 is reserved itself; what counts is the address that it leads to.
+            if each is not address or inner is address or address not in _NAT64
+        )
+        return not odd or self._allows(str(inner), port) or self._allows(str(address), port)
+
+
+def _inside(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address leads to: mapped, 6to4, NAT64. Otherwise the address itself."""
+    if not isinstance(address, IPv6Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _parse(url: str) -> tuple[str, int]:
@@ -98,7 +115,8 @@ def _parse(url: str) -> tuple[str, int]:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise TargetError(f"target_url: is not a URL: {error}") from None
-    return _checked_host(parsed.host), _checked_port(parsed)
+    # As it was written: httpx shows a name in the letters that xn-- stands for.
+    return _checked_host(parsed.raw_host.decode("ascii").strip("[]")), _checked_port(parsed)
 
 
 def _checked_port(parsed: httpx.URL) -> int:
