@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -117,6 +117,43 @@ def test_escapes_without_end_are_not_followed_to_it() -> None:
     assert redact(endless) == endless
 
 
+MISTAKES = ["undefined", "null", "None", "[object Object]", "your-api-key", "${VOREL_API_KEY}", "{{ $json.key }}", "x"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_has_not_the_shape_of_a_key_stays_visible(http: httpx.Client, mistake: str) -> None:
+    """M17: the commonest mistakes were made invisible, in the path too."""
+    answer = http.post("/api/v1/leads/undefined/handoff", headers={"Authorization": f"Bearer {mistake}"})
+    told = http.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").json()["request"]
+    assert told["path"] == "/api/v1/leads/undefined/handoff"
+    assert ["authorization", f"Bearer {mistake}"] in told["headers"]
+
+
+def test_a_key_in_other_headers_and_without_its_prefix(api: httpx.Client) -> None:
+    """M32: base64 of a proxy's credentials, and the digits of the client's own key."""
+    own = api.headers["Authorization"].split()[1]
+    digits = own.rpartition("_")[2]
+    basic = base64.b64encode(f"user:{own}".encode()).decode()
+    answer = api.post(
+        HANDOFF, headers={"Proxy-Authorization": f"Basic {basic}", "X-Digits": digits}, json={"a": digits}
+    )
+    told = api.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").text
+    assert basic not in told
+    assert digits not in told
+
+
+def test_a_key_in_what_the_tenant_keeps_is_not_listed(api: httpx.Client, mock: Mock) -> None:
+    """M32: in audit log, handoffs and CRM records."""
+    tenant = f"/_mock/tenants/{next(iter(mock.store.tenants())).id}"
+    api.post(HANDOFF, json={"reason": KEY, "summary": _percent(KEY)}).raise_for_status()
+    fields = {"email": "ann@example.com", "note": KEY, KEY: 1}
+    api.post(CREATE, json={"object": "contact", "fields": fields, "idempotency_key": "m32"}).raise_for_status()
+    for what in ("handoffs", "audit-log", "crm-records"):
+        told = api.get(f"{tenant}/{what}").text
+        assert "[redacted]" in told
+        assert not _shows(told)
+
+
 # M25: what a client sends decides no cost, neither of its line in the log nor of a look at it.
 
 WORDS = b" ".join(b"word%04d" % number for number in range(3_500))
@@ -179,11 +216,11 @@ def test_a_look_at_a_large_body_is_short_and_keeps_nobody_waiting(
     number = api.post(HANDOFF, content=body, headers={"Authorization": WORDS.decode()}).headers["X-Mock-Request-Id"]
     took: list[float] = []
 
-    def explained(exchange: Exchange) -> Any:
+    def explained(exchange: Exchange, also: Iterable[str] = ()) -> Any:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(_is_free, mock).result()
         started = time.thread_time()
-        told = explain(exchange)
+        told = explain(exchange, also)
         took.append(time.thread_time() - started)
         return told
 

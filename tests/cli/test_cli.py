@@ -170,8 +170,8 @@ def test_the_log_reads_well_and_tells_no_key(start: type[Started]) -> None:
     mock.post("/nothing")
     mock.post(f"/{KEY}")
     mock.post(f"/{KEY}", key="another")
-    mock.post("/%1B%5B31m%0A%E2%80%AEé", key="sk-no-key-of-ours")
-    mock.post("/sk-no-key-of-ours", key="sk-no-key-of-ours")
+    mock.post("/%1B%5B31m%0A%E2%80%AEé", key="sk-no-key-of-ours-1")
+    mock.post("/sk-no-key-of-ours-1", key="sk-no-key-of-ours-1")
     with socket.create_connection(mock.address) as client:
         client.sendall(b"garbage\r\n\r\n")
         client.recv(1000)

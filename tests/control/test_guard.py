@@ -211,9 +211,9 @@ def test_a_mock_that_is_reachable_from_elsewhere_is_never_without_a_token(host: 
 
 
 def test_a_token_on_loopback_is_asked_for() -> None:
-    with serving(Settings(seed=1, clock="frozen", control_token="t")) as client:
+    with serving(Settings(seed=1, clock="frozen", control_token="test-token")) as client:
         assert client.get("/_mock/health").status_code == 401
-        assert client.get("/_mock/health", headers={"Authorization": "Bearer t"}).status_code == 200
+        assert client.get("/_mock/health", headers={"Authorization": "Bearer test-token"}).status_code == 200
 
 
 def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +223,7 @@ def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytes
     said = io.StringIO()
     log = AccessLog(off=True)
     monkeypatch.setattr(log, "say", lambda text, **members: print(text, file=said))
+    monkeypatch.setattr(log, "show_secret", lambda token: print(token, file=said))
     _greet(click.Context(serve), log, mock, BASE)
     assert said.getvalue().count(token) == 1
     with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE) as client:
@@ -232,6 +233,36 @@ def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytes
             answer = client.get(path, headers=headers)
             assert answer.status_code == 200
             assert token not in answer.text
+
+
+def test_a_token_that_was_given_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """M31: not in the greeting, and not where somebody sends it in a URL."""
+    token = "open-sesame-1"
+    mock = Mock(Settings(seed=1, clock="frozen", control_token=token))
+    said = io.StringIO()
+    log = mock.log
+    monkeypatch.setattr(log, "_put", lambda line: print(line, file=said))
+    monkeypatch.setattr(log, "_running", True)
+    _greet(click.Context(serve), log, mock, BASE)
+    assert "needs the control token" in said.getvalue()
+    with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE) as client:
+        client.post(f"/{token}?token={token}", headers={"X-Token": token}, content=f'"{token}"')
+        headers = {"Authorization": f"Bearer {token}"}
+        client.post("/api/v1/crm/create-record", headers=headers, json={"x": token})
+        for path in ("/_mock/requests", "/_mock/requests.har", "/_mock/requests/req_00000001"):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 200
+            assert token not in answer.text
+            assert "[redacted]" in answer.text
+    assert "POST /[redacted] 404" in said.getvalue()
+    assert token not in said.getvalue()
+
+
+@pytest.mark.parametrize("token", ["x", "1234567"])
+def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
+    """M31."""
+    with pytest.raises(ValueError, match="control_token: is too short to be a secret; use at least 8 characters"):
+        Settings(control_token=token)
 
 
 # -- pages of origins that were allowed

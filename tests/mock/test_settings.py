@@ -22,7 +22,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "seed that no snapshot takes": ({"seed": 2**63}, ValueError, "seed: must be from -9223372036854775808 "),
     "clock": ({"clock": "now"}, ValueError, "clock: 'now' is not an RFC 3339 timestamp"),
     "clock as a number": ({"clock": 0}, TypeError, "clock: must be a text, not int 0"),
-    "contract": ({"contract": 5}, TypeError, "contract: must be a path, not int 5"),
+    "contract": ({"contract": 5}, TypeError, "contract: must be a path, a URL or -, not int 5"),
     "headers": ({"rate_limit_headers": 429}, ValueError, "rate_limit_headers: must be 429 or always, as a text"),
     "logs": ({"json_logs": "no"}, TypeError, "json_logs: must be True or False, not str 'no'"),
     "hosts as a text": (

@@ -191,6 +191,8 @@ def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
     log.say(source, event="settings", file=None if file is None else str(file), seed=mock.seed)
     for warning in [*environment_warnings(ctx), *mock.router.warnings()]:
         log.say(f"Warning: {warning}.", event="warning", warning=warning)
-    if mock.control_token is not None:
-        log.say(f"Control token: {mock.control_token}", event="control_token", control_token=mock.control_token)
+    if mock.settings.control_token is not None:  # who gave it knows it
+        log.say(f"{url}/_mock needs the control token: Authorization: Bearer <token>", event="control_token")
+    elif mock.control_token is not None:
+        log.show_secret(mock.control_token)
     log.say("Ready.", event="ready", base_url=url)

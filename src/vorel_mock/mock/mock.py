@@ -55,6 +55,9 @@ class Mock:
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
             self.control_token = fresh_token()
+        self.secrets = () if self.control_token is None else (self.control_token,)
+        """Secrets of the mock itself: never shown, wherever a client put them."""
+        self.log.secrets = self.secrets
         self.router = Router(self.contract)
         for warning in self.router.warnings():
             logger.warning("%s", warning)

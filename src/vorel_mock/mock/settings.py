@@ -22,6 +22,7 @@ FROZEN_AT = "2026-01-01T00:00:00Z"
 
 
 #: RFC 6750, 2.1: the token behind `Bearer` in a header.
+_SHORTEST_TOKEN = 8
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 #: As a browser sends it: in lower case, no path.
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
@@ -99,10 +100,12 @@ class Settings:
 
 
 def check_token(token: str) -> None:
-    """Raises ValueError if a client could not send `token`."""
+    """Raises ValueError if a client could not send `token`, or if it could be guessed."""
     if not _TOKEN.fullmatch(token):  # which is not shown: it may be the secret with a typing error
         problem = "has characters that no token may have" if token.strip() else "is empty"
         raise ValueError(f"{problem}; use letters, digits and -._~+/ (RFC 6750)")
+    if 0 < len(token) < _SHORTEST_TOKEN:
+        raise ValueError(f"is too short to be a secret; use at least {_SHORTEST_TOKEN} characters")
 
 
 def _check_origin(origin: str) -> None:

@@ -1,6 +1,7 @@
 """The journal: list, find, count, wait, clear, export; and what would happen to a request."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,7 +30,7 @@ def get_request(mock: Mock, request_id: str) -> Json:
     """Return how the response to a request came about."""
     with mock.lock:
         exchange = mock.journal.get(request_id)
-    return reject(404, "No request with this id is kept.") if exchange is None else explain(exchange)
+    return reject(404, "No request with this id is kept.") if exchange is None else explain(exchange, mock.secrets)
 
 
 def list_requests(mock: Mock, **filters: Any) -> Json | Response:
@@ -86,7 +87,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
             total = mock.journal.count(tenant_id)
         met_in_time = f"{len(met)} of {count} requests that match were answered within {seconds:g} s"
         reject(408, f"{met_in_time}; {_came(latest, total)}")
-    return listed(met, explain, lambda shown: {"data": shown, "total": len(met)})
+    return listed(met, partial(explain, also=mock.secrets), lambda shown: {"data": shown, "total": len(met)})
 
 
 def _came(latest: list[Exchange], total: int) -> str:
@@ -119,17 +120,17 @@ def explain_request(mock: Mock, body: Json) -> Json:
         first_values(headers),
         *cut(raw),
     )
-    return explain(mock.dry_run(request))
+    return explain(mock.dry_run(request), mock.secrets)
 
 
 def _listed(mock: Mock, tenant_id: str | None, filters: Json) -> Json | Response:
     found, total = _found(mock, tenant_id, filters)
-    return listed(found, explain, lambda shown: {"data": shown, "total": total})
+    return listed(found, partial(explain, also=mock.secrets), lambda shown: {"data": shown, "total": total})
 
 
 def _har(mock: Mock, tenant_id: str | None, filters: Json) -> Json | Response:
     found, _ = _found(mock, tenant_id, filters)
-    return listed(found, lambda exchange: entry(explain(exchange)), har)
+    return listed(found, lambda exchange: entry(explain(exchange, mock.secrets)), har)
 
 
 def _found(mock: Mock, tenant_id: str | None, filters: Json) -> tuple[list[Exchange], int]:

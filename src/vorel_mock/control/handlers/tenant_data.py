@@ -16,6 +16,7 @@ from vorel_mock.model.crm_records import CrmRecord
 from vorel_mock.model.ids import Ids, undrawn
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Lead
+from vorel_mock.model.redaction import redact_deep
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
@@ -85,14 +86,14 @@ def list_handoffs(mock: Mock, tenant_id: str) -> Json | Response:
     """Return the handoffs, oldest first."""
     with mock.lock:
         rows = list(find_tenant(mock, tenant_id).handoffs)
-    return listed(rows, lambda row: {**asdict(row), "requested_at": iso(row.requested_at)})
+    return listed(rows, lambda row: redact_deep({**asdict(row), "requested_at": iso(row.requested_at)}))
 
 
 def list_audit_log(mock: Mock, tenant_id: str) -> Json | Response:
     """Return the audit log, oldest first."""
     with mock.lock:
         rows = list(find_tenant(mock, tenant_id).audit_log)
-    return listed(rows, lambda row: {**asdict(row), "at": iso(row.at)})
+    return listed(rows, lambda row: redact_deep({**asdict(row), "at": iso(row.at)}))
 
 
 def list_crm_records(mock: Mock, tenant_id: str) -> Json | Response:
@@ -105,7 +106,7 @@ def list_crm_records(mock: Mock, tenant_id: str) -> Json | Response:
 def _record(record: CrmRecord) -> Json:
     shown = asdict(record)
     del shown["fingerprint"]
-    return {**shown, "at": iso(record.at)}
+    return dict(redact_deep({**shown, "at": iso(record.at)}))
 
 
 def _key(key: ApiKey) -> Json:

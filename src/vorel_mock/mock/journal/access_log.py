@@ -18,7 +18,7 @@ from vorel_mock.api.messages import Exchange
 from vorel_mock.mock.journal.explain import secrets
 from vorel_mock.mock.settings import LOG_LEVELS, LogLevel
 from vorel_mock.model.clock import iso, real_time
-from vorel_mock.model.redaction import redact
+from vorel_mock.model.redaction import MARK, redact
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Delivery
 
@@ -47,6 +47,8 @@ class AccessLog:
         self._as_json = as_json
         self._level = LOG_LEVELS.index(level)
         self._off = off
+        self.secrets: tuple[str, ...] = ()
+        """Texts that no line may show."""
         self._colour = False
         self._running = False
         self._lines: deque[str] = deque()
@@ -89,6 +91,12 @@ class AccessLog:
         if self._running:
             self._append(msgspec.json.encode(members).decode() if self._as_json else text)
 
+    def show_secret(self, token: str) -> None:
+        """Write the line of a control token that the mock has made: nobody else knows it."""
+        if self._running:
+            members = {"event": "control_token", "control_token": token}
+            self._put(msgspec.json.encode(members).decode() if self._as_json else f"Control token: {token}")
+
     def write(self, exchange: Exchange) -> None:
         """Write the line of a request."""
         if not self._running or (self._level and LOG_LEVELS.index(severity(exchange)) < self._level):
@@ -107,6 +115,11 @@ class AccessLog:
             self._loop.call_soon_threadsafe(self._append, line)
 
     def _append(self, line: str) -> None:
+        for secret in self.secrets:
+            line = line.replace(secret, MARK)
+        self._put(line)
+
+    def _put(self, line: str) -> None:
         self._lines.append(line)
         self._characters += len(line)
         if not self._scheduled:

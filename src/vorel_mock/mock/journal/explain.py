@@ -1,6 +1,6 @@
 """Put an exchange into words: how its response came about, step by step, without secrets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vorel_mock.api.messages import STEPS, Exchange, Headers, Step
@@ -10,11 +10,16 @@ from vorel_mock.model.redaction import MARK, redact_deep
 #: Words of an Authorization header that count as secrets, and its characters that are searched for them: a header of
 #: thousands of words must not make each look at a request slow.
 _SECRETS = 8
+#: Characters that a word must have to pass for a secret by chance alone.
+_RANDOM = 16
 _LOOKED_AT = 1024
 
 
-def explain(exchange: Exchange) -> dict[str, Any]:
-    """Return the exchange as JSON, redacted: request, response, and the steps that led from one to the other."""
+def explain(exchange: Exchange, also: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the exchange as JSON, redacted: request, response, and the steps that led from one to the other.
+
+    `also` are secrets beside those of the exchange.
+    """
     response, operation = exchange.response, exchange.operation
     assert response is not None
     told = {
@@ -44,20 +49,33 @@ def explain(exchange: Exchange) -> dict[str, Any]:
             "steps": list(_steps(exchange)),
         },
     }
-    told = redact_deep(told, secrets(exchange))
+    told = redact_deep(told, [*secrets(exchange), *also])
     for header in told["request"]["headers"]:
-        if header[0] == "authorization":
-            scheme = header[1].split(" ")[0]
-            header[1] = f"{scheme} {MARK}" if scheme.lower() == "bearer" else MARK
+        if header[0] in ("authorization", "proxy-authorization"):
+            scheme, _, credentials = header[1].partition(" ")
+            if credentials and scheme.lower() != "bearer":  # base64, for example, hides a key from the search above
+                header[1] = f"{scheme} {MARK}"
     return dict(told)
 
 
 def secrets(exchange: Exchange) -> list[str]:
     """Return the secrets of this exchange: the credentials in its Authorization headers."""
     values = [value[:_LOOKED_AT].decode("latin-1") for n, value in exchange.request.headers if n == b"authorization"]
-    # A word of three letters is no secret, and replacing it everywhere would leave nothing to read.
     words = [word for value in values for word in value.split(maxsplit=_SECRETS)[:_SECRETS]]
-    return [word for word in words if len(word) >= 8][:_SECRETS]
+    found = [word for word in words if _is_random(word)][:_SECRETS]
+    if exchange.key is not None:
+        # The key itself, and its hexadecimal digits, which somebody may have put elsewhere without the prefix.
+        token = exchange.key.token
+        found += [token, *(part for part in [token.rpartition("_")[2]] if len(part) >= _RANDOM)]
+    return found
+
+
+def _is_random(word: str) -> bool:
+    """Return True for what may be a secret of another shape than a key.
+
+    The commonest mistakes stay visible: `undefined`, `null`, `your-api-key`, `${VOREL_API_KEY}`, `{{key}}`.
+    """
+    return len(word) >= _RANDOM and any(map(str.isdigit, word)) and not set(word) & set("<>{}$")
 
 
 def _headers(headers: Headers) -> list[list[str]]:
