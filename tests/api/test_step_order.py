@@ -9,6 +9,7 @@ from vorel_mock.contract.contract import load
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
+from vorel_mock.model.leads import Conversation
 from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
@@ -92,12 +93,12 @@ def test_a_lead_is_visible_to_its_own_tenant_alone(http: httpx.Client, tenant: i
 
 def test_a_404_changes_nothing_for_the_lead_s_own_tenant(http: httpx.Client, mock: Mock) -> None:
     owner = list(mock.store.tenants())[1]
-    conversation = owner.conversations[owner.leads[FOREIGN].conversation_id]
-    conversation.status = "closed"
+    conversation = Conversation(owner.leads[FOREIGN].conversation_id, "closed")
+    owner.conversations[conversation.id] = conversation
     before = len(owner.audit_log), len(owner.handoffs)
     assert _handoff(http, FULL, FOREIGN).status_code == 404
     assert (len(owner.audit_log), len(owner.handoffs)) == before
-    assert conversation.status == "closed"
+    assert owner.conversations[conversation.id] == conversation
 
 
 # The order of the steps: of two things that are wrong, the earlier one is answered.

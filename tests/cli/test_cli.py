@@ -26,7 +26,7 @@ from vorel_mock.cli.options import CONFIG_FILE
 from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.contract.contract import default_path
 from vorel_mock.mock.settings import Settings
-from vorel_mock.model.types import MAX_LIMIT
+from vorel_mock.model.tenant import MAX_LIMIT
 from vorel_mock.server import listener
 
 

@@ -14,9 +14,9 @@ from tests import checked_client as checked
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.control import handlers
-from vorel_mock.control.handlers.faults import MAX_FAULTS
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import MAX_WAITS, Mock
+from vorel_mock.model.armed_faults import MAX_FAULTS
 from vorel_mock.model.crm import VENDORS
 from vorel_mock.model.webhooks import EVENTS
 
@@ -303,7 +303,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("createTenant", {"webhook_timeout": "5s\n"}, "webhook_timeout: "),
     ("createTenant", {"webhook_timeout": "٣s"}, "webhook_timeout: must be a duration"),
     ("createTenant", {"seed": 10**400}, "seed: must be at most 9007199254740991"),
-    ("createTenant", {"snapshot": {}}, "snapshot: Object missing required field"),
+    ("createTenant", {"snapshot": {}}, "snapshot.name: is required"),
     ("createTenant", {"snapshot": {}, "name": "x"}, "snapshot: contains the whole tenant; leave out name"),
     ("changeTenant", {"seed": 1}, 'unknown field "seed"; allowed: '),
     ("changeTenant", {"crm": {"vendor": None}}, "crm.vendor: must be "),
@@ -371,7 +371,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("armFault", {"fault": "latency", "delay": "31d"}, "delay: must be at most 2592000s"),
     ("armFault", {"fault": "latency", "delay": "1s\n"}, "delay: "),
     ("armFault", {"fault": "forbidden", "delay": "1s"}, "delay: forbidden takes no time; those that do are no_answer"),
-    ("importSnapshot", {}, "snapshot: Object missing required field"),
+    ("importSnapshot", {}, "snapshot.name: is required"),
 ]
 
 

@@ -17,11 +17,12 @@ def curls() -> list[str]:
 
 def test_every_line_of_the_page_runs(control: httpx.Client) -> None:
     names = {"URL": "http://127.0.0.1:3000"}
+    files: dict[str, str] = {}
     statuses: list[int] = []
     for line in curls():
         program, *words = shlex.split(Template(line).substitute(names))
         assert program == "curl"
-        method, headers, content, url = "GET", {}, None, ""
+        method, headers, content, url, output = "GET", {}, None, "", ""
         while words:
             match words.pop(0):
                 case "-sS":
@@ -33,6 +34,10 @@ def test_every_line_of_the_page_runs(control: httpx.Client) -> None:
                     headers[name] = value
                 case "-d":
                     content = words.pop(0)
+                    if content.startswith("@"):
+                        content = files[content[1:]]
+                case "-o":
+                    output = words.pop(0)
                 case url if url.startswith("http"):
                     pass
                 case word:
@@ -40,6 +45,7 @@ def test_every_line_of_the_page_runs(control: httpx.Client) -> None:
         answer = control.request(method, url, headers=headers, content=content)
         assert answer.is_success, f"{line}: {answer.text}"
         statuses.append(answer.status_code)
+        files[output] = answer.text
         if "ID" not in names:
             made = answer.json()
             names |= {"ID": made["id"], "KEY": made["keys"]["full"][0], "LEAD": made["leads"]["own"][0]}

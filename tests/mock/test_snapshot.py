@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from tests import checked_client as checked
+from tests.paths import DATA
 
 from vorel_mock.api.strict_json import MAX_DEPTH
 from vorel_mock.mock import demo
@@ -135,6 +137,149 @@ def test_a_new_tenant_is_made_from_a_snapshot_and_reset_to_it(control: httpx.Cli
     assert len(fresh.shown()["audit-log"]["data"]) == 1
 
 
+def test_a_snapshot_is_forked_at_once_and_again(control: httpx.Client, mock: Mock) -> None:  # M12
+    """Each fork has keys of its own and the whole state; no fork sees another, nor the tenant that was exported."""
+    world = World(control, control.post("/_mock/tenants", json={"rate_limit": 4}).json())
+    for step in (("handoff", 0), ("create", 0), ("fault", 3), ("webhook", 0)):
+        world.do(*step)
+    control.post(f"{world.path}/keys", json={"scopes": ["leads:write"], "id": "mine"})
+    exported, shown = control.get(f"{world.path}/snapshot").json(), world.shown()
+
+    def fork(_: int) -> World:
+        made = control.post("/_mock/tenants", json={"snapshot": exported, "keys": "fresh"})
+        assert made.status_code == 201, made.text
+        return World(control, made.json())
+
+    with ThreadPoolExecutor(4) as threads:
+        forks = list(threads.map(fork, range(12)))
+    assert len({fork.path for fork in forks} | {world.path}) == 13
+    tokens = [key["token"] for one in (world, *forks) for key in control.get(f"{one.path}/snapshot").json()["keys"]]
+    assert len(set(tokens)) == len(tokens) == 13 * 8
+    own = [_without_prefixes(fork.shown()) for fork in forks]
+    assert own == [_without_prefixes(shown)] * 12
+    answers = [[fork.do("handoff", number)[1][1] for number in (0, 1, 0, 0, 0, 0, 0)] for fork in forks]
+    assert answers == [answers[0]] * 12, "the same state gives the same answers, the limit included"
+    assert b"rate_limited" in answers[0][-1]
+    revoked = {"Authorization": f"Bearer {forks[0].made['keys']['revoked']}"}
+    assert control.post(CREATE, json={}, headers=revoked).status_code == 401
+    assert _without_prefixes(world.shown()) == _without_prefixes(shown)
+    assert control.post(f"{forks[0].path}/reset").status_code == 204
+    assert forks[0].shown() == own[0] | {"keys": forks[0].shown()["keys"]}, "a fork is reset to what it was made of"
+    assert control.get(f"{forks[0].path}/target").json()["keys"] == forks[0].made["keys"]
+
+
+def test_a_tenant_takes_a_snapshot_over_with_tokens_of_its_own(control: httpx.Client) -> None:
+    world, other = (World(control, control.post("/_mock/tenants").json()) for _ in range(2))
+    world.do("handoff", 0)
+    exported = control.get(f"{world.path}/snapshot").json()
+    taken = control.put(f"{other.path}/snapshot", json=exported)
+    assert taken.status_code == 409
+    assert taken.json()["error"]["message"].endswith("delete that one first, or ask for tokens of its own: ?keys=fresh")
+    seen = {*other.made["keys"]["full"], *world.made["keys"]["full"]}
+    for _ in range(2):
+        assert control.put(f"{other.path}/snapshot?keys=fresh", json=exported).status_code == 204
+        made = control.get(f"{other.path}/target").json()
+        assert not seen & set(made["keys"]["full"])
+        seen |= set(made["keys"]["full"])
+        assert made["leads"]["own"] == world.made["leads"]["own"]
+        fork = World(control, made)
+        assert len(fork.shown()["handoffs"]["data"]) == 1
+        assert fork.do("handoff", 0)[0] == 200
+    old = {"Authorization": f"Bearer {other.made['keys']['full'][0]}"}
+    assert control.post(CREATE, json={}, headers=old).status_code == 401
+
+
+def _without_prefixes(shown: Json) -> Json:
+    return {**shown, "keys": [{**key, "prefix": ""} for key in shown["keys"]["data"]]}
+
+
+def test_a_snapshot_of_version_1_is_read(control: httpx.Client) -> None:
+    kept = json.loads((DATA / "snapshot_version_1.json").read_text("utf-8"))
+    for old in (kept["snapshot"], {**kept["snapshot"], "version": 1, "events": [{"id": "x"}]}):
+        made = control.post("/_mock/tenants", json={"snapshot": old}).json()
+        path = f"/_mock/tenants/{made['id']}"
+        for name, rows in kept["shown"].items():
+            assert _sorted(control.get(f"{path}/{name}").json()["data"]) == _sorted(rows), name
+        assert {**control.get(path).json(), "id": kept["tenant"]["id"]} == kept["tenant"]
+        now = control.get(f"{path}/snapshot").json()
+        assert now["version"] == 2
+        again = control.post("/_mock/tenants", json={"snapshot": now, "keys": "fresh"}).json()
+        renewed = control.get(f"/_mock/tenants/{again['id']}/snapshot").json()
+        assert [key.pop("token") for key in now["keys"]] != [key.pop("token") for key in renewed["keys"]]
+        assert renewed == now
+        # The record is known by its idempotency key: what version 1 kept of it is made anew.
+        record = kept["snapshot"]["crm_records"][1]
+        body = {name: record[name] for name in ("object", "fields", "idempotency_key")}
+        headers = {"Authorization": f"Bearer {made['keys']['full'][0]}"}
+        answer = control.post(CREATE, json=body, headers=headers).json()
+        assert answer["external_id"] == record["external_id"]
+        for one in (path, f"/_mock/tenants/{again['id']}"):
+            assert control.delete(one).status_code == 204
+
+
+def _sorted(rows: list[Json]) -> list[Json]:
+    """Rows with the headers in them sorted, as they were in version 1."""
+    for attempt in (attempt for row in rows for attempt in row.get("attempts", ())):
+        attempt["request"]["headers"].sort()
+        attempt["response"]["headers"].sort()
+    return rows
+
+
+OLD: dict[str, tuple[Callable[[Json], Any], str]] = {
+    "lead without conversation": (
+        lambda world: world["leads"][0].update(conversation_id="ffffffff-ffff-4fff-8fff-ffffffffffff"),
+        "snapshot.leads[0].conversation_id: no such conversation in the snapshot",
+    ),
+    "conversations of another type": (
+        lambda world: world.update(conversations=7),
+        "snapshot.leads[0].conversation_id: ",
+    ),
+    "conversation that is none": (
+        lambda world: world.update(conversations=[None]),
+        "snapshot.leads[0].conversation_id: ",
+    ),
+    "time": (lambda world: world["clock"].update(now=-1), "snapshot.clock.now: must be an RFC 3339 timestamp"),
+    "huge time": (
+        lambda world: world["handoffs"][0].update(requested_at=1e300),
+        "snapshot.handoffs[0].requested_at: must",
+    ),
+    "window": (lambda world: world["window"].update(number="x"), "snapshot.window.start: must be an RFC 3339"),
+    "huge window": (
+        lambda world: world.update(window={"number": 10**40}),
+        "snapshot.window.start: must be an RFC 3339",
+    ),
+    "timeout": (lambda world: world.update(webhook_timeout=-1), "snapshot.webhook_timeout: must be a string"),
+    "attempts": (
+        lambda world: world["deliveries"][0].update(attempts=[7]),
+        "snapshot.deliveries[0].attempts[0]: must be",
+    ),
+    "no rows": (lambda world: world.update(keys=[7, 8]), "snapshot.keys[0]: must be an object"),
+    "unknown member": (lambda world: world.update(rate_limits=1), 'unknown field "snapshot.rate_limits"; did you mean'),
+}
+
+
+@pytest.mark.parametrize("case", OLD)
+def test_a_hostile_snapshot_of_version_1_is_refused(shared: httpx.Client, case: str) -> None:
+    old = json.loads((DATA / "snapshot_version_1.json").read_text("utf-8"))["snapshot"]
+    spoil, begins = OLD[case]
+    spoil(old)
+    refused = shared.post("/_mock/tenants", json={"snapshot": old})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"].startswith(begins), refused.text
+
+
+def test_times_and_durations_are_texts(control: httpx.Client) -> None:
+    world = World(control, control.post("/_mock/tenants", json={"webhook_timeout": "250ms"}).json())
+    for step in (("webhook", 0), ("handoff", 0), ("create", 0), ("fault", 0)):
+        world.do(*step)
+    control.post(f"{world.path}/faults", json={"fault": "latency", "delay": "1m1.5s"})
+    exported = control.get(f"{world.path}/snapshot").json()
+    times = [exported["clock"]["now"], exported["window"]["start"], exported["handoffs"][0]["requested_at"]]
+    times += [exported["audit_log"][0]["at"], exported["crm_records"][0]["at"], exported["deliveries"][0]["created_at"]]
+    assert times == ["2026-01-01T00:00:00Z"] * 6
+    assert (exported["webhook_timeout"], exported["faults"][1]["delay"]) == ("0.25s", "61.5s")
+
+
 def _first(name: str, **members: Any) -> Callable[[Json], None]:
     return lambda world: world[name][0].update(members)
 
@@ -143,10 +288,18 @@ def _twice(name: str) -> Callable[[Json], None]:
     return lambda world: world[name].append(world[name][0])
 
 
+def _uuid(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012x}"
+
+
+def _key(number: int) -> Json:
+    return {"id": f"k{number}", "token": f"vapk_live_{number:048x}"}
+
+
 HOSTILE: dict[str, tuple[Callable[[Json], Any], str]] = {
-    "no keys": (lambda world: world.pop("keys"), "snapshot: Object missing required field `keys`"),
-    "keys of another type": (lambda world: world.update(keys={}), "snapshot.keys: Expected `array`"),
-    "no token": (lambda world: world["keys"][0].pop("token"), "snapshot.keys[0]: Object missing"),
+    "no keys": (lambda world: world.pop("keys"), "snapshot.keys: is required"),
+    "keys of another type": (lambda world: world.update(keys={}), "snapshot.keys: must be a list"),
+    "no token": (lambda world: world["keys"][0].pop("token"), "snapshot.keys[0].token: is required"),
     "odd token": (_first("keys", token="x"), "snapshot.keys[0].token: has not the shape of a key"),
     "odd key id": (_first("keys", id="a/b"), "snapshot.keys[0].id: must be 1 to 64 letters, digits, _ and -"),
     "unknown member": (
@@ -158,46 +311,157 @@ HOSTILE: dict[str, tuple[Callable[[Json], Any], str]] = {
         'unknown field "snapshot.keys[0].scope"; did you mean "scopes"?',
     ),
     "unknown member of a window": (
-        _first("keys", window={"number": 1, "count": 0, "total": 1}),
+        _first("keys", window={"start": None, "count": 0, "total": 1}),
         'unknown field "snapshot.keys[0].window.total"; allowed: ',
     ),
-    "key twice": (_twice("keys"), "snapshot.keys: two have the same id"),
+    "key twice": (_twice("keys"), "snapshot.keys[7].id: is that of an earlier row as well"),
     "token twice": (
         lambda world: world["keys"].append({**world["keys"][0], "id": "other"}),
-        "snapshot.keys: two have the same token",
+        "snapshot.keys[7].token: is that of an earlier row as well",
     ),
-    "lead twice": (_twice("leads"), "snapshot.leads: two have the same id"),
-    "odd lead": (_first("leads", id="x"), "snapshot.leads[0].id: Expected `str` matching"),
+    "lead twice": (_twice("leads"), "snapshot.leads[3].id: is that of an earlier row as well"),
+    "odd lead": (_first("leads", id="x"), "snapshot.leads[0].id: must be a UUID in lower case"),
     "lead in upper case": (
         lambda world: world["leads"][0].update(id=world["leads"][0]["id"].upper().replace("4", "A")),
-        "snapshot.leads[0].id: Expected `str` matching",
+        "snapshot.leads[0].id: must be a UUID in lower case",
     ),
-    "lead without conversation": (
-        _first("leads", conversation_id="ffffffff-ffff-4fff-8fff-ffffffffffff"),
-        "snapshot.leads[0].conversation_id: there is no such",
+    "two leads of one conversation": (
+        lambda world: world["leads"][1].update(conversation_id=world["leads"][0]["conversation_id"]),
+        "snapshot.leads[1].conversation_id: is that of an earlier row as well",
     ),
     "channel": (lambda world: world.update(notified_channel="sms"), "snapshot.notified_channel: must be one of slack"),
-    "vendor": (lambda world: world["crm"].update(vendor="x"), "snapshot.crm.vendor: must be one of hubspot"),
-    "failure": (lambda world: world["crm"].update(failure="x"), "snapshot.crm.failure: Invalid enum value"),
-    "limit": (lambda world: world.update(rate_limit=-1), "snapshot.rate_limit: Expected `int` >= 0"),
+    "vendor": (lambda world: world["crm"].update(vendor="x"), "snapshot.crm.vendor: 'x' is not one of hubspot"),
+    "failure": (lambda world: world["crm"].update(failure="x"), "snapshot.crm.failure: 'x' is not one of "),
+    "limit": (lambda world: world.update(rate_limit=-1), "snapshot.rate_limit: must be at least 0"),
     "large limit": (lambda world: world.update(rate_limit=10**30), "snapshot.rate_limit: "),
-    "count": (_first("keys", window={"number": 1, "count": -1}), "snapshot.keys[0].window.count: Expected"),
-    "past": (lambda world: world["clock"].update(now=-1), "snapshot.clock.now: Expected `float` >= 0"),
-    "future": (lambda world: world["clock"].update(now=1e300), "snapshot.clock.now: Expected `float` < "),
-    "end of time": (lambda world: world["clock"].update(now=253390000000), "snapshot.clock.now: lies beyond"),
-    "ids": (lambda world: world["ids"].update(drawn=-1), "snapshot.ids.drawn: Expected"),
-    "time-out": (lambda world: world.update(webhook_timeout=-1), "snapshot.webhook_timeout: Expected"),
+    "count": (_first("keys", window={"start": None, "count": -1}), "snapshot.keys[0].window.count: must be at least 0"),
+    "past": (
+        lambda world: world["clock"].update(now="1969-01-01T00:00:00Z"),
+        "snapshot.clock.now: must lie in the years 1970 to 9998",
+    ),
+    "future": (
+        lambda world: world["clock"].update(now=1767225606),
+        "snapshot.clock.now: must be an RFC 3339 timestamp",
+    ),
+    "end of time": (lambda world: world["clock"].update(now="9999-01-01T00:00:00Z"), "snapshot.clock.now: must lie in"),
+    "ids": (lambda world: world["ids"].update(drawn=-1), "snapshot.ids.drawn: must be at least 0"),
+    "time-out": (lambda world: world.update(webhook_timeout=1), "snapshot.webhook_timeout: must be a string"),
     "fault": (_first("faults", fault="x"), "snapshot.faults[0].fault: no such fault"),
-    "fault's operation": (_first("faults", operation="x"), "snapshot.faults[0].operation: must be one of"),
-    "every zeroth": (_first("faults", every=0), "snapshot.faults[0].every: Expected `int` >= 1"),
-    "chance": (_first("faults", chance=2), "snapshot.faults[0].chance: Expected"),
+    "fault's operation": (
+        _first("faults", operation="x"),
+        "snapshot.faults[0].operation: must be of createCrmRecord, handoffLead",
+    ),
+    "every zeroth": (_first("faults", every=0), "snapshot.faults[0].every: must be at least 1"),
+    "chance": (_first("faults", chance=2), "snapshot.faults[0].chance: must be at most 1.0"),
     "events": (_first("webhooks", events=["x"]), "snapshot.webhooks[0].events: must be of"),
-    "state": (_first("deliveries", state="x"), "snapshot.deliveries[0].state: Invalid enum value"),
+    "state": (_first("deliveries", state="x"), "snapshot.deliveries[0].state: is not one of the allowed values"),
     "body": (_first("deliveries", body=b64encode(b"{").decode()), "snapshot.deliveries[0].body: must be a JSON object"),
-    "not base64": (_first("deliveries", body="{"), "snapshot.deliveries[0].body: Invalid base64"),
-    "due": (_first("deliveries", due_at=1e18), "snapshot.deliveries[0].due_at: Expected"),
-    "record twice": (_twice("crm_records"), "snapshot.crm_records: two have the same idempotency_key"),
-    "audited": (_first("audit_log", at="now"), "snapshot.audit_log[0].at: Expected `float`"),
+    "not base64": (_first("deliveries", body="{"), "snapshot.deliveries[0].body: is not valid base64"),
+    "due": (
+        _first("deliveries", due_at="9999-01-01T00:00:00Z"),
+        "snapshot.deliveries[0].due_at: must lie in the years",
+    ),
+    "record twice": (
+        _twice("crm_records"),
+        "snapshot.crm_records[1].idempotency_key: is that of an earlier row as well",
+    ),
+    "audited": (_first("audit_log", at="now"), "snapshot.audit_log[0].at: must be an RFC 3339 timestamp"),
+    "time without an offset": (
+        lambda world: world["clock"].update(now="2026-01-01T00:00:00"),
+        "snapshot.clock.now: has no offset from UTC",
+    ),
+    "unknown version": (
+        lambda world: world.update(version=3),
+        "snapshot.version: 3 is newer than this mock, which reads 1 and 2; update vorel-mock, or export the tenant",
+    ),
+    "odd version": (
+        lambda world: world.update(version="2"),
+        "snapshot.version: must be 2; a snapshot of version 1 has",
+    ),
+    # M28: what the API refuses
+    "many faults": (
+        lambda world: world.update(faults=[{**world["faults"][0], "id": _uuid(n)} for n in range(201)]),
+        "snapshot.faults: is too long; at most 200 are allowed",
+    ),
+    "many webhooks": (
+        lambda world: world.update(webhooks=[{**world["webhooks"][0], "id": _uuid(n)} for n in range(51)]),
+        "snapshot.webhooks: is too long; at most 50 are allowed",
+    ),
+    "a stream of a long name": (
+        lambda world: world["ids"].update(stream="x" * 101),
+        "snapshot.ids.stream: is too long; at most 100 are allowed",
+    ),
+    "many keys": (
+        lambda world: world.update(keys=[{**world["keys"][0], **_key(n)} for n in range(10_001)]),
+        "snapshot.keys: is too long; at most 10000 are allowed",
+    ),
+    "many leads": (
+        lambda world: world.update(leads=[{"id": _uuid(n), "conversation_id": _uuid(n)} for n in range(10_001)]),
+        "snapshot.leads: is too long; at most 10000 are allowed",
+    ),
+    "long name": (lambda world: world.update(name="x" * 201), "snapshot.name: is too long; at most 200 are allowed"),
+    "long name of a lead": (
+        lambda world: world["leads"][0].update(name="x" * 201),
+        "snapshot.leads[0].name: is too long; at most 200",
+    ),
+    "long status": (
+        _first("leads", conversation_status="x" * 101),
+        "snapshot.leads[0].conversation_status: is too long",
+    ),
+    "long account": (lambda world: world["crm"].update(account="x" * 101), "snapshot.crm.account: is too long"),
+    "unknown scope": (_first("keys", scopes=["admin"]), "snapshot.keys[0].scopes: must be of appointments:write, "),
+    "large mapping": (
+        lambda world: world["crm"].update(mappings={"contact": {str(n): "x" for n in range(1001)}}),
+        "snapshot.crm.mappings[…]: is too long; at most 1000 are allowed",
+    ),
+    "mapping of an unknown object": (
+        lambda world: world["crm"].update(mappings={"contacts": {}}),
+        "snapshot.crm.mappings.contacts: hubspot takes contact, ",
+    ),
+    "short time-out": (
+        lambda world: world.update(webhook_timeout="0s"),
+        "snapshot.webhook_timeout: must be 0.001s to 3600s",
+    ),
+    "target elsewhere": (
+        _first("webhooks", target_url="http://example.com/"),
+        "snapshot.webhooks[0].target_url: example.com is not on this machine",
+    ),
+    "no events": (_first("webhooks", events=[]), "snapshot.webhooks[0].events: is too short; it must have at least 1"),
+    "fault of another operation": (
+        _first("faults", fault="ok_as_text", operation="handoffLead"),
+        "snapshot.faults[0].operation: ok_as_text is a fault of createCrmRecord only",
+    ),
+    "fault that takes no time": (_first("faults", delay="1s"), "snapshot.faults[0].delay: forbidden takes no time"),
+    "long delay": (
+        _first("faults", fault="latency", delay="31d"),
+        "snapshot.faults[0].delay: must be at most 2592000s",
+    ),
+    "next beyond what can be armed": (_first("faults", next=10**10), "snapshot.faults[0].next: must be at most 1000"),
+    "much consumed": (
+        _first("faults", consumed=[{"request_id": "req_1", "at": "2026-01-01T00:00:00Z"}] * 101),
+        "snapshot.faults[0].consumed: is too long; at most 100",
+    ),
+    "long reason": (_first("handoffs", reason="x" * 201), "snapshot.handoffs[0].reason: is longer than 200 characters"),
+    "long summary": (
+        _first("audit_log", summary="x" * 1001),
+        "snapshot.audit_log[0].summary: is longer than 1000 char",
+    ),
+    "unknown object": (_first("crm_records", object="x"), "snapshot.crm_records[0].object: must be one of "),
+    "long idempotency_key": (
+        _first("crm_records", idempotency_key="x" * 201),
+        "snapshot.crm_records[0].idempotency_key: is longer than 200 characters",
+    ),
+    "long answer": (
+        lambda world: world["deliveries"][0].update(
+            attempts=[{"at": "2026-01-01T00:00:00Z", "response_body": "x" * 4097}]
+        ),
+        "snapshot.deliveries[0].attempts[0].response_body: is too long",
+    ),
+    "many attempts": (
+        lambda world: world["deliveries"][0].update(attempts=[{"at": "2026-01-01T00:00:00Z"}] * 7),
+        "snapshot.deliveries[0].attempts: is too long; at most 6 are allowed",
+    ),
+    "unknown event": (_first("deliveries", event="x"), "snapshot.deliveries[0].event: must be of "),
 }
 
 

@@ -145,6 +145,24 @@ def test_a_world_is_exported_and_taken_over(mock: InProcessMock, api: httpx.Clie
         assert post(client, again).json() == first
 
 
+def test_a_tenant_that_lives_is_forked(mock: InProcessMock, api: httpx.Client, tenant: Tenant) -> None:  # M12
+    post(api, tenant)
+    world = tenant.snapshot()
+    with pytest.raises(ControlError, match=r'409 conflict: .*belongs to tenant.*"keys": "fresh"'):
+        mock.new_tenant(snapshot=world)
+    with mock.new_tenant(snapshot=world, keys="fresh") as fork, mock.client(fork) as client:
+        assert fork.key != tenant.key
+        assert post(client, fork).json() == post(api, tenant).json(), "the same state, the same answer"
+        with mock.new_tenant() as other:
+            with pytest.raises(ControlError, match=r"409 conflict: .*\?keys=fresh"):
+                other.restore(world)
+            other.restore(world, keys="fresh")
+            assert len({tenant.key, fork.key, other.key}) == 3
+            assert len(other.handoffs()) == 1
+            assert other.requests.explain(f"/api/v1/leads/{other.lead}/handoff")["response"]["status"] == 200
+            assert len(fork.handoffs()) == 2
+
+
 def test_a_restored_tenant_is_asked_with_its_new_keys(mock: InProcessMock, tenant: Tenant) -> None:  # M14
     with mock.new_tenant() as exported:
         world = exported.snapshot()

@@ -188,11 +188,14 @@ def test_a_failing_test_shows_no_request_of_an_earlier_one(pytester: pytest.Pyte
     assert [text.count(f"POST /api/v1/nowhere/{number} ->") for number in (1, 2, 3)] == [0, 1, 1]
 
 
-def test_a_world_may_be_made_from_a_snapshot(pytester: pytest.Pytester, running: MockServer) -> None:
-    with running.new_tenant(name="exported", leads=2) as tenant:
-        pytester.makefile(".json", world=json.dumps(tenant.snapshot()))
+def test_a_world_may_be_made_from_a_snapshot(
+    pytester: pytest.Pytester, running: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:  # M12
+    tenant = running.new_tenant(name="exported", leads=2)  # it lives on while its forks are used
+    pytester.makefile(".json", world=json.dumps(tenant.snapshot()))
     pytester.makepyfile(
         """
+        import httpx
         import json
         import pathlib
         import pytest
@@ -200,19 +203,35 @@ def test_a_world_may_be_made_from_a_snapshot(pytester: pytest.Pytester, running:
         WORLD = json.loads((pathlib.Path(__file__).parent / "world.json").read_text())
 
         @pytest.mark.vorel(snapshot=WORLD)
-        @pytest.mark.parametrize("number", [1, 2])
+        @pytest.mark.parametrize("number", range(4))
         def test_world(vorel, number):
             assert vorel.settings()["name"] == "exported"
             assert len(vorel.leads.own) == 2
+            assert vorel.keys.full != tuple(key["token"] for key in WORLD["keys"][:2])
+            url = f"{vorel.base_url}/api/v1/leads/{vorel.lead}/handoff"
+            assert httpx.post(url, headers=vorel.headers).status_code == 200
+            assert len(vorel.handoffs()) == 1
+
+        @pytest.mark.vorel(snapshot=WORLD, keys="kept")
+        def test_with_the_tokens_of_the_snapshot(vorel):
+            pass
 
         @pytest.mark.vorel(snapshot=WORLD, leads=3)
         def test_more_than_a_world(vorel):
             pass
         """
     )
-    run = pytester.runpytest("--vorel-mock-url", running.base_url)
-    run.assert_outcomes(passed=2, errors=1)
-    run.stdout.fnmatch_lines(["*@pytest.mark.vorel: snapshot: contains the whole tenant; leave out leads*"])
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    run = pytester.runpytest_subprocess(*LEAN, "-n2", "--vorel-mock-url", running.base_url)
+    run.assert_outcomes(passed=4, errors=2)
+    run.stdout.fnmatch_lines_random(
+        [
+            "*@pytest.mark.vorel: snapshot: contains the whole tenant; leave out leads*",
+            '*@pytest.mark.vorel: snapshot: the token of key full_1 belongs to tenant *; *"keys": "fresh"*',
+        ]
+    )
+    assert tenant.handoffs() == []
+    tenant.delete()
 
 
 def test_a_failing_test_in_a_worker_shows_them_as_well(

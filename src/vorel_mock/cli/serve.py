@@ -20,7 +20,7 @@ from vorel_mock.cli.options import (
     read_config,
 )
 from vorel_mock.mock.settings import FROZEN_AT, LOG_LEVELS, RateLimitHeaders, SettingError, Settings
-from vorel_mock.model.types import MAX_LIMIT
+from vorel_mock.model.tenant import MAX_LIMIT
 
 
 @click.command(

@@ -11,10 +11,12 @@ import yaml
 
 from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.contract.contract import Contract
-from vorel_mock.mock import provisioning
-from vorel_mock.model.crm import ErrorName
+from vorel_mock.mock import provisioning, snapshot
+from vorel_mock.model.crm import VENDORS, ErrorName
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 
+#: Marks a schema whose values the handler checks, who reads them in pieces.
+READ_BY_HANDLER = "x-read-by-handler"
 FILE = Path(__file__).parent / "openapi.yaml"
 
 #: Methods of the paths that the document does not describe: the documentation, and the document itself.
@@ -24,6 +26,8 @@ _READ_ONLY = ("GET", "HEAD")
 def load(contract: Contract) -> dict[str, Any]:
     """Return the document for a mock that serves `contract`."""
     document: dict[str, Any] = json.loads(_as_json())
+    document["components"]["schemas"] |= snapshot.schema()
+    document["components"]["schemas"]["Snapshot"][READ_BY_HANDLER] = True
     for place, names in _names(contract).items():
         schema: Any = document["components"]
         for step in place.split("/"):
@@ -52,6 +56,15 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/Crm/properties/failure": [*map(str, ErrorName), None],
         "schemas/CrmChange/properties/failure": [*map(str, ErrorName), None],
         "schemas/NewKey/properties/scopes/items": sorted(provisioning.every_scope(contract)),
+        "schemas/Snapshot/properties/notified_channel": channels,
+        "schemas/Snapshot/properties/crm/properties/vendor": VENDORS,
+        "schemas/Snapshot/properties/crm/properties/failure": [*map(str, ErrorName), None],
+        "schemas/SnapshotKey/properties/scopes/items": sorted(provisioning.every_scope(contract)),
+        "schemas/SnapshotRecord/properties/vendor": VENDORS,
+        "schemas/SnapshotWebhook/properties/events/items": EVENTS,
+        "schemas/SnapshotDelivery/properties/event": [*EVENTS, TEST_EVENT],
+        "schemas/SnapshotFault/properties/fault": CATALOGUE,
+        "schemas/SnapshotFault/properties/operation": [*operations, None],
         "schemas/NewWebhook/properties/events/items": EVENTS,
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/NewFault/properties/fault": CATALOGUE,

@@ -6,6 +6,7 @@ have to compare.
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from json import dumps
 from typing import Any
 
@@ -17,6 +18,7 @@ from vorel_mock.contract.connexion_import import (
     JSONRequestBodyValidator,
     ParameterValidator,
 )
+from vorel_mock.control.document import READ_BY_HANDLER
 from vorel_mock.model.unknown_name import unknown_name
 
 #: In an ASGI scope: the value of the body.
@@ -46,7 +48,11 @@ class Body(JSONRequestBodyValidator):
         return scope[BODY]
 
     def _validate(self, body: Any) -> None:
-        _check(body, self._schema, "body")
+        _check(body, self._checked_here, "body")
+
+    @cached_property
+    def _checked_here(self) -> Any:
+        return _checked_here(self._schema)
 
 
 class Parameters(ParameterValidator):
@@ -68,6 +74,15 @@ class Parameters(ParameterValidator):
         elif param.get("required"):
             return f"{param['name']}: is required"
         return None
+
+
+def _checked_here(schema: Any) -> Any:
+    """Return a schema without what the handler checks."""
+    if isinstance(schema, dict):
+        if schema.get(READ_BY_HANDLER):
+            return {"type": "object"}
+        return {name: _checked_here(member) for name, member in schema.items()}
+    return [_checked_here(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _check(value: Any, schema: Any, name: str) -> None:
@@ -94,6 +109,8 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
             for member in instance:
                 if member not in known:
                     yield unknown_name("field", member, known, within)
+        case "anyOf":
+            yield from _of_nearest(error, path or name, name)
         case "minProperties" | "maxProperties" if schema.get("maxProperties") == 1:
             yield f"{path or name}: must have exactly one of {', '.join(known)}"
         case "enum" if isinstance(error.instance, str) and (near := _near(error.instance, wanted)):
@@ -104,6 +121,23 @@ def _sentences(error: ValidationError, name: str) -> Iterator[str]:
 
 def _near(given: str, allowed: Iterable[Any]) -> str | None:
     return next(iter(get_close_matches(given, [value for value in allowed if isinstance(value, str)], n=1)), None)
+
+
+def _of_nearest(error: ValidationError, path: str, name: str) -> Iterator[str]:
+    """Yield the sentences of the alternatives that have the type of the value; else one about all of them."""
+    alternatives: Any = error.validator_value
+    wrong_type = {
+        inner.schema_path[0] for inner in error.context or () if inner.validator == "type" and len(inner.path) == 0
+    }
+    for inner in error.context or ():
+        if inner.schema_path[0] not in wrong_type:
+            yield from _sentences(inner, name)
+    if len(wrong_type) == len(alternatives):
+        kinds = [
+            _must("enum" if "enum" in schema else "type", schema.get("enum", schema.get("type")), schema)
+            for schema in alternatives
+        ]
+        yield f"{path}: {' or '.join([kinds[0], *(kind.removeprefix('must be ') for kind in kinds[1:])])}"
 
 
 def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:

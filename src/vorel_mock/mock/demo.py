@@ -5,7 +5,6 @@ from typing import Any
 
 from vorel_mock.contract.contract import Contract
 from vorel_mock.contract.document_file import ContractError
-from vorel_mock.mock import snapshot
 from vorel_mock.mock.provisioning import key_roles, profile
 from vorel_mock.mock.settings import Settings
 from vorel_mock.mock.store.memory import MemoryStore
@@ -15,6 +14,7 @@ from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.model.tenant_state import copy_of
 
 #: The roles of keys, in the order in which their tokens are numbered.
 ROLES = ("full", "burst", "read_only", "leads_only", "crm_only", "revoked")
@@ -65,7 +65,7 @@ def build(store: MemoryStore, clock: Clock, seed: int, contract: Contract, setti
     for demo in DEMO_TENANTS:
         tenant = _tenant(demo, clock, seed, contract, settings)
         store.add(tenant)
-        tenant.initial = snapshot.dump(tenant)
+        tenant.initial = copy_of(tenant)
 
 
 def _tenant(demo: DemoTenant, clock: Clock, seed: int, contract: Contract, settings: Settings) -> Tenant:

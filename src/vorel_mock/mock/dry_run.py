@@ -28,7 +28,7 @@ def copy_for_dry_run(tenant: Tenant, key: ApiKey) -> Tenant:
     twin.keys = {own_key.id: own_key}
     twin.window = copy(tenant.window)
     twin.leads = tenant.leads
-    twin.conversations = _CopiedWhenUsed(tenant.conversations)
+    twin.conversations = _Conversations(tenant.conversations)
     twin.handoffs = tenant.handoffs.copy()
     twin.idempotency.update(tenant.idempotency)
     twin.webhooks = tenant.webhooks
@@ -39,13 +39,12 @@ def copy_for_dry_run(tenant: Tenant, key: ApiKey) -> Tenant:
     return twin
 
 
-class _CopiedWhenUsed(dict[str, Conversation]):
-    """The conversations of a tenant, each copied when it is looked up."""
+class _Conversations(dict[str, Conversation]):
+    """The conversations of a tenant; those that are replaced are replaced here alone."""
 
     def __init__(self, originals: dict[str, Conversation]) -> None:
         super().__init__()
         self._originals = originals
 
     def __missing__(self, conversation_id: str) -> Conversation:
-        self[conversation_id] = made = copy(self._originals[conversation_id])
-        return made
+        return self._originals[conversation_id]

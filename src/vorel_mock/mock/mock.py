@@ -11,17 +11,18 @@ from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import authentication
 from vorel_mock.contract import contract as contract_module
-from vorel_mock.mock import demo, provisioning, snapshot
+from vorel_mock.mock import demo, provisioning
 from vorel_mock.mock.dry_run import copy_for_dry_run
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
-from vorel_mock.mock.snapshot import IdsState, Snapshot
+from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.memory import MemoryStore
-from vorel_mock.model.clock import stopwatch
-from vorel_mock.model.ids import Ids, fresh_seed, fresh_token
+from vorel_mock.model.clock import Clock, stopwatch
+from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.tenant_state import adopt, copy_of
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.target_policy import TargetPolicy
 
@@ -45,7 +46,9 @@ class Mock:
         self.store = MemoryStore()
         self.journal = Journal()
         self.log = log or AccessLog(off=True)
-        self.webhooks = Dispatcher(self.lock, TargetPolicy(settings.webhook_hosts), self.clock, self.log.attempt)
+        targets = TargetPolicy(settings.webhook_hosts)
+        self.webhooks = Dispatcher(self.lock, targets, self.clock, self.log.attempt)
+        self.snapshots = Reader(self.contract, targets.check)
         self.ids = Ids(self.seed, "mock")
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
@@ -135,40 +138,70 @@ class Mock:
         """
         self._reset([tenant])
 
-    def restore(self, tenant: Tenant, state: Snapshot, *, clock: bool) -> None:
-        """Make `tenant` what `world` says, which has been checked. ValueError, and nothing is changed, when one of
-        its keys is another tenant's.
-        """
-        self._replace({tenant: state}, clock=clock)
+    def create_from(self, state: Tenant, *, fresh_keys: bool) -> Tenant:
+        """Create a tenant from a state, which becomes it. Call it without the lock.
 
-    def check_tokens(self, state: Snapshot, owners: Collection[Tenant]) -> None:
+        `fresh_keys`: with tokens of its own. Raises ValueError, and creates nothing, if a token is another tenant's.
+        """
+        with self.lock:
+            if not fresh_keys:
+                self._check_tokens(state, ())
+            state.id = undrawn(self.ids.uuid, self.store.tenant)
+        if fresh_keys:
+            provisioning.renew_tokens(state, state.id, self.seed, self.store)
+        clock, state.clock = state.clock, Clock(self.clock)
+        state.clock.restore(clock.now(), frozen=clock.held)
+        state.initial = copy_of(state)
+        with self.lock:
+            self._check_tokens(state, ())
+            self.store.add(state)
+            self.webhooks.requeue(state)
+        return state
+
+    def renew_tokens(self, state: Tenant) -> None:
+        """Give the keys of a state tokens that no key has had. Call it without the lock: a state may have many."""
+        with self.lock:
+            stream = self.ids.uuid()
+        provisioning.renew_tokens(state, stream, self.seed, self.store)
+
+    def restore(self, tenant: Tenant, state: Tenant) -> object:
+        """Make `tenant` what `state` is, its clock and its ids included. The state may not be used any more.
+
+        Raises ValueError, and changes nothing, if a token is another tenant's. Returns what is to be let go of without
+        the lock.
+        """
+        before = self._replace({tenant: state})
+        tenant.clock.restore(state.clock.now(), frozen=state.clock.held)
+        tenant.ids = state.ids
+        return before
+
+    def _check_tokens(self, state: Tenant, owners: Collection[Tenant]) -> None:
         """Raises ValueError if a key of `state` belongs to a tenant that is not one of `owners`."""
-        for key in state.keys:
+        for key in state.keys.values():
             owner = self.store.by_token(key.token)
             if owner is not None and owner[0] not in owners:
                 raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
 
     def _reset(self, chosen: list[Tenant]) -> None:
-        states = {tenant: snapshot.read(tenant.initial) for tenant in chosen}
-        for tenant, state in states.items():
-            state.ids = IdsState.of(tenant.ids)
-        self._replace(states, clock=False)
+        self._replace({tenant: copy_of(tenant.initial) for tenant in chosen if tenant.initial is not None})
         for tenant in chosen:
             self.journal.forget(tenant.id)
 
-    def _replace(self, states: Mapping[Tenant, Snapshot], *, clock: bool) -> None:
+    def _replace(self, states: Mapping[Tenant, Tenant]) -> object:
         for state in states.values():
-            self.check_tokens(state, states.keys())
+            self._check_tokens(state, states.keys())
+        before = []
         for tenant in states:  # all of them first: they may have exchanged their keys
             self.webhooks.forget(tenant)
             tenant.held.release()
             for key in tenant.keys.values():
                 self.store.unindex(key)
         for tenant, state in states.items():
-            snapshot.load(tenant, state, clock=clock)
+            before.append(adopt(tenant, state))
             for key in tenant.keys.values():
                 self.store.index(tenant, key)
             self.webhooks.requeue(tenant)
+        return before
 
     def reset(self, *, everything: bool = False) -> None:
         """Restore the initial state of the demo tenants; `everything`: delete all other tenants.

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from vorel_mock.contract.contract import Contract
-from vorel_mock.mock import snapshot
 from vorel_mock.mock.settings import Settings
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.model.clock import Clock
@@ -13,6 +12,7 @@ from vorel_mock.model.ids import Ids, undrawn
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.tenant import CrmConnection, Tenant
+from vorel_mock.model.tenant_state import copy_of
 
 #: Scopes that no operation of the vendored document asks for: its security text and the vendor's pages name them.
 OTHER_SCOPES = frozenset({"read", "appointments:write", "offerings:write", "conversations:write"})
@@ -96,7 +96,7 @@ def create(
     for n in range(1, wanted.get("leads", DEFAULTS["leads"]) + 1):
         add_lead(tenant, f"Lead {n}")
     store.add(tenant)
-    tenant.initial = snapshot.dump(tenant)
+    tenant.initial = copy_of(tenant)
     return tenant
 
 
@@ -117,10 +117,19 @@ def mint(
     tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, store: MemoryStore, *, revoked: bool = False
 ) -> ApiKey:
     """Return a new key of `tenant` with a token that is not in `store`. The caller adds it to the index."""
-    token = undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
-    key = ApiKey(key_id, token, scopes, revoked)
+    key = ApiKey(key_id, _token(ids, store), scopes, revoked)
     tenant.keys[key.id] = key
     return key
+
+
+def renew_tokens(state: Tenant, stream: str, seed: int, store: MemoryStore) -> None:
+    """Give the keys of a state tokens that are not in `store`. They follow the seed and the name of the stream."""
+    for key in state.keys.values():
+        key.token = _token(Ids(seed, f"{stream}/{key.id}"), store)
+
+
+def _token(ids: Ids, store: MemoryStore) -> str:
+    return undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
 
 
 def add_lead(tenant: Tenant, name: str, lead_id: str | None = None, status: str = "active") -> Lead:

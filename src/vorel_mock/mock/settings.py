@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from vorel_mock.contract.source import STDIN, is_url
 from vorel_mock.model.clock import Clock, parse_iso
-from vorel_mock.model.types import MAX_LIMIT
+from vorel_mock.model.tenant import MAX_LIMIT
 from vorel_mock.webhooks.target_policy import TargetPolicy
 
 #: The responses that have X-RateLimit-* headers: 429s only, or all.

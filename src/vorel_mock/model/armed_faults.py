@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vorel_mock.model.types import Chance, Count, Moment, Ordinal, Seconds
+#: Faults that one tenant may have; those that are spent make room.
+MAX_FAULTS = 200
+#: Requests that met it, which an armed fault keeps: the latest.
+MAX_CONSUMED = 100
+#: Seconds: a client that still waits after a month has waited long enough.
+LONGEST_DELAY = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +18,7 @@ class Consumption:
     """A fault that was met. `at` is seconds since the epoch."""
 
     request_id: str
-    at: Moment
+    at: float
 
 
 @dataclass(slots=True)
@@ -27,14 +32,14 @@ class ArmedFault:
     id: str
     fault: str
     operation: str | None = None
-    next: Ordinal | None = None
-    every: Ordinal = 1
-    after: Count = 0
-    chance: Chance | None = None
-    delay: Seconds | None = None
+    next: int | None = None
+    every: int = 1
+    after: int = 0
+    chance: float | None = None
+    delay: float | None = None
     """Seconds, for the faults that take time; None is the fault's own."""
-    seen: Count = 0
-    met: Count = 0
+    seen: int = 0
+    met: int = 0
     consumed: list[Consumption] = field(default_factory=list)
 
     def meets(self, operation: str, draw: Callable[[int], float]) -> bool:
@@ -56,6 +61,6 @@ class ArmedFault:
         return self.next is not None and self.met >= self.next
 
     def note(self, request_id: str, at: float) -> None:
-        """Remember which request met it; the latest hundred are kept."""
+        """Remember which request met it."""
         self.consumed.append(Consumption(request_id, at))
-        del self.consumed[:-100]
+        del self.consumed[:-MAX_CONSUMED]

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 #: How far a clock may be moved: what a Date header, an RFC 3339 timestamp, and both some weeks later, can say.
 LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
@@ -97,12 +98,19 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`. Raises ValueError if it is not a duration."""
+def parse_duration(text: str, *, least: float = 0.0, most: float = inf) -> float:
+    """Return the seconds of `61s`, `2h`, `1h30m`, `500ms`, `1d`.
+
+    Raises ValueError if it is not a duration, or not one of `least` to `most` seconds.
+    """
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration such as 61s, 2h, 1h30m or 500ms")
-    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    if not least <= seconds <= most:
+        lowest = f"{write_duration(least)} to " if least else "at most "
+        raise ValueError(f"must be {lowest}{write_duration(most)}")
+    return seconds
 
 
 def write_duration(seconds: float) -> str:

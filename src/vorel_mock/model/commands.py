@@ -13,8 +13,9 @@ from vorel_mock.model.handoffs import (
     AuditRow,
     Event,
     Handoff,
+    row_size,
 )
-from vorel_mock.model.leads import Lead
+from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.tenant import Tenant
 
 
@@ -26,7 +27,8 @@ def request_handoff(
     A second call writes new rows again. None for `reason` or `summary` gives the default.
     """
     conversation = tenant.conversations[lead.conversation_id]
-    conversation.status = status
+    if conversation.status != status:
+        tenant.conversations[conversation.id] = Conversation(conversation.id, status)
     handoff = Handoff(
         id=tenant.ids.uuid(),
         lead_id=lead.id,
@@ -36,20 +38,20 @@ def request_handoff(
         notified_channel=tenant.notified_channel,
         requested_at=now,
     )
-    tenant.handoffs.append(handoff)
-    tenant.audit_log.append(
-        AuditRow(
-            tenant.ids.uuid(),
-            now,
-            "lead.handoff",
-            handoff.id,
-            lead.id,
-            conversation.id,
-            handoff.reason,
-            handoff.summary,
-            key_id,
-        )
+    audited = AuditRow(
+        tenant.ids.uuid(),
+        now,
+        "lead.handoff",
+        handoff.id,
+        lead.id,
+        conversation.id,
+        handoff.reason,
+        handoff.summary,
+        key_id,
     )
+    size_of_each = row_size(handoff)
+    tenant.handoffs.append(handoff, size_of_each)
+    tenant.audit_log.append(audited, size_of_each)
     return handoff
 
 

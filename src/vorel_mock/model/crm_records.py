@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from vorel_mock.model.footprint import footprint
-from vorel_mock.model.types import Moment, Uuid
 
 #: Bytes of the objects of a record beside its fields: ids, URL, and its place among the idempotency keys. Measured.
 _RECORD = 600
@@ -15,8 +14,8 @@ _RECORD = 600
 class CrmRecord(msgspec.Struct, frozen=True):  # made in C, as the rows of a handoff are
     """A record in the tenant's CRM, as the tenant called it and as the vendor does."""
 
-    id: Uuid
-    at: Moment
+    id: str
+    at: float
     object: str
     fields: dict[str, Any]
     idempotency_key: str
@@ -30,12 +29,21 @@ class CrmRecord(msgspec.Struct, frozen=True):  # made in C, as the rows of a han
 
 
 def size(record: CrmRecord, *, shared: bool = False) -> int:
-    """Return about how many bytes a record takes. `shared`: names and values in `vendor_fields` are those of `fields`.
+    """Return about how many bytes a record takes. `shared`: all values in `vendor_fields` are those of `fields`."""
+    size = _RECORD + len(record.idempotency_key) + footprint(record.fields) + getsizeof(record.vendor_fields)
+    if not shared:
+        counted = set(map(id, record.fields.values()))
+        size += footprint({name: value for name, value in record.vendor_fields.items() if id(value) not in counted})
+    return size
 
-    They are, unless the record was read from a snapshot.
-    """
-    vendor_fields = getsizeof(record.vendor_fields) if shared else footprint(record.vendor_fields)
-    return _RECORD + len(record.idempotency_key) + footprint(record.fields) + vendor_fields
+
+def share_values(fields: dict[str, Any], vendor_fields: dict[str, Any]) -> dict[str, Any]:
+    """Return `vendor_fields` with the values of `fields` in the place of equal ones, as when a record is created."""
+    known = {msgspec.json.encode(value, order="deterministic"): value for value in fields.values()}
+    return {
+        name: known.get(msgspec.json.encode(value, order="deterministic"), value)
+        for name, value in vendor_fields.items()
+    }
 
 
 def canonical(object: str, fields: dict[str, Any]) -> bytes:

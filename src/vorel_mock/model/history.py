@@ -17,7 +17,7 @@ class History(Generic[Row]):
     `on_forget` is called with each row that goes. The newest row always stays, however large.
     """
 
-    __slots__ = ("_bytes", "_on_forget", "_rows", "_sizes", "dropped", "max_bytes", "max_rows")
+    __slots__ = ("_bytes", "_grown", "_on_forget", "_rows", "_sizes", "dropped", "max_bytes", "max_rows")
 
     def __init__(
         self,
@@ -28,6 +28,8 @@ class History(Generic[Row]):
         # Two queues and not one of pairs: a pair for each row takes as long to make and to drop as a row itself.
         self._rows: deque[Row] = deque()
         self._sizes: deque[int] = deque()
+        self._grown: dict[int, int] = {}
+        """The bytes by which rows have grown, by the identity of the row."""
         self._bytes = 0
         self._on_forget = on_forget
         self.max_rows = max_rows
@@ -36,7 +38,7 @@ class History(Generic[Row]):
         """Number of rows that were forgotten."""
 
     def append(self, row: Row, size: int = 0) -> None:
-        """Add `row`, which takes about `size` bytes beside its own fields."""
+        """Add `row`, which takes about `size` bytes."""
         rows = self._rows
         rows.append(row)
         self._sizes.append(size)
@@ -49,26 +51,29 @@ class History(Generic[Row]):
         """The newest row, if there is one."""
         return self._rows[-1] if self._rows else None
 
+    def grow(self, row: Row, size: int) -> None:
+        """Count that `row`, which is in here, takes `size` bytes more. It may be forgotten for that."""
+        self._grown[id(row)] = self._grown.get(id(row), 0) + size
+        self._bytes += size
+        while self._bytes > self.max_bytes and len(self._rows) > 1:
+            self.forget_oldest()
+
     def forget_oldest(self) -> None:
         """Forget the oldest row; there must be one."""
         row = self._rows.popleft()
         self._bytes -= self._sizes.popleft()
+        if self._grown:
+            self._bytes -= self._grown.pop(id(row), 0)
         self.dropped += 1
         if self._on_forget is not None:
             self._on_forget(row)
 
-    def copy(self) -> "History[Row]":
-        """Return a history with the same rows and without `on_forget`."""
-        made: History[Row] = History(self.max_rows, self.max_bytes)
+    def copy(self, on_forget: Callable[[Row], object] | None = None) -> "History[Row]":
+        """Return a history with the same rows and bounds, and an `on_forget` of its own."""
+        made: History[Row] = History(self.max_rows, self.max_bytes, on_forget)
         made._rows, made._sizes, made._bytes = self._rows.copy(), self._sizes.copy(), self._bytes
+        made._grown = self._grown.copy()
         return made
-
-    def clear(self) -> None:
-        """Forget every row, as if none had ever been."""
-        self._rows.clear()
-        self._sizes.clear()
-        self._bytes = 0
-        self.dropped = 0
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self._rows)

@@ -2,21 +2,19 @@
 
 from dataclasses import dataclass
 
-from vorel_mock.model.types import Uuid
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation with a customer. Its statuses: the contract's, and `active` from the public docs."""
 
-    id: Uuid
+    id: str
     status: str = "active"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Lead:
     """A qualified lead, attached to a conversation."""
 
-    id: Uuid
-    conversation_id: Uuid
+    id: str
+    conversation_id: str
     name: str = ""

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from vorel_mock.model.types import Count
-
 #: Seconds. The contract says "200 req/min" in prose; that windows are fixed and aligned is in docs/assumptions.md.
 WINDOW = 60
 
@@ -13,7 +11,7 @@ class Window:
     """A fixed window: the requests of a key or a tenant in the current minute."""
 
     number: int = -1
-    count: Count = 0
+    count: int = 0
 
     def add(self, now: float) -> int:
         """Count a request at `now` (seconds since the epoch); the count of its window, this one included."""

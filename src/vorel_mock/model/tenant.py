@@ -1,5 +1,6 @@
 """A tenant and everything that belongs to it: keys, leads, conversations, CRM, rate limits, clock, ids."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vorel_mock.model.armed_faults import ArmedFault
@@ -14,6 +15,12 @@ from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.rate_window import Window
 from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
+
+#: Requests a minute that a limit may allow.
+MAX_LIMIT = 1_000_000_000
+#: Keys and leads that a tenant may have.
+MAX_KEYS = 10_000
+MAX_LEADS = 10_000
 
 
 @dataclass(slots=True)
@@ -51,7 +58,7 @@ class Tenant:
     audit_log: History[AuditRow] = field(default_factory=History)
     crm_records: History[CrmRecord] = field(init=False)
     idempotency: dict[str, CrmRecord] = field(default_factory=dict)
-    """The record that each idempotency_key made, as long as the record is kept. Always this dictionary."""
+    """The record that each idempotency_key made, as long as the record is kept. It belongs to `crm_records`."""
     window: Window = field(default_factory=Window)
     """The quota over all keys of the tenant."""
     webhooks: dict[str, Webhook] = field(default_factory=dict)
@@ -63,10 +70,17 @@ class Tenant:
     """The armed faults, in the order in which they were armed."""
     held: HeldResponses = field(default_factory=HeldResponses, repr=False)
     """The responses that they hold back."""
-    initial: bytes = field(default=b"", repr=False)
-    """The snapshot of the tenant as it was made; what a reset goes back to."""
+    initial: "Tenant | None" = field(default=None, repr=False)
+    """The state of the tenant as it was made (`tenant_state`); what a reset goes back to."""
 
     def __post_init__(self) -> None:
-        # Of the dictionary and not of `self`: a tenant that refers to itself is not freed when it is removed.
-        known = self.idempotency
-        self.crm_records = History(on_forget=lambda record: known.pop(record.idempotency_key, None))
+        """Have the records forgotten with their idempotency keys."""
+        self.crm_records = History(on_forget=forget_key(self.idempotency))
+
+
+def forget_key(known: dict[str, CrmRecord]) -> Callable[[CrmRecord], object]:
+    """Return the function that forgets the idempotency key of a record.
+
+    Of the dictionary and not of the tenant: a tenant that refers to itself is not freed when it is removed.
+    """
+    return lambda record: known.pop(record.idempotency_key, None)

@@ -2,9 +2,9 @@
 
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import chain
+from sys import getsizeof
 from typing import Literal
-
-from vorel_mock.model.types import Moment, Seconds, Uuid
 
 #: The public events, as docs.vorel.ai lists them; the contract document itself names only the one of the handoff.
 EVENTS = (
@@ -25,8 +25,14 @@ EVENTS = (
 #: What is sent to a new subscription, whatever it subscribed to. That it is sent is documented; its name is ours.
 TEST_EVENT = "webhook.test"
 
-#: Deliveries that a tenant keeps. Each has at most six attempts, each of a few KiB (`webhooks/sender.py`).
+#: Seconds that a tenant may give the receivers of its webhooks.
+SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 0.001, 3600.0
+#: Deliveries that a tenant keeps, within the bytes of a history. Each has at most six attempts, each of a few KiB
+#: (`webhooks/sender.py`).
 MAX_DELIVERIES = 1_000
+
+#: Bytes of a delivery or an attempt without its texts.
+_ROW = 512
 
 State = Literal["pending", "delivered", "failed", "dead"]
 """`failed`: a 4xx ended it at once. `dead`: all attempts of the retry schedule failed."""
@@ -36,7 +42,7 @@ State = Literal["pending", "delivered", "failed", "dead"]
 class Webhook:
     """A subscription: where to, which events, and the secret that signs them."""
 
-    id: Uuid
+    id: str
     target_url: str
     events: frozenset[str]
     secret: str = field(repr=False)
@@ -48,13 +54,13 @@ class Webhook:
 class Attempt:
     """One request to the target, and what came of it."""
 
-    at: Moment
+    at: float
     """On the tenant's clock: when it was due, or when the webhook was free for it."""
     status: int | None = None
     """None when no answer came."""
     error: str | None = None
     """Why there is no whole answer. None when there is one, whatever its status."""
-    duration: Seconds = 0.0
+    duration: float = 0.0
     """Seconds of real time."""
     url: str = ""
     """The target of the webhook at that time."""
@@ -63,20 +69,26 @@ class Attempt:
     response_body: str = ""
     """Its beginning, as the receiver sent it: redact it before it is shown."""
 
+    def size(self) -> int:
+        """Return about how many bytes it takes."""
+        texts = chain(self.request_headers.items(), self.response_headers.items())
+        headers = sum(getsizeof(name) + getsizeof(value) for name, value in texts)
+        return _ROW + getsizeof(self.url) + getsizeof(self.response_body) + headers
+
 
 @dataclass(slots=True, eq=False)
 class Delivery:
     """One event on its way to one webhook."""
 
-    id: Uuid
-    webhook_id: Uuid
+    id: str
+    webhook_id: str
     event: str
     event_id: str
     """The `id` of the payload, by which a consumer recognises duplicates."""
     body: bytes
-    created_at: Moment
+    created_at: float
     state: State = "pending"
-    due_at: Moment | None = None
+    due_at: float | None = None
     """When the next attempt is due. None: no attempt is due, or it is sent behind the webhook's next event."""
     attempts: list[Attempt] = field(default_factory=list)
     tampered: bool = False
@@ -85,6 +97,10 @@ class Delivery:
     """The delivery that this one repeats: a duplicate, or a redelivery."""
     forgotten: bool = False
     """The tenant no longer keeps it: it is not sent any more."""
+
+    def size(self) -> int:
+        """Return about how many bytes it takes with its attempts."""
+        return _ROW + len(self.body) + sum(attempt.size() for attempt in self.attempts)
 
     def copy(self) -> "Delivery":
         """Return what it is now."""

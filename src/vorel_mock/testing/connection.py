@@ -24,6 +24,8 @@ SLACK = 10.0
 _PREFIX = "/_mock"
 #: Seconds that the mock has for a response that waits for nothing.
 _TIMEOUT = 30.0
+#: The same for a snapshot, which may be large.
+SNAPSHOT_TIMEOUT = 300.0
 
 
 class ControlError(Exception):

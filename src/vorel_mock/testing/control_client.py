@@ -6,7 +6,7 @@ from typing import Any, Unpack
 import httpx
 
 from vorel_mock.testing.clock import Clock
-from vorel_mock.testing.connection import Connection, Json, Rows, rows
+from vorel_mock.testing.connection import SNAPSHOT_TIMEOUT, Connection, Json, Rows, rows
 from vorel_mock.testing.requests import Filters, Requests
 from vorel_mock.testing.tenant import Tenant
 
@@ -39,10 +39,11 @@ class Control:
     def new_tenant(self, **settings: Any) -> Tenant:
         """Create a tenant: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
 
-        All settings are optional. The schema NewTenant of the control plane describes them. Raises ControlError if one
+        All settings are optional. The schema NewTenant of the control plane describes them. `snapshot=…` makes it what
+        a snapshot says; with `keys="fresh"`, any number of tenants can be made of one. Raises ControlError if a setting
         is invalid; the message names it.
         """
-        response = self._connection.exchange("POST", "tenants", json=settings)
+        response = self._connection.exchange("POST", "tenants", json=settings, timeout=SNAPSHOT_TIMEOUT)
         return Tenant(self._connection, response.json(), parsedate_to_datetime(response.headers["Date"]))
 
     def tenants(self) -> Rows:

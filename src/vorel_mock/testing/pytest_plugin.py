@@ -86,7 +86,9 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
 
     problem = None
     settings = _settings(request.node)
-    if "snapshot" not in settings:  # which has a name
+    if "snapshot" in settings:  # it has a name; and keys, which another test may have as well
+        settings.setdefault("keys", "fresh")
+    else:
         settings.setdefault("name", request.node.name[:200])
     try:
         before = vorel_server.requests(limit=1)

@@ -3,10 +3,20 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from vorel_mock.testing.clock import Clock
-from vorel_mock.testing.connection import Connection, ControlError, Json, Rows, Secret, names, rows, without_none
+from vorel_mock.testing.connection import (
+    SNAPSHOT_TIMEOUT,
+    Connection,
+    ControlError,
+    Json,
+    Rows,
+    Secret,
+    names,
+    rows,
+    without_none,
+)
 from vorel_mock.testing.faults import Faults
 from vorel_mock.testing.receiver import Receiver
 from vorel_mock.testing.requests import Requests
@@ -45,6 +55,10 @@ class MintedKey:
     id: str
     scopes: tuple[str, ...]
     token: str = field(repr=False)
+
+
+#: Whose tokens the keys of a snapshot have: those of the snapshot, or new ones.
+Tokens = Literal["kept", "fresh"]
 
 
 class Tenant:
@@ -145,14 +159,16 @@ class Tenant:
 
     def snapshot(self) -> Json:
         """Return the tenant as JSON, keys and clock included: for `restore`, or `new_tenant(snapshot=…)`."""
-        return dict(self._ask("GET", "snapshot"))
+        return dict(self._ask("GET", "snapshot", timeout=SNAPSHOT_TIMEOUT))
 
-    def restore(self, snapshot: Json) -> None:
+    def restore(self, snapshot: Json, *, keys: Tokens = "kept") -> None:
         """Restore a snapshot: its keys, leads and clock included.
 
-        Receivers whose subscriptions are not in it are closed.
+        `keys="fresh"` gives its keys new tokens: for the snapshot of a tenant that still has its own. Receivers whose
+        subscriptions are not in it are closed.
         """
-        self._ask("PUT", "snapshot", json=snapshot)
+        params = {} if keys == "kept" else {"keys": keys}
+        self._ask("PUT", "snapshot", json=snapshot, params=params, timeout=SNAPSHOT_TIMEOUT)
         self._read(self._ask("GET", "target"))
         subscribed = {webhook["id"] for webhook in rows(self._ask("GET", "webhooks"))}
         self._close_receivers(but=subscribed)
@@ -178,8 +194,8 @@ class Tenant:
             if receiver.subscription.id not in but:
                 receiver.close()
 
-    def _ask(self, method: str, *path: str, json: Any = None) -> Any:
-        return self._connection.ask(method, *self._path, *path, json=json)
+    def _ask(self, method: str, *path: str, **options: Any) -> Any:
+        return self._connection.ask(method, *self._path, *path, **options)
 
 
 def _secret(token: str | None) -> str | None:

@@ -277,7 +277,7 @@ class Dispatcher:
         return self._keep(tenant, webhook, delivery)
 
     def _keep(self, tenant: Tenant, webhook: Webhook, delivery: Delivery) -> Delivery:
-        tenant.deliveries.append(delivery, len(delivery.body))
+        tenant.deliveries.append(delivery, delivery.size())
         self._enqueue(tenant, self._queue(tenant, webhook), delivery)
         self._deliveries_of(tenant).tell(delivery)
         return delivery
@@ -290,6 +290,8 @@ class Dispatcher:
             self._worker.wake_up(tenant, queue)
 
     def _attempted(self, tenant: Tenant, delivery: Delivery) -> None:
+        if not delivery.forgotten:
+            tenant.deliveries.grow(delivery, delivery.attempts[-1].size())
         self._deliveries_of(tenant).tell(delivery)
         self._on_attempt(tenant, delivery)
 

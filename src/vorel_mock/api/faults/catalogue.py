@@ -417,3 +417,12 @@ _ENTRIES = (
 
 #: Every fault by its id.
 CATALOGUE: Mapping[str, Fault] = {fault.id: fault for fault in _ENTRIES}
+
+
+def check_armed(fault: Fault, operation: str | None, delay: float | None) -> None:
+    """Raises ValueError, which names the member at fault, if `fault` cannot be armed for `operation` with `delay`."""
+    if operation is not None and fault.operation not in (None, operation):
+        raise ValueError(f"operation: {fault.id} is a fault of {fault.operation} only")
+    if delay is not None and not fault.takes_time:
+        slow = ", ".join(known.id for known in CATALOGUE.values() if known.takes_time)
+        raise ValueError(f"delay: {fault.id} takes no time; those that do are {slow}")

@@ -2,20 +2,15 @@
 
 from typing import Any
 
-from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.api.faults.catalogue import CATALOGUE, check_armed
 from vorel_mock.control.handlers.support import Operations, duration, find_tenant, reject
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.armed_faults import ArmedFault
+from vorel_mock.model.armed_faults import LONGEST_DELAY, MAX_FAULTS, ArmedFault
 from vorel_mock.model.clock import iso, write_duration
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
-
-#: Seconds: a client that still waits after a month has waited long enough.
-_LONGEST_DELAY = 30 * 86400.0
-#: Faults that one tenant may have; those that are spent make room.
-MAX_FAULTS = 200
 
 
 def fault_catalogue(mock: Mock) -> Json:
@@ -36,12 +31,11 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         tenant = find_tenant(mock, tenant_id)
         fault = CATALOGUE[body["fault"]]
         operation = body.get("operation")
-        if operation is not None and fault.operation not in (None, operation):
-            reject(400, f"operation: {fault.id} is a fault of {fault.operation} only")
-        if "delay" in body and not fault.takes_time:
-            slow = ", ".join(known.id for known in CATALOGUE.values() if known.takes_time)
-            reject(400, f"delay: {fault.id} takes no time; those that do are {slow}")
-        delay = duration("delay", body["delay"], most=_LONGEST_DELAY) if "delay" in body else None
+        delay = duration("delay", body["delay"], most=LONGEST_DELAY) if "delay" in body else None
+        try:
+            check_armed(fault, operation, delay)
+        except ValueError as error:
+            reject(400, str(error))
         _make_room(tenant)
         endless = "every" in body or "chance" in body
         armed = ArmedFault(

@@ -17,7 +17,7 @@ from vorel_mock.model.ids import Ids, undrawn
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Lead
 from vorel_mock.model.redaction import redact_deep
-from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.tenant import MAX_KEYS, MAX_LEADS, Tenant
 
 Json = dict[str, Any]
 
@@ -32,6 +32,8 @@ def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     """Create a key. Only this response shows its token."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
+        if len(tenant.keys) >= MAX_KEYS:
+            reject(409, f"the tenant already has {MAX_KEYS} keys, the maximum; create another tenant")
         scopes = frozenset(body["scopes"])
         key_id = body.get("id") or undrawn(lambda: f"key_{tenant.ids.hex(12)}", tenant.keys.get)
         if key_id in tenant.keys:
@@ -65,6 +67,8 @@ def add_lead(mock: Mock, tenant_id: str, body: Json | None = None) -> tuple[Json
     wanted = body or {}
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
+        if len(tenant.leads) >= MAX_LEADS:
+            reject(409, f"the tenant already has {MAX_LEADS} leads, the maximum; create another tenant")
         lead_id = wanted["id"].lower() if "id" in wanted else None
         if lead_id in tenant.leads:
             reject(409, "id: the tenant has a lead of this id")

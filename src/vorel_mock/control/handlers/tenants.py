@@ -12,6 +12,8 @@ from vorel_mock.mock import demo, provisioning, snapshot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.tenant_state import capture
+from vorel_mock.model.webhooks import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 
 Json = dict[str, Any]
 
@@ -34,6 +36,8 @@ def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
         tenant = _from_snapshot(mock, wanted)
         with mock.lock:
             return _profile(mock, tenant), 201
+    if isinstance(wanted.get("keys"), str):
+        reject(400, f'keys: "{wanted["keys"]}" goes with a snapshot; a new tenant has keys of its own')
     with mock.lock:
         try:
             tenant = mock.make_tenant(wanted)
@@ -94,55 +98,52 @@ def reset_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
 def export_snapshot(mock: Mock, tenant_id: str) -> Response:
     """Return the tenant as JSON."""
     with mock.lock:
-        state = snapshot.take(find_tenant(mock, tenant_id))
-    return streamed(snapshot.pieces(state))
+        finish = capture(find_tenant(mock, tenant_id))
+    return streamed(snapshot.pieces(finish()))
 
 
-def import_snapshot(mock: Mock, tenant_id: str, body: Json) -> tuple[None, int]:
+def import_snapshot(mock: Mock, tenant_id: str, body: Json, keys: str = "kept") -> tuple[None, int]:
     """Make the tenant what a snapshot says."""
     with mock.lock:
         find_tenant(mock, tenant_id)
     state = _state(mock, body)
+    if keys == "fresh":
+        mock.renew_tokens(state)
     with mock.lock:
-        tenant = find_tenant(mock, tenant_id)
-        _check_tokens(mock, state, [tenant])
-        mock.restore(tenant, state, clock=True)
+        tenant = find_tenant(mock, tenant_id)  # it may have been deleted meanwhile
+        try:
+            before = mock.restore(tenant, state)
+        except ValueError as error:
+            reject(409, f"snapshot: {error}, or ask for tokens of its own: ?keys=fresh")
+    del before  # without the lock: it may be large
     return None, 204
 
 
-def _state(mock: Mock, body: Json) -> snapshot.Snapshot:
-    """Return what a snapshot says. Takes time if it is large, and is called without the lock."""
+def _state(mock: Mock, body: Json) -> Tenant:
+    """Return the state that a snapshot describes. Takes time if it is large, and is called without the lock."""
     try:
-        state = snapshot.read(body)
-        snapshot.check(state, mock.contract)
+        return mock.snapshots.read(body)
     except snapshot.SnapshotError as error:
         reject(400, str(error))
-    return state
-
-
-def _check_tokens(mock: Mock, state: snapshot.Snapshot, owners: list[Tenant]) -> None:
-    try:
-        mock.check_tokens(state, owners)
-    except ValueError as error:
-        reject(409, f"snapshot: {error}")
 
 
 def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
-    others = ", ".join(name for name in wanted if name != "snapshot")
+    keys = wanted.get("keys", "kept")
+    others = [name for name in wanted if name not in ("snapshot", "keys")]
+    if not isinstance(keys, str):
+        others.append("keys.full and keys.burst")
     if others:
-        reject(400, f"snapshot: contains the whole tenant; leave out {others}, and PATCH the tenant afterwards")
+        left_out = ", ".join(others)
+        reject(400, f"snapshot: contains the whole tenant; leave out {left_out}, and PATCH the tenant afterwards")
     state = _state(mock, wanted["snapshot"])
-    with mock.lock:
-        _check_tokens(mock, state, [])
-        tenant = mock.make_tenant({})
-        mock.restore(tenant, state, clock=True)
-        taken = snapshot.take(tenant)
-    tenant.initial = b"".join(snapshot.pieces(taken))
-    return tenant
+    try:
+        return mock.create_from(state, fresh_keys=keys == "fresh")
+    except ValueError as error:
+        reject(409, f'snapshot: {error}, or ask for tokens of its own: "keys": "fresh"')
 
 
 def _timeout(wanted: Json) -> float:
-    return duration("webhook_timeout", wanted["webhook_timeout"], least=0.001, most=3600.0)
+    return duration("webhook_timeout", wanted["webhook_timeout"], least=SHORTEST_TIMEOUT, most=LONGEST_TIMEOUT)
 
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:

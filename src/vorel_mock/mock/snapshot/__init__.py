@@ -1,0 +1,8 @@
+"""Snapshots: all that a tenant is as JSON, to be kept and taken over by any number of tenants."""
+
+from vorel_mock.mock.snapshot.messages import SnapshotError
+from vorel_mock.mock.snapshot.reading import Reader
+from vorel_mock.mock.snapshot.rows import schema
+from vorel_mock.mock.snapshot.writing import dump, pieces
+
+__all__ = ["Reader", "SnapshotError", "dump", "pieces", "schema"]
