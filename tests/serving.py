@@ -9,9 +9,9 @@ from vorel_mock.server.listener import Server, base_url, listen
 
 
 @contextmanager
-def serving(app: App) -> Iterator[tuple[str, Server]]:
+def serving(app: App, port: int = 0) -> Iterator[tuple[str, Server]]:
     """The base URL and the server; it has ended when the block ends."""
-    sockets, ready = listen("127.0.0.1", 0), Event()
+    sockets, ready = listen("127.0.0.1", port), Event()
     server = Server(app, ready.set)
     thread = Thread(target=server.run, args=[sockets], daemon=True)
     thread.start()

@@ -8,9 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.serving import serving
 from vorel_mock.cli.listen import webhooks
 from vorel_mock.cli.trigger import CAUSES, trigger
 from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.settings import Settings
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED, Event
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.server.app import App
@@ -127,6 +129,9 @@ class Subscriptions(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         tenant = next(self.mock.store.tenants())
+        if self.path != "/_mock/target":
+            self._json(200, {"target_url": tenant.webhooks[self.path.split("/")[5]].target_url})
+            return
         self._json(200, {"tenants": [{"id": tenant.id, "key": "k", "lead": "l"}]})
 
     def do_POST(self) -> None:
@@ -207,6 +212,55 @@ def test_subscribes_itself_shows_what_arrives_and_unsubscribes(
     assert body["target_url"] in text
     assert deleted_path.startswith(f"{path}/")
     assert tenant.webhooks == {}
+
+
+LISTEN = "from vorel_mock.cli import listen; listen._LOOK = 0.05; listen.webhooks()"
+
+
+def _until(lines: IO[str], wanted: str) -> str:
+    """Read lines up to one that has `wanted`."""
+    for line in lines:
+        if wanted in line:
+            return line
+    raise AssertionError(f"no line has {wanted!r}")
+
+
+def test_subscribes_anew_after_a_reset_and_a_restart(tmp_path: Path) -> None:
+    """M11: it stayed silent for ever."""
+    settings = Settings(seed=1)
+    errors = tmp_path / "stderr"
+    with ExitStack() as running, errors.open("w") as stderr:
+        url, server = running.enter_context(serving(App(Mock(settings))))
+        port = httpx.URL(url).port
+        command = [sys.executable, "-c", LISTEN, "listen", "--base-url", url]
+        process = running.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1)
+        )
+        running.callback(process.kill)
+        assert process.stdout is not None
+        _until(process.stdout, "signature verified")  # of the test event
+        assert httpx.post(f"{url}/_mock/reset", trust_env=False).status_code == 204
+        assert "again: the mock was reset or restarted" in _until(process.stdout, "Subscribed")
+        _until(process.stdout, "signature verified")
+
+        server.stop()
+        deadline = time.monotonic() + SOON
+        while "no server at" not in errors.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        mock = Mock(settings)
+        tenant = next(mock.store.tenants())
+        # The same seed gives the same ids: the listener's, to somebody else.
+        others = [mock.webhooks.subscribe(tenant, "http://127.0.0.1:1/", [HANDOFF_REQUESTED]) for _ in range(2)]
+        running.enter_context(serving(App(mock), port or 0))
+        _until(process.stdout, "Subscribed")
+        _until(process.stdout, "signature verified")
+        assert CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", url]).exit_code == 0
+        _until(process.stdout, HANDOFF_REQUESTED)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SOON) == 0
+        assert list(tenant.webhooks.values()) == others
+    assert errors.read_text().count("\n") == 1  # said once, however often it tried
 
 
 def test_a_tenant_that_does_not_exist_is_told(control_plane: tuple[str, type[Subscriptions]]) -> None:

@@ -9,10 +9,12 @@ from urllib.parse import quote
 import click
 import httpx
 
-from vorel_mock.cli.mock_client import ask, connect, demo_tenant
-from vorel_mock.cli.options import DEFAULTS
+from vorel_mock.cli.mock_client import MockError, ask, connect, demo_tenant
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import Listener, printable, serve
+
+#: Seconds between two looks whether the mock still has the subscription.
+_LOOK = 1.0
 
 
 @click.group()
@@ -22,7 +24,8 @@ def webhooks() -> None:
 
 @webhooks.command()
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port to listen on.  [default: a free one]")
-@click.option("--host", default=DEFAULTS.host, show_default=True, help="Address to listen on.")
+# An address, not localhost: what listens on the port of the other loopback address may be another program.
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--secret",
     envvar="VOREL_MOCK_WEBHOOK_SECRET",
@@ -109,19 +112,66 @@ def _listen_subscribed(
     with connect(base_url, control_token) as client:
         if tenant is None:
             tenant = str(demo_tenant(client, None)["id"])
-        path = f"/_mock/tenants/{quote(tenant, safe='')}/webhooks"
-        with listener.lock:
-            subscription = ask(client, "POST", path, json={"target_url": url, "events": list(events)})
-            listener.secret = str(subscription["secret"])
-        click.echo(f"Subscribed tenant {printable(tenant)} to {', '.join(events)}")
+        subscription = _Subscription(client, listener, tenant, url, events)
+        subscription.make()
         try:
-            thread.join()
+            while thread.is_alive():
+                thread.join(_LOOK)
+                subscription.keep()
         finally:
-            _unsubscribe(client, f"{path}/{quote(str(subscription['id']), safe='')}")
+            subscription.end()
 
 
-def _unsubscribe(client: httpx.Client, path: str) -> None:
-    try:
-        ask(client, "DELETE", path)
-    except click.ClickException as error:  # the mock may be gone by now, and the subscription with it
-        click.echo(f"Not unsubscribed: {error.message}", err=True)
+class _Subscription:
+    """A subscription that lives as long as this command: a reset or a restart of the mock forgets it."""
+
+    def __init__(
+        self, client: httpx.Client, listener: Listener, tenant: str, url: str, events: tuple[str, ...]
+    ) -> None:
+        self._client = client
+        self._listener = listener
+        self._url = url
+        self._events = events
+        self._tenant = printable(tenant)
+        self._path = f"/_mock/tenants/{quote(tenant, safe='')}/webhooks"
+        self._own_path = ""
+        self._problem: str | None = None
+        """Why the last look failed, if it did."""
+
+    def make(self, remark: str = "") -> None:
+        """Subscribe, and show that with `remark`. Raises MockError if that is not possible."""
+        with self._listener.lock:
+            made = ask(self._client, "POST", self._path, json={"target_url": self._url, "events": list(self._events)})
+            self._listener.secret = str(made["secret"])
+        self._own_path = f"{self._path}/{quote(str(made['id']), safe='')}"
+        click.echo(f"Subscribed tenant {self._tenant} to {', '.join(self._events)} {remark}".rstrip())
+
+    def keep(self) -> None:
+        """Subscribe anew if the mock has lost the subscription. Shows that, and what prevents it, once."""
+        try:
+            if not self._is_kept():
+                self.make("again: the mock was reset or restarted. Events in between did not arrive here.")
+            elif self._problem is not None:
+                click.echo(f"Tenant {self._tenant} is still subscribed.")
+            self._problem = None
+        except MockError as error:
+            if error.message != self._problem:
+                click.echo(f"Not subscribed: {error.message} Trying again.", err=True)
+            self._problem = error.message
+
+    def _is_kept(self) -> bool:
+        try:
+            # A mock that was restarted gives ids anew: the same one may be somebody else's.
+            return ask(self._client, "GET", self._own_path).get("target_url") == self._url
+        except MockError as error:
+            if error.status == 404:
+                return False
+            raise
+
+    def end(self) -> None:
+        """Unsubscribe, if the mock still has the subscription."""
+        try:
+            if self._is_kept():
+                ask(self._client, "DELETE", self._own_path)
+        except MockError as error:  # the mock may be gone by now, and the subscription with it
+            click.echo(f"Not unsubscribed: {error.message}", err=True)

@@ -13,6 +13,14 @@ from vorel_mock.webhooks.receiver import printable
 _TIMEOUT = 30.0
 
 
+class MockError(click.ClickException):
+    """The mock gives no response, or one that is not a success (`status`)."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def connect(base_url: str, control_token: str | None) -> httpx.Client:
     """Return a client of the mock at `base_url`. Raises click.UsageError if the URL, or the token, is invalid."""
     try:
@@ -42,19 +50,22 @@ def demo_tenant(client: httpx.Client, tenant_id: str | None) -> dict[str, Any]:
 
 
 def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-    """Return the JSON object of the response. Raises click.ClickException with one line if there is a problem."""
+    """Return the JSON object of the response. Raises MockError with one line if there is a problem."""
     try:
         response = client.request(method, path, **arguments)
     except httpx.TransportError:
-        raise click.ClickException(f"no server at {client.base_url}. Is vorel-mock running there?") from None
+        raise MockError(f"no server at {client.base_url}. Is vorel-mock running there?") from None
     try:
         answer = response.json() if response.content else {}
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise click.ClickException(f"the server at {client.base_url} is not vorel-mock ({response.status_code}).")
+        raise MockError(
+            f"the server at {client.base_url} is not vorel-mock ({response.status_code}).", response.status_code
+        )
     if not response.is_success:
         error = answer.get("error")
         message = str(error.get("message", "")) if isinstance(error, dict) else "without a reason"
-        raise click.ClickException(f"the mock answered {response.status_code}: {printable(redact(message))}")
+        shown = printable(redact(message))
+        raise MockError(f"the mock answered {response.status_code}: {shown}", response.status_code)
     return answer
