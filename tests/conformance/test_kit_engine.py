@@ -243,7 +243,7 @@ def test_an_operation_that_is_not_served_is_one_cause(server: Serve, fault: str,
     assert all(f"is not served, see {cause}" in reason for reason in unjudged.values())
     # Only what needs the operation itself.
     others = {each for each in unjudged if not each.startswith(f"{group}.") and each != scope}
-    assert others <= {"limit.every-operation"} | (set() if group == "crm" else TENANCY_OF_LEADS)
+    assert others <= {"limit.every-operation"} | ({"tenancy.crm-writes"} if group == "crm" else TENANCY_OF_LEADS)
 
 
 TENANCY_OF_LEADS = {"tenancy.unknown-lead", "tenancy.foreign-lead", "tenancy.indistinguishable"}

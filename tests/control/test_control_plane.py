@@ -38,6 +38,7 @@ def test_the_target_profile_is_pinned(http: httpx.Client) -> None:
     assert keys["full"] == [f"vapk_live_00010001{n:04x}{'c0ffee' * 6}" for n in range(1, 41)]
     assert keys["burst"] == [f"vapk_live_00010002{n:04x}{'c0ffee' * 6}" for n in range(1, 5)]
     assert keys["read_only"] == "vapk_live_000100030001c0ffeec0ffeec0ffeec0ffeec0ffeec0ffee"
+    assert keys["other_tenant"] == target["tenants"][1]["key"]
     assert keys["leads_only"] == "vapk_live_000100040001c0ffeec0ffeec0ffeec0ffeec0ffeec0ffee"
     assert keys["crm_only"] == "vapk_live_000100050001c0ffeec0ffeec0ffeec0ffeec0ffeec0ffee"
     assert keys["revoked"] == "vapk_live_000100060001c0ffeec0ffeec0ffeec0ffeec0ffeec0ffee"
@@ -58,7 +59,7 @@ def test_keys_and_ids_have_the_shapes_of_the_contract(http: httpx.Client, mock: 
     tokens = [t for entry in target["keys"].values() for t in ([entry] if isinstance(entry, str) else entry)]
     tokens += target["soft_failures"].values()
     assert all(mock.contract.token_pattern.fullmatch(token) and len(token) == 58 for token in tokens)
-    assert len(set(tokens)) == len(tokens) == 51
+    assert len(set(tokens)) == len(tokens) == 52
     for lead in target["leads"]["own"] + target["leads"]["foreign"]:
         assert str(UUID(lead)) == lead
 

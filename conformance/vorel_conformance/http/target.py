@@ -18,7 +18,7 @@ from vorel_conformance.spec.unknown_name import unknown_name
 # The contract gives these numbers in prose only, so a profile can replace them.
 LIMIT = 200
 WINDOW_S = 60.0
-SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked")
+SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked", "other_tenant")
 PROFILE_PATH = "/_mock/target"
 PRODUCTION = "app.vorel.ai"
 # The optional parts of a profile, each with the line that adds it.
@@ -28,6 +28,7 @@ LINES = {
     "leads_only": '[keys] leads_only = "<a key whose only write scope is the handoff\'s>"',
     "crm_only": '[keys] crm_only = "<a key whose only write scope is the CRM\'s>"',
     "revoked": '[keys] revoked = "<a key that was revoked>"',
+    "other_tenant": '[keys] other_tenant = "<a key of another tenant with the CRM\'s write scope>"',
     "own": '[leads] own = ["<the id of a lead of your tenant>"]',
     "foreign": '[leads] foreign = ["<the id of a lead of another tenant>"]',
     "soft_failures": '[soft_failures] no_crm_configured = "<a key of a tenant without a CRM>"',
@@ -255,6 +256,8 @@ full = ["vapk_live_..."]
 # crm_only = "vapk_live_..."
 # A key that was revoked.
 # revoked = "vapk_live_..."
+# A key of another tenant with the CRM's write scope and a CRM of its own.
+# other_tenant = "vapk_live_..."
 
 [leads]
 # Ids of leads that the keys above can see. The kit hands each of them off many times.

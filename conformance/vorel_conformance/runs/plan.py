@@ -59,7 +59,7 @@ class Phase:
                 + (not size.own)
                 + size.full
                 + size.own
-                + len(size.singles & {"leads_only", "crm_only"})
+                + len(size.singles & {"leads_only", "crm_only", "other_tenant"})
                 + size.soft_failures
             )
         return sum(each.requests(size) for each in self.tests(tests))

@@ -52,6 +52,8 @@ def preflight(session: Session, workers: int | None = None) -> None:
         keys.append(("leads_only", request("leads_only", prefers_crm=False), "keys.leads_only"))
     if "crm_only" in single:
         keys.append(("crm_only", request("crm_only", prefers_crm=True), "keys.crm_only"))
+    if "other_tenant" in single:
+        keys.append(("other_tenant", request("other_tenant", prefers_crm=True), "keys.other_tenant"))
     for error in session.target.soft_failures:
         key = f"soft.{error}"
         keys.append((key, request(key, prefers_crm=True), f"soft_failures.{error}"))

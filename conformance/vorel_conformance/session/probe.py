@@ -256,8 +256,12 @@ def _told(check: Check, exchange: Exchange, label: str) -> Check:
 
 def with_key(request: Request, name: str) -> Request:
     """Return the same request with another key."""
-    headers = tuple((k, f"Bearer ${{{name}}}" if k == "Authorization" else v) for k, v in request.headers)
-    return replace(request, headers=headers, key=name)
+    return replace(with_header(request, "Authorization", f"Bearer ${{{name}}}"), key=name)
+
+
+def with_header(request: Request, name: str, value: str) -> Request:
+    """Return the same request with another value of a header that it has."""
+    return replace(request, headers=tuple((k, value if k == name else v) for k, v in request.headers))
 
 
 def marker_of(exchange: Exchange) -> str:

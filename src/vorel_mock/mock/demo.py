@@ -100,8 +100,11 @@ def target(store: MemoryStore, base_url: str) -> dict[str, Any]:
     """Return the target profile of the demo tenants: all that a conformance run needs to know."""
     first, *others = tenants(store)
     foreign = [lead for tenant in others for lead in tenant.leads]
+    found = profile(first, foreign, base_url)
+    if other := next((key for tenant in others if not _soft_failure(tenant) and (key := _key(tenant))), None):
+        found["keys"]["other_tenant"] = other
     return {
-        **profile(first, foreign, base_url),
+        **found,
         "soft_failures": {
             failure: key for tenant in others if (failure := _soft_failure(tenant)) and (key := _key(tenant))
         },

@@ -28,6 +28,8 @@ class Reading(Variant):
     """
 
     warns: tuple[str, ...] = ()
+    inconclusive: tuple[str, ...] = ()
+    """The clauses that may lack a verdict, because this server does not show what they need."""
 
 
 def _steps(*names: str) -> dict[str, Any]:
@@ -636,7 +638,18 @@ READINGS: tuple[Reading, ...] = (
         "no_idempotency",
         "Every write creates a record, because the contract does not define idempotency_key.",
         {"crm": lambda was, v: _forget(was, v)},
-        warns=("crm.replay",),
+        warns=("crm.replay", "crm.replay-late", "crm.replay-at-once"),
+    ),
+    Reading(
+        "external_id_of_the_key",
+        "The external_id follows from the idempotency_key alone, for every tenant.",
+        {"crm": lambda was, v: _hash_of_key(was, v)},
+        inconclusive=("tenancy.crm-writes",),
+    ),
+    Reading(
+        "counters_keep_step",
+        "Every tenant has a counter of its own for its external_ids.",
+        {"crm": lambda was, v: _own_counter(was, v)},
     ),
     Reading(
         "idempotency_by_key_alone",
@@ -665,6 +678,20 @@ def _is_uuid(text: str) -> bool:
 def _with_answer(v: Visit, answer: Answer) -> Visit:
     v.answer = answer
     return v
+
+
+def _hash_of_key(was: Any, v: Visit) -> Any:
+    if v.caller.trouble:
+        return was(v)
+    return {"ok": True, "external_id": hashlib.sha256(v.value["idempotency_key"].encode()).hexdigest()[:12]}
+
+
+def _own_counter(was: Any, v: Visit) -> Any:
+    answer = was(v)
+    if not answer["ok"]:
+        return answer
+    ids = v.notes.setdefault(("ids", v.caller.tenant), {})
+    return {**answer, "external_id": str(ids.setdefault(v.value["idempotency_key"], len(ids) + 1))}
 
 
 def _no_replay(was: Any, v: Visit) -> Any:

@@ -81,5 +81,5 @@ def make_world(full: int = 40, burst: int = 4) -> World:
         "leads": {"own": [lead.id for lead in own], "foreign": [lead.id for lead in foreign]},
         "soft_failures": {error: issue(error, tenant=error, trouble=error) for error in SOFT_FAILURES},
     }
-    issue("other tenant", tenant="globex")
+    profile["keys"]["other_tenant"] = issue("other tenant", tenant="globex")
     return World({key.token: key for key in keys}, {lead.id: lead for lead in own + foreign}, profile)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vorel_conformance.http.exchange import Exchange
+from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.target import LINES
 from vorel_conformance.session.probe import Probe
-from vorel_conformance.suite import covers
+from vorel_conformance.suite import When, covers
 from vorel_conformance.suite.values import (
     COMBINED,
     PLAIN,
@@ -76,6 +78,10 @@ FREE_FIELDS: dict[str, dict[str, Any]] = {
     "zeros": {"a": 0, "b": -0.0, "c": 0.0, "d": "0", "e": "", "f": False},
     "names of prototypes": {"constructor": "x", "__proto__": {"admin": True}, "toString": "x"},
 }
+
+
+WRITES_BETWEEN = 100  # a write and its late replay
+AT_ONCE, ROUNDS = 4, 3  # replays at the same time
 
 
 @covers("crm.ok", "crm.success", requests=2)
@@ -285,10 +291,44 @@ def test_another_key(probe: Probe) -> None:
     _compare(probe, "crm.distinct", [external_id(each) for each in sent], sent[-1], same=False)
 
 
+@covers("crm.replay-late", requests=1, pair="late")
+def test_a_write_to_replay_late(probe: Probe) -> None:
+    request = probe.valid(probe.crm)
+    probe.session.kept["late"] = (request, external_id(probe.send(request)), len(probe.session.writes))
+
+
+@covers("crm.replay-late", requests=1, when=When.LATE, pair="late")
+def test_replay_late(probe: Probe) -> None:
+    """Replay the write after all other writes of the run, or after as many more as it takes."""
+    if "late" not in probe.session.kept:
+        return
+    request, first, before = probe.session.kept["late"]
+    while len(probe.session.writes) - before < WRITES_BETWEEN and first:
+        if external_id(probe.send(probe.valid(probe.crm))) is None:
+            break
+    last = probe.send(request)
+    _compare(probe, "crm.replay-late", [first, external_id(last)], last, same=True)
+
+
+@covers("crm.replay-at-once", requests=AT_ONCE * ROUNDS)
+def test_replay_at_once(probe: Probe) -> None:
+    for _ in range(ROUNDS):
+        request = probe.valid(probe.crm)
+        together = threading.Barrier(AT_ONCE)
+
+        def send(_: int, request: Request = request, together: threading.Barrier = together) -> Exchange:
+            together.wait()
+            return probe.send_at_once(request)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(send, range(AT_ONCE)))
+        _compare(probe, "crm.replay-at-once", [external_id(each) for each in found], found[-1], same=True)
+
+
 def _compare(probe: Probe, clause: str, ids: list[str | None], last: Exchange, *, same: bool) -> None:
     found = [each for each in ids if each is not None]
     if len(found) < 2:
-        _no_success(probe, clause)
+        probe.session.does_not_apply(clause, "not two of these writes were a success with an external_id")
         return
     ok = len(set(found)) == 1 if same else len(set(found)) == len(found)
     expected = "one external_id" if same else "one external_id for each key"
@@ -311,7 +351,8 @@ def external_id(exchange: Exchange) -> str | None:
     value = exchange.parsed.value
     if exchange.status != 200 or not isinstance(value, dict) or value.get("ok") is not True:
         return None
-    return str(value.get("external_id"))
+    found = value.get("external_id")
+    return None if found is None else str(found)
 
 
 def _kinds(probe: Probe) -> list[str]:

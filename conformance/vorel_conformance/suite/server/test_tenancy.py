@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vorel_conformance.checks.likeness import FEW, difference
 from vorel_conformance.checks.response import lead_of
-from vorel_conformance.http.exchange import Exchange
-from vorel_conformance.session.probe import Probe
+from vorel_conformance.http import strict_json
+from vorel_conformance.http.exchange import Exchange, Request
+from vorel_conformance.session.probe import Probe, with_key
 from vorel_conformance.session.served import outcome
-from vorel_conformance.suite import covers
+from vorel_conformance.suite import Size, covers
+from vorel_conformance.suite.server.test_crm import external_id
 
 VALID = "a valid handoff"
 PAIRS = 9  # enough to see both names of a load balancer with two in the responses to unknown leads
@@ -65,6 +68,82 @@ def test_foreign_and_unknown_answer_alike(probe: Probe) -> None:
         return
     for what, key, body, pairs in _comparisons(probe.target.single):
         _compare(probe, what, probe.next_full_key() if key == "full.0" else key, body, pairs)
+
+
+WRITES = 4  # of each tenant, with one idempotency_key for both
+
+
+def _writes_cost(size: Size) -> int:
+    return 2 * size.soft_failures + ((3 * WRITES + bool(size.own)) if "other_tenant" in size.singles else 0)
+
+
+@covers("tenancy.crm-writes", requests=_writes_cost)
+def test_writes_of_two_tenants(probe: Probe) -> None:
+    clause = "tenancy.crm-writes"
+    for error in probe.target.soft_failures:
+        # Every write of this tenant fails. A success can only be the record of the other one.
+        request = probe.valid(probe.crm)
+        ours, theirs = external_id(probe.send(request)), probe.send(with_key(request, f"soft.{error}"))
+        if ours and theirs.status == 200 and not theirs.parsed.error:
+            message = f"the key for {error} gets the record of another tenant: external_id {ours}"
+            _judge(probe, external_id(theirs) != ours, message, theirs, ours)
+    if not probe.has("other_tenant", clause) or _may_be_the_same_tenant(probe):
+        return
+    key = probe.next_full_key()
+    own: list[str | None] = []
+    others: list[str | None] = []
+    for _ in range(WRITES):
+        request = probe.valid(probe.crm, key=key)
+        own.append(external_id(probe.send(request)))
+        last = probe.send(with_key(request, "other_tenant"))
+        others.append(external_id(last))
+        # One more of our own, so that the counters of two tenants do not keep step.
+        own.append(external_id(probe.send(probe.valid(probe.crm, key=key))))
+    ids = [each for each in own if each is not None]
+    if len(ids) < len(own) or None in others:
+        probe.session.does_not_apply(clause, "a write of one of the tenants was no success with an external_id")
+        return
+    if len(set(ids)) < len(ids):
+        probe.session.gap(clause, "different writes of one tenant have one external_id, see crm.distinct")
+        return
+    shared = others == ids[::2]
+    if shared and not _kept(probe, request, ids):
+        reason = "both tenants get the same external_id, but it may follow from the idempotency_key"
+        probe.session.gap(clause, reason)
+        return
+    message = f"keys.other_tenant gets the records of another tenant: external_ids {', '.join(ids[::2])}"
+    _judge(probe, not shared, message, last, ids[-2])
+
+
+def _judge(probe: Probe, ok: bool, message: str, exchange: Exchange, ours: str) -> None:
+    expected = "a record of its own, or a soft failure"
+    probe.check("tenancy.crm-writes", ok, message, exchange, expected=expected, got=f"external_id {ours}")
+
+
+def _may_be_the_same_tenant(probe: Probe) -> bool:
+    """Return True, and record a gap, if keys.other_tenant can see a lead of keys.full."""
+    if not probe.target.own or not probe.serves(probe.handoff):
+        return False
+    seen = probe.send(probe.valid(probe.handoff, key="other_tenant")).status == 200
+    if seen:
+        reason = (
+            "keys.other_tenant can see leads.own, so it may be a key of the same tenant; correct the target profile"
+        )
+        probe.session.gap("tenancy.crm-writes", reason)
+    return seen
+
+
+def _kept(probe: Probe, request: Request, ids: list[str]) -> bool:
+    """Return True if external_ids come from records that the server keeps, and do not follow from the idempotency_key.
+
+    They grow from write to write, or another record with a key that was used before does not get its external_id.
+    """
+    if ids == sorted(ids, key=lambda each: (len(each), each)):
+        return True
+    sent = strict_json.parse(request.body or b"").value
+    again = replace(request, body=strict_json.dumps({**sent, "fields": {"first_name": "Another"}}))
+    exchange = probe.send(again)
+    return exchange.status in (200, 400, 409) and external_id(exchange) != ids[-2]
 
 
 def _compare(probe: Probe, what: str, key: str, body: Any, pairs: int) -> None:

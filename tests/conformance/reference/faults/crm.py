@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from dataclasses import replace as change
 from typing import Any
 
 from ..contract import CRM
-from ..server import ABSENT, Answer, RefusedError, Visit
+from ..server import ABSENT, Answer, Change, RefusedError, Visit
 from .helpers import (
     BAD_BODY_400,
     FUZZ_INVALID,
@@ -64,6 +66,45 @@ def replay_conflict(was: Any, v: Visit) -> Any:
 def new_record_each_time(was: Any, v: Visit) -> Any:
     answer = was(v)
     return {**answer, "external_id": str(9_000_000 + v.number)} if answer["ok"] else answer
+
+
+def key_of(v: Visit) -> tuple[str, str]:
+    return v.caller.tenant, v.value["idempotency_key"]
+
+
+def forgets(is_forgotten: Callable[[Visit, int], bool]) -> Change:
+    """For `crm`: forget an idempotency_key. The condition gets the number of records when the record was made."""
+
+    def crm(was: Any, v: Visit) -> Any:
+        key = key_of(v)
+        if key in v.server.records and is_forgotten(v, v.notes["made", key]):
+            v.server.records[key[0], f"{key[1]} {v.number}"] = v.server.records.pop(key)  # the count goes on
+        if key not in v.server.records:
+            v.notes["made", key], v.notes["made at", key] = len(v.server.records), (v.now, v.request.connection)
+        return was(v)
+
+    return crm
+
+
+def at_once(v: Visit, made: int) -> bool:
+    """Return True if the record was made a moment before, on another connection."""
+    at, connection = v.notes["made at", key_of(v)]
+    return bool(v.now - at < 0.05 and v.request.connection != connection)
+
+
+def shared_table(was: Any, v: Visit) -> Any:
+    v.key = change(v.caller, tenant="everyone")
+    return was(v)
+
+
+def first_answer_of_any(was: Any, v: Visit) -> Any:
+    """Answer like the first tenant that has used this idempotency_key. Ids are drawn at random."""
+    known = v.notes.get(("any", v.value["idempotency_key"]))
+    answer = known or was(v)
+    if answer["ok"] and not known:
+        answer = {**answer, "external_id": secrets.token_hex(6)}
+        v.notes["any", v.value["idempotency_key"]] = answer
+    return dict(answer)
 
 
 CRM_FAULTS: tuple[Fault, ...] = (
@@ -522,7 +563,38 @@ CRM_FAULTS: tuple[Fault, ...] = (
         crm=replay_conflict,
         refuse=other_status(409, 409),
     ),
-    fault("replay_new_id", "A replay returns another external_id.", "crm.replay", crm=new_record_each_time),
+    fault(
+        "replay_new_id",
+        "A replay returns another external_id.",
+        "crm.replay crm.replay-late crm.replay-at-once",
+        crm=new_record_each_time,
+    ),
+    fault(
+        "keys_forgotten",
+        "A replay after fifty other writes creates another record.",
+        "crm.replay-late",
+        also="crm.replay",
+        crm=forgets(lambda v, made: len(v.server.records) - made > 50),
+    ),
+    fault(
+        "two_at_once",
+        "Two equal writes at the same time create two records.",
+        "crm.replay-at-once",
+        crm=forgets(at_once),
+    ),
+    # The idempotency_keys of all tenants (K27).
+    fault(
+        "keys_of_all_tenants",
+        "All tenants share one table of idempotency_keys.",
+        "tenancy.crm-writes",
+        crm=shared_table,
+    ),
+    fault(
+        "keys_of_all_tenants_first",
+        "The idempotency_key of any tenant is looked up before the tenant's CRM.",
+        "tenancy.crm-writes",
+        crm=lambda was, v: first_answer_of_any(was, v),
+    ),
     fault("one_external_id", "All writes have one external_id.", "crm.distinct", crm=success(external_id="1")),
     fault(
         "object_in_list",
