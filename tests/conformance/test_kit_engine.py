@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from itertools import chain
@@ -179,6 +181,21 @@ def test_imported_modules_do_not_change_generated_bodies(tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     importlib.import_module("local_module_with_constants")
     assert fuzzing.bodies.__wrapped__("createCrmRecord", True, 5, 60) == before
+
+
+NO_FOLDER = """
+from hypothesis import configuration
+from vorel_conformance.suite import fuzzing
+
+configuration.set_hypothesis_home_dir("mine")
+fuzzing.bodies("handoffLead", True, 1, 5)
+assert configuration.storage_directory("x").path.parts == ("mine", "x")
+"""
+
+
+def test_generating_leaves_no_folder(tmp_path: Path) -> None:  # K5
+    subprocess.run([sys.executable, "-c", NO_FOLDER], cwd=tmp_path, check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_generated_violation_is_shrunk(server: Serve) -> None:

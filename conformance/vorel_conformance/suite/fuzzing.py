@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import logging
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from unittest import mock
 
 import hypothesis
 import schemathesis
-from hypothesis import HealthCheck, Phase, Verbosity
+from hypothesis import HealthCheck, Phase, Verbosity, configuration
 from hypothesis.internal import constants_ast
 from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import SearchStrategy
@@ -172,9 +173,24 @@ def _run(strategy: SearchStrategy[T], seed: int, count: int, phases: list[Phase]
         use(value)
 
     # Schemathesis has global state, so only one thread at a time may generate.
-    with _ONE_AT_A_TIME, _no_borrowed_constants(), warnings.catch_warnings():
+    with _ONE_AT_A_TIME, _no_folder(), _no_borrowed_constants(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test()
+
+
+@contextlib.contextmanager
+def _no_folder() -> Iterator[None]:
+    """Keep Hypothesis from leaving its folder `.hypothesis` where the kit was started.
+
+    It has a function to set the folder, but none to read it. Its release is pinned, and a test checks the result.
+    """
+    before = vars(configuration)["__hypothesis_home_directory"]
+    with tempfile.TemporaryDirectory(prefix="vorel-conformance-", ignore_cleanup_errors=True) as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(before)
 
 
 @contextlib.contextmanager
