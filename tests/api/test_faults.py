@@ -358,7 +358,18 @@ def test_every_prefer_field_is_read(world: World, fields: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefer", ["return=minimal", "respond-async", "wait=5; foo", "handling=lenient", " , ;", "", "x" * 900]
+    "prefer",
+    [
+        'x="a, code=401; fault=none"',
+        'x="\\", code=401"',
+        "return=minimal",
+        "respond-async",
+        "wait=5; foo",
+        "handling=lenient",
+        " , ;",
+        "",
+        "x" * 900,
+    ],
 )
 def test_a_preference_that_is_none_of_ours_is_ignored(world: World, prefer: str) -> None:
     """RFC 7240, 2 (M18)."""

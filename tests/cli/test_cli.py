@@ -493,7 +493,7 @@ def test_a_taken_port_is_one_line() -> None:
     assert result.exit_code == 1
     assert result.output == (
         f"Error: port {port} on localhost is in use by another program."
-        " Use another --port, or --port 0 for a free one.\n"
+        " Use another --port or VOREL_MOCK_PORT, or 0 for a free one.\n"
     )
 
 

@@ -522,6 +522,43 @@ def test_what_is_not_there_is_told_in_the_envelope(control: httpx.Client, method
     assert message(control.request(method, path), status)
 
 
+# M40: a person in front of a browser, or of curl.
+
+
+@pytest.mark.parametrize("path", ["/_mock", "/_mock/"])
+def test_the_root_of_the_control_plane_leads_to_the_pages(control: httpx.Client, path: str) -> None:
+    answer = control.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/_mock/docs/")
+    assert "/_mock/docs/" in answer.text  # curl does not follow
+    assert control.head(path).text == ""
+    assert control.get(path, follow_redirects=True).headers["Content-Type"].startswith("text/html")
+    assert message(control.post("/_mock/"), 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/_mock/healt", "/_mock/health"),
+        ("{tenant}/webhoks", "{tenant}/webhooks"),
+        ("/_mock/docs/nothing", None),
+        ("{tenant}/webhooks/x/y/z", None),
+        ("/_mock//", None),
+        ("/_mock/\u00e9%2F", None),
+        (f"/_mock/{'x' * 10_000}", None),
+    ],
+)
+def test_a_path_at_which_nothing_is_says_where_to_go(
+    control: httpx.Client, tenant: str, path: str, meant: str | None
+) -> None:
+    told = message(control.get(path.format(tenant=tenant)), 404)
+    hint = "." if meant is None else f"; did you mean {meant.format(tenant=tenant)}?"
+    assert told == f"Nothing is at this path{hint} /_mock/docs/ lists what there is."
+
+
+def test_the_root_of_the_api_says_where_to_go(control: httpx.Client) -> None:
+    assert "The mock's own pages begin at /_mock/docs/." in message(control.get("/"), 404)
+
+
 # -- resets
 
 

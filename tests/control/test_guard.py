@@ -109,7 +109,7 @@ def test_a_write_from_another_site_is_refused(plain: httpx.Client, site: str) ->
 
 def test_a_link_to_the_documentation_may_be_followed(plain: httpx.Client) -> None:
     for path in ("/_mock/docs/", "/_mock/docs/swagger-ui.css", "/_mock/contract.json", "/_mock/openapi.json"):
-        navigation = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+        navigation = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
         assert plain.get(path, headers=navigation).status_code == 200
 
 
@@ -137,6 +137,7 @@ def test_a_preflight_is_refused(plain: httpx.Client) -> None:
 
 
 def test_the_api_is_not_guarded(plain: httpx.Client, lead: str, key: str) -> None:
+    """M34: containers and proxies call it by other names."""
     headers = {"Host": "evil.example", "Origin": EVIL, "Authorization": f"Bearer {key}"}
     answer = plain.post(f"/api/v1/leads/{lead}/handoff", headers=headers)
     assert answer.status_code == 200
@@ -314,6 +315,13 @@ def test_another_site_embeds_and_fetches_nothing(plain: httpx.Client, site: str,
     """M33: an image of a page elsewhere made the mock write a HAR of its whole journal."""
     headers = {"Sec-Fetch-Site": site, **({} if mode is None else {"Sec-Fetch-Mode": mode})}
     refused(plain.get(path, headers=headers), 403, "Sec-Fetch-Site: ")
+
+
+@pytest.mark.parametrize("frame", ["iframe", "frame", "embed", "object"])
+def test_another_site_frames_nothing(plain: httpx.Client, frame: str) -> None:
+    """M33: a browser that does not show a frame has still asked for what is in it."""
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": frame}
+    refused(plain.get("/_mock/requests.har?limit=10000", headers=headers), 403, "Sec-Fetch-Site: ")
 
 
 @pytest.mark.parametrize(

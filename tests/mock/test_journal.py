@@ -1,10 +1,12 @@
 """How an answer came about: the steps in order, the rule that decided, the place in the document it stands on."""
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
+from vorel_mock.api.messages import Request
 from vorel_mock.mock import demo
 from vorel_mock.mock.journal.access_log import json_line, text_line
 from vorel_mock.mock.mock import Mock
@@ -196,3 +198,17 @@ def test_a_line_has_method_path_status_time_and_why(api: httpx.Client, mock: Moc
 def test_a_path_does_nothing_to_a_terminal(http: httpx.Client, mock: Mock, path: str) -> None:
     for line in _lines(mock, http.post(path)):
         assert line.isprintable()
+
+
+@pytest.mark.parametrize(("fault", "seconds"), [("latency", 1.0), ("slow_body", 1.0), ("no_answer", 60.0)])
+def test_durations_include_what_a_fault_adds(http: httpx.Client, mock: Mock, fault: str, seconds: float) -> None:
+    """M21: in journal, HAR and log. The core never waits; the shell would."""
+    fields = {b"authorization": f"Bearer {FULL}".encode(), b"prefer": f"fault={fault}".encode()}
+    mock.answer(Request("POST", HANDOFF.encode(), HANDOFF, b"", list(fields.items()), fields))
+    (exchange,) = mock.journal.latest(1)
+    shown = http.get(f"/_mock/requests/{exchange.id}").json()["duration_ms"]
+    assert seconds * 1000 <= shown < seconds * 1000 + 500
+    (entry,) = http.get("/_mock/requests.har").json()["log"]["entries"]
+    assert entry["time"] == entry["timings"]["wait"] == shown
+    assert json.loads(json_line(exchange))["duration_ms"] == shown
+    assert f" {shown:.1f} ms " in text_line(exchange)

@@ -473,6 +473,7 @@ def test_expect_continue(mock_process: Running) -> None:
 
 @pytest.mark.parametrize("target", [CREATE, "/nothing"])
 def test_a_body_that_will_be_too_long_is_not_asked_for(mock_process: Running, target: str) -> None:
+    """RFC 9110, 10.1.1 (M20)."""
     head = request(b"", "Expect: 100-continue", f"Content-Length: {MAX_BODY + 1}", framing=False, target=target)
     with mock_process.connect() as client:
         client.send(head)
@@ -510,7 +511,7 @@ HOSTS = {
 def test_a_request_without_one_valid_host_is_rejected(
     mock_process: Running, hosts: list[str], message: str, target: str
 ) -> None:
-    """RFC 9112, 3.2."""
+    """RFC 9112, 3.2 (M19)."""
     lines = [f"POST {target} HTTP/1.1", *hosts, f"Authorization: Bearer {KEYS[0]}", "Content-Length: 2", "", "{}"]
     (answer,) = mock_process.ask("\r\n".join(lines).encode())
     assert answer.status == 400

@@ -160,7 +160,7 @@ def test_an_allowed_name_is_resolved_once_and_never_leads_to_the_metadata_servic
         *("169.254.169.254", "::ffff:169.254.169.254", "0.0.0.0", "fe80::1", "224.0.0.1"),
         # M36: other clouds' services, and other forms of these addresses.
         *("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "2002:a9fe:a9fe::1"),
-        *("64:ff9b::a9fe:a9fe", "64:ff9b::6464:64c8", "::ffff:168.63.129.16"),
+        *("64:ff9b::a9fe:a9fe", "64:ff9b::6464:64c8", "::ffff:168.63.129.16", "2001::5601:5601"),
     ):
         resolving(monkeypatch, [address])
         with pytest.raises(TargetError, match=r"leads to .*, where webhooks may not go"):

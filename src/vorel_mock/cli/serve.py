@@ -167,7 +167,10 @@ def _parameter(ctx: click.Context, name: str) -> click.Parameter:
 def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use by another program. Use another --port, or --port 0 for a free one."
+        return (
+            f"port {port} on {host} is in use by another program. "
+            "Use another --port or VOREL_MOCK_PORT, or 0 for a free one."
+        )
     if number == errno.EACCES:
         return f"this user may not use port {port}. Use --port with one above 1023."
     # For an invalid or foreign address the resolver and the system have many numbers and texts.

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from starlette.types import ASGIApp, Message, Scope, Send
 
 from vorel_mock.api.core import http_date
 from vorel_mock.api.errors import JSON, error_body
-from vorel_mock.api.messages import Headers, Request, first_values
+from vorel_mock.api.messages import Headers, Request, Response, first_values
 from vorel_mock.contract.connexion_import import (
     ConnexionResponse,
     FlaskApp,
@@ -27,6 +26,7 @@ from vorel_mock.contract.connexion_import import (
     unchecked,
 )
 from vorel_mock.control import document, handlers
+from vorel_mock.control.document import READS
 from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
 from vorel_mock.control.request_validation import BODY, Body, Parameters
@@ -59,23 +59,20 @@ class ControlPlane:
     async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
         """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application."""
         send, body = self._dated(send), None
-        rejected = self._guard.check(request)
-        if rejected is None and request.method in WRITES:
+        response = self._guard.check(request)
+        if response is None and request.method in WRITES:
             read = self._guard.read_body
             try:
                 body = await asyncio.to_thread(read, request) if len(request.body) > _LARGE else read(request)
             except ValueError as error:
-                rejected = self._guard.rejected(400, str(error))
-        if rejected is None and request.path in (PREFIX, f"{PREFIX}/"):
-            location = f"{root_path}{PREFIX}/docs/".encode()
-            headers = [(b"location", location), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": 307, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-        elif rejected is None:
+                response = self._guard.rejected(400, str(error))
+        if response is None and request.method in READS and request.path in (PREFIX, f"{PREFIX}/"):
+            response = _redirect(f"{root_path}{PREFIX}/docs/")
+        if response is None:
             await self._app(_scope(request, root_path, body), _receive, send)
         else:
-            await send({"type": "http.response.start", "status": rejected.status, "headers": rejected.headers})
-            await send({"type": "http.response.body", "body": rejected.body})
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            await send({"type": "http.response.body", "body": response.body})
 
     def stop(self) -> None:
         """End its threads."""
@@ -98,6 +95,13 @@ class ControlPlane:
             await send(message)
 
         return dated
+
+
+def _redirect(location: str) -> Response:
+    """Return a redirect. Its body is for who does not follow it, as curl does not."""
+    body = f"The mock's own pages begin at {location}\n".encode()
+    headers = [(b"location", location.encode()), (b"content-type", b"text/plain; charset=utf-8")]
+    return Response(307, body, [*headers, (b"content-length", b"%d" % len(body))])
 
 
 def _scope(request: Request, root_path: str, body: Any) -> Scope:
@@ -222,8 +226,9 @@ def _text(error: Any) -> str:
 
 def _nothing(contents: Mapping[str, Any], path: str) -> str:
     """Return the message for a path at which the control plane has nothing."""
-    near = get_close_matches(path.rstrip("/"), [f"{PREFIX}{known}" for known in contents["paths"]], n=1, cutoff=0.8)
-    return f"Nothing is at this path{f'; did you mean {near[0]}?' if near else '.'} {PREFIX}/docs/ lists what there is."
+    near = document.nearest(contents, path.removeprefix(PREFIX))
+    meant = "." if near is None else f"; did you mean {PREFIX}{near}?"
+    return f"Nothing is at this path{meant} {PREFIX}/docs/ lists what there is."
 
 
 def _http_error(mock: Mock, error: HTTPException, allowed: str, nothing: str) -> ConnexionResponse:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ READ_BY_HANDLER = "x-read-by-handler"
 FILE = Path(__file__).parent / "openapi.yaml"
 
 #: Methods of the paths that the document does not describe: the documentation, and the document itself.
-_READ_ONLY = ("GET", "HEAD")
+READS = ("GET", "HEAD")
 
 
 def load(contract: Contract) -> dict[str, Any]:
@@ -80,4 +81,15 @@ def allowed(document: dict[str, Any], path: str) -> str:
         if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
         for method in item
     }
-    return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known or _READ_ONLY))
+    return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known or READS))
+
+
+def nearest(document: Mapping[str, Any], path: str) -> str | None:
+    """Return the path of the document that `path` (below /_mock) is probably meant to be, with its ids filled in."""
+    given = path.rstrip("/").split("/")
+    known = []
+    for template in document["paths"]:
+        parts = template.split("/")
+        if len(parts) == len(given):
+            known.append("/".join(own if part[:1] == "{" else part for part, own in zip(parts, given, strict=True)))
+    return next(iter(get_close_matches("/".join(given), known, n=1, cutoff=0.8)), None)

@@ -97,8 +97,9 @@ class Guard:
         if origin is not None and _netloc(origin.decode("latin-1")) != host.lower():
             return 403, "Origin: a page of another origin may not use the control plane"
         elsewhere = headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
-        # A link may lead here. A page that embeds or fetches what is here may not.
-        if elsewhere and (method in WRITES or headers.get(b"sec-fetch-mode") != b"navigate"):
+        # A link may lead here. A page that embeds, frames or fetches what is here may not.
+        is_link = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
+        if elsewhere and (method in WRITES or not is_link):
             return 403, "Sec-Fetch-Site: a page of another site may not use the control plane"
         return None
 

@@ -90,12 +90,13 @@ class TargetPolicy:
 
 
 def _inside(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that an IPv6 address leads to: mapped, 6to4, NAT64. Otherwise the address itself."""
+    """Return the IPv4 address that an IPv6 address leads to (mapped, 6to4, Teredo, NAT64), or the address itself."""
     if not isinstance(address, IPv6Address):
         return address
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
+    _, client = address.teredo or (None, None)
+    return address.ipv4_mapped or address.sixtofour or client or address
 
 
 def _parse(url: str) -> tuple[str, int]:

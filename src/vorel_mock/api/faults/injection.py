@@ -16,6 +16,8 @@ from vorel_mock.model.ids import Ids
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.unknown_name import unknown_name
 
+#: A preference, or a parameter of one (RFC 7240, 2). In a quoted value, commas and semicolons separate nothing.
+_PART = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 #: The preferences of the mock.
 _OURS = ("code", "fault")
 #: Bytes of all Prefer fields of a request: what a header holds must not decide what it costs.
@@ -117,7 +119,7 @@ def _preference(fields: str) -> tuple[str, str] | None:
     Other preferences are ignored (RFC 7240, 2), but for those that are probably typing errors.
     """
     found: dict[tuple[str, str], None] = {}
-    for part in re.split("[,;]", fields):  # preferences, and parameters of one
+    for part in _PART.findall(fields):
         name, _, value = (piece.strip().strip('"') for piece in part.partition("="))
         if name.lower() in _OURS:
             found[name.lower(), value] = None
