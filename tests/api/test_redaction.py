@@ -129,17 +129,31 @@ def test_what_has_not_the_shape_of_a_key_stays_visible(http: httpx.Client, mista
     assert ["authorization", f"Bearer {mistake}"] in told["headers"]
 
 
-def test_a_key_in_other_headers_and_without_its_prefix(api: httpx.Client) -> None:
+def test_a_key_in_other_headers_and_without_its_prefix(api: httpx.Client, mock: Mock) -> None:
     """M32: base64 of a proxy's credentials, and the digits of the client's own key."""
     own = api.headers["Authorization"].split()[1]
     digits = own.rpartition("_")[2]
     basic = base64.b64encode(f"user:{own}".encode()).decode()
     answer = api.post(
-        HANDOFF, headers={"Proxy-Authorization": f"Basic {basic}", "X-Digits": digits}, json={"a": digits}
+        f"/api/v1/leads/{digits}/handoff",
+        headers={"Proxy-Authorization": f"Basic {basic}", "X-Digits": digits},
+        json={"a": digits},
     )
-    told = api.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}").text
+    number = answer.headers["X-Mock-Request-Id"]
+    exchange = mock.journal.get(number)
+    assert exchange is not None
+    told = api.get(f"/_mock/requests/{number}").text + text_line(exchange) + json_line(exchange)
     assert basic not in told
     assert digits not in told
+
+
+def test_a_secret_by_value_in_any_spelling(http: httpx.Client) -> None:
+    """M31: a control token, or a key of another shape, in a URL."""
+    secret = "hunter2-is-long-enough"
+    for spelt in (secret, _percent(secret), f"%68{secret[1:]}", _percent(_percent(secret))):
+        answer = http.post(f"{HANDOFF}?a=100%25&b={spelt}", headers={"Authorization": f"Bearer {secret}"})
+        told = http.get(f"/_mock/requests/{answer.headers['X-Mock-Request-Id']}")
+        assert told.json()["request"]["query"].endswith("&b=[redacted]")
 
 
 def test_a_key_in_what_the_tenant_keeps_is_not_listed(api: httpx.Client, mock: Mock) -> None:

@@ -50,7 +50,7 @@ def test_a_port_that_is_no_port_is_still_an_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    (warning,) = _environment(monkeypatch, VOREL_MOCK_PROT="3001")
+    (warning,) = _environment(monkeypatch, VOREL_MOCK_PROT="3001", VOREL_MOCK_URL="http://127.0.0.1:3001")
     assert warning == 'unknown environment variable "VOREL_MOCK_PROT"; did you mean "VOREL_MOCK_PORT"? (ignored)'
 
 
@@ -144,6 +144,21 @@ def test_the_log_can_be_less(start: Callable[..., Started], option: list[str], s
     out = mock.end()[1]
     assert re.findall(r"POST \S+ ([0-9]{3}) ", out) == statuses
     assert ("Ready." in out or "Ready." in mock.lines) is (option[0] != "--quiet")
+
+
+def test_quiet_says_what_nobody_else_knows(start: Callable[..., Started]) -> None:
+    """A port that was picked, and a token that was made."""
+    mock = start("--quiet", "--host", "0.0.0.0")
+    assert mock.process.stdout is not None
+    first, second = (mock.process.stdout.readline().decode() for _ in range(2))
+    found = re.search("http://127.0.0.1:[0-9]+", first)
+    assert found
+    token = second.removeprefix("Control token: ").strip()
+    health = f"{found[0]}/_mock/health"
+    assert httpx.get(health, trust_env=False).status_code == 401
+    headers = {"Authorization": f"Bearer {token}"}
+    assert httpx.get(health, headers=headers, trust_env=False).status_code == 200
+    assert mock.end() == (0, "", "")
 
 
 def _free_port() -> int:

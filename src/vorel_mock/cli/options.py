@@ -17,7 +17,9 @@ from vorel_mock.model.unknown_name import unknown_name
 #: What Kubernetes and Docker set for a service called vorel-mock: VOREL_MOCK_PORT=tcp://10.0.0.7:3000, and others.
 _LINKED = ("VOREL_MOCK_PORT", "VOREL_MOCK_HOST")
 _LINK = re.compile("(tcp|udp|sctp)://")
-_OF_A_LINK = re.compile("VOREL_MOCK_(PORT_.*|SERVICE_.*|NAME|ENV_.*|WEBHOOK_SECRET)")
+_NOT_OURS = re.compile("VOREL_MOCK_(PORT_.*|SERVICE_.*|NAME|ENV_.*)")
+#: What other commands and the clients of a mock use.
+_OF_OTHERS = ("VOREL_MOCK_WEBHOOK_SECRET", "VOREL_MOCK_URL")
 CONFIG_FILE = "vorel-mock.toml"
 #: The settings of a mock that was given none.
 DEFAULTS = Settings()
@@ -99,7 +101,7 @@ def environment_warnings(ctx: click.Context) -> list[str]:
     for name, value in sorted(os.environ.items()):
         if name in _LINKED and _LINK.match(value):
             found.append(f"{name} is ignored: it describes a service called vorel-mock (Kubernetes or Docker set it)")
-        elif name.startswith("VOREL_MOCK_") and name not in used and not _OF_A_LINK.fullmatch(name):
+        elif name.startswith("VOREL_MOCK_") and name not in (*used, *_OF_OTHERS) and not _NOT_OURS.fullmatch(name):
             found.append(f"{unknown_name('environment variable', name, used)} (ignored)")
     return found
 

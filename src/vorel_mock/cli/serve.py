@@ -111,7 +111,12 @@ from vorel_mock.model.tenant import MAX_LIMIT
     type=click.Choice(LOG_LEVELS),
     help="Lines of the log: all; what failed or met a fault; errors of the server only.",
 )
-@click.option("--quiet", cls=Setting, is_flag=True, help="Print nothing at start, and afterwards errors only.")
+@click.option(
+    "--quiet",
+    cls=Setting,
+    is_flag=True,
+    help="Print errors only, and at start what nobody else knows: a port that was picked, a token that was made.",
+)
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
@@ -139,7 +144,9 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
 
     def ready() -> None:
         log.start(asyncio.get_running_loop())
-        if not settings.quiet:
+        if settings.quiet:
+            _greet_briefly(log, mock, url)
+        else:
             _greet(ctx, log, mock, url)
 
     try:
@@ -178,12 +185,24 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> str:
     return f"cannot listen on {host!r}: {why}. Use --host with an address of this machine, such as 127.0.0.1."
 
 
+def _greet_briefly(log: Any, mock: Any, url: str) -> None:
+    """Say what nobody else knows."""
+    if mock.settings.port == 0:
+        _say_url(log, mock, url)
+    if mock.settings.control_token is None and mock.control_token is not None:
+        log.show_secret(mock.control_token)
+
+
+def _say_url(log: Any, mock: Any, url: str) -> None:
+    log.say(f"vorel-mock {vorel_mock.__version__} at {url}", event="listening", base_url=url, seed=mock.seed)
+
+
 def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
     # Imported here like all that serves.
     from vorel_mock.cli import example_request
 
     curl = example_request.curl(mock, url)
-    log.say(f"vorel-mock {vorel_mock.__version__} at {url}", event="listening", base_url=url, seed=mock.seed)
+    _say_url(log, mock, url)
     if curl is not None:
         log.say(f"\n  {curl}\n", event="try", curl=curl)
     log.say(

@@ -58,7 +58,7 @@ class Settings:
     json_logs: bool = False
     log_level: LogLevel = "info"
     quiet: bool = False
-    """Print nothing at start, and errors only afterwards."""
+    """Print errors only, and at start what nobody else knows: a port that was picked, a token that was made."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts beyond loopback that webhooks may go to: `host` or `host:port`."""
     control_token: str | None = None

@@ -11,7 +11,7 @@ from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, waiting_slot
-from vorel_mock.mock.journal.explain import explain
+from vorel_mock.mock.journal.explain import explain, secrets
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import parse_iso
@@ -86,15 +86,18 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
             latest = mock.journal.latest(_NAMED, tenant_id)
             total = mock.journal.count(tenant_id)
         met_in_time = f"{len(met)} of {count} requests that match were answered within {seconds:g} s"
-        reject(408, f"{met_in_time}; {_came(latest, total)}")
+        reject(408, f"{met_in_time}; {_came(mock, latest, total)}")
     return listed(met, partial(explain, also=mock.secrets), lambda shown: {"data": shown, "total": len(met)})
 
 
-def _came(latest: list[Exchange], total: int) -> str:
+def _came(mock: Mock, latest: list[Exchange], total: int) -> str:
     """Return what the tenant's journal has instead of the requests that were waited for."""
     if not latest:
         return "the tenant has received none at all"
-    shown = [f"{e.request.method} {redact(e.request.path)[:_PATH]} {e.status or '(no answer)'}" for e in latest]
+    shown = [
+        f"{e.request.method} {redact(e.request.path, [*secrets(e), *mock.secrets])[:_PATH]} {e.status or '(no answer)'}"
+        for e in latest
+    ]
     return f"of {total} in its journal the latest are: {', '.join(shown)}"
 
 

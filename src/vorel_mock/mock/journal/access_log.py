@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from vorel_mock.api.messages import Exchange
-from vorel_mock.mock.journal.explain import secrets
+from vorel_mock.mock.journal.explain import key_secrets, secrets
 from vorel_mock.mock.settings import LOG_LEVELS, LogLevel
 from vorel_mock.model.clock import iso, real_time
 from vorel_mock.model.redaction import MARK, redact
@@ -221,7 +221,7 @@ def _second(second: int) -> str:
 @lru_cache(maxsize=1024)
 def _known_request(method: str, path: str, token: str) -> str:
     """Return method and path as the log shows them: the same few come again and again."""
-    return f"{method} {_printable(redact(path, (token,)))}"
+    return f"{method} {_printable(redact(path, key_secrets(token)))}"
 
 
 def severity(exchange: Exchange) -> LogLevel:
@@ -317,7 +317,7 @@ def _without_secrets(exchange: Exchange, text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _without_token(text: str, token: str) -> str:
-    return redact(text, (token,))
+    return redact(text, key_secrets(token))
 
 
 def _printable(path: str) -> str:

@@ -63,11 +63,13 @@ def secrets(exchange: Exchange) -> list[str]:
     values = [value[:_LOOKED_AT].decode("latin-1") for n, value in exchange.request.headers if n == b"authorization"]
     words = [word for value in values for word in value.split(maxsplit=_SECRETS)[:_SECRETS]]
     found = [word for word in words if _is_random(word)][:_SECRETS]
-    if exchange.key is not None:
-        # The key itself, and its hexadecimal digits, which somebody may have put elsewhere without the prefix.
-        token = exchange.key.token
-        found += [token, *(part for part in [token.rpartition("_")[2]] if len(part) >= _RANDOM)]
-    return found
+    return found if exchange.key is None else [*found, *key_secrets(exchange.key.token)]
+
+
+def key_secrets(token: str) -> list[str]:
+    """Return a key, and its hexadecimal digits, which somebody may have put elsewhere without the prefix."""
+    digits = token.rpartition("_")[2]
+    return [token, digits] if len(digits) >= _RANDOM else [token]
 
 
 def _is_random(word: str) -> bool:
