@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -46,6 +47,7 @@ def base(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
+@lru_cache(maxsize=256)
 def join(base_url: str, path: str) -> str:
     """Return the URL of `path` below a base URL in its normal form. `path` may have a query.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 KEY_VARIABLE = "$VOREL_API_KEY"
@@ -21,11 +22,13 @@ _PREFIX_LENGTH = 22
 _HEX = re.compile("[0-9a-f]*", re.IGNORECASE)
 # A shorter "secret" would occur in ordinary text.
 _SHORTEST = 8
+_SHORT = 200  # characters of a text that is redacted once, however often it occurs
 
 # One escaped character: %76 (and %2576), \u0076, \x76, &#118;, &#x76;. Repetition is bounded here and below, so that
 # a response cannot make a pattern run for hours.
 _ESCAPED = r"%(?:25){0,3}[0-9a-f]{2}|\\{1,8}(?:u00|x)[0-9a-f]{2}|&#x0{0,4}[0-9a-f]{2};|&#0{0,4}[0-9]{2,3};"
 _UNIT = re.compile(rf"{_ESCAPED}|.", re.IGNORECASE | re.DOTALL)
+_ESCAPE = re.compile(r"[%\\&]")  # begins an escaped character
 # A candidate: a run of characters of keys, as long as the shortest secret part of one.
 _RUN = re.compile(rf"(?:[a-z0-9_]|{_ESCAPED}){{{_PREFIX_LENGTH},}}", re.IGNORECASE)
 
@@ -61,8 +64,11 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
         return next((length for length in rest_lengths if text[at : at + length].lower() in rests), 0)
 
     def in_run(match: re.Match[str]) -> str:
-        units = _UNIT.findall(match[0])
-        text = "".join(map(_plain, units))
+        units: Sequence[str] = match[0]
+        text = match[0]
+        if _ESCAPE.search(text):
+            units = _UNIT.findall(text)
+            text = "".join(map(_plain, units))
         lower = text.lower()
         if "vapk_" not in lower and not any(rest in lower for rest in rests):
             return match[0]
@@ -97,9 +103,12 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
             text = text.replace(core, KEY_VARIABLE)
         return in_base64(text)
 
+    # Most short texts of a report come again and again: names, headers, markers of keys.
+    redacted_before = lru_cache(maxsize=4096)(redacted)
+
     def walk(value: Any) -> Any:
         if isinstance(value, str):
-            return redacted(value)
+            return redacted_before(value) if len(value) <= _SHORT else redacted(value)
         if isinstance(value, Mapping):
             return {walk(key): walk(member) for key, member in value.items()}
         if isinstance(value, list | tuple):

@@ -92,13 +92,6 @@ def depth(value: Any) -> int:
     return 0 if inside is None else 1 + max(map(depth, inside), default=0)
 
 
-def example(strategy: SearchStrategy[T], seed: int) -> T:
-    """Return one example of a strategy, not the simplest one. The same seed gives the same example."""
-    found: list[T] = []
-    _run(strategy, seed, 12, [Phase.generate], found.append)
-    return found[-1]
-
-
 def shrink_violations(probe: Probe, clause: str, operation: str, *, valid: bool, label: str, status: int) -> None:
     """Search for the smallest body that violates `clause` or `fuzz.no-server-error`, if one of the test's did."""
     for broken, is_bad in (

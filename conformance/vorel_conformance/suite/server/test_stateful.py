@@ -6,11 +6,9 @@ external_id of a replay is compared with that of the first write.
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
-
 from vorel_conformance.http.exchange import Request
 from vorel_conformance.session.probe import Probe
-from vorel_conformance.suite import covers, fuzzing
+from vorel_conformance.suite import covers
 from vorel_conformance.suite.server.test_crm import external_id
 
 STEPS = 60
@@ -19,11 +17,11 @@ KINDS = ("hand off", "hand off briefly", "post again", "write", "replay")
 
 @covers("handoff.repost", "handoff.fresh-id", "handoff.same-conversation", "crm.replay", requests=STEPS)
 def test_walk(probe: Probe) -> None:
-    steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), min_size=STEPS, max_size=STEPS)
     handoffs: list[Request] = []
     writes: list[tuple[Request, str | None]] = []
     hands_off, writes_crm = (probe.serves(each) for each in (probe.handoff, probe.crm))
-    for kind, which in fuzzing.example(steps, probe.session.seed):
+    for _ in range(STEPS):
+        kind, which = probe.rng.choice(KINDS), probe.rng.randrange(10)
         if kind.startswith("hand off") and hands_off and probe.target.own:
             lead = probe.target.own[which % len(probe.target.own)]
             body = probe.handoff_body() if kind == "hand off" else probe.handoff_body(summary="")
