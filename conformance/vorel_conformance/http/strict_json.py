@@ -1,11 +1,20 @@
-"""JSON by RFC 8259 and nothing more: UTF-8, no duplicate keys, no NaN, nothing after the value."""
+"""JSON by RFC 8259 and nothing more: UTF-8, no duplicate keys, no NaN, nothing after the value.
+
+Everything that a server says is read here, and so is a report: depth and number of values are bounded, as RFC 8259
+allows. Beyond them many parsers fail, and the checks of the kit would take too long.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+DEEPEST = 100  # levels; the contract's responses have two, parsers of clients stop at 64 to 1000
+MOST_VALUES = 20_000  # the contract's responses have a dozen
+_TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
 
 @dataclass(frozen=True)
@@ -16,8 +25,8 @@ class Parsed:
     error: str = ""
 
 
-def parse(body: bytes) -> Parsed:
-    """Parse strictly. Never raises."""
+def parse(body: bytes, *, most_values: int = MOST_VALUES) -> Parsed:
+    """Parse strictly, and within the bounds. Never raises."""
     if not body.strip():
         return Parsed(error="the body is empty")
     try:
@@ -35,7 +44,9 @@ def parse(body: bytes) -> Parsed:
     except json.JSONDecodeError as error:
         return Parsed(error=f"not JSON: {error.msg} at character {error.pos}")
     except RecursionError:
-        return Parsed(error="nested too deeply")
+        return Parsed(error=_TOO_DEEP)
+    if problem := _beyond_bounds(value, most_values):
+        return Parsed(error=problem)
     if "\\u" in text and _has_lone_surrogate(value):
         return Parsed(error="a lone surrogate, which is not valid Unicode text")
     return Parsed(value)
@@ -53,10 +64,23 @@ class _StrictError(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        duplicate = next(name for name in names if names.count(name) > 1)
-        raise _StrictError(f"duplicate member {duplicate!r} in one object")
+        duplicate = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise _StrictError(f"duplicate member {duplicate[:100]!r} in one object")
     return value
+
+
+def _beyond_bounds(value: Any, most_values: int) -> str:
+    """Return which bound a value exceeds, or an empty string. Goes level by level, so that it never recurses."""
+    level, count = [value], 0
+    for _ in range(DEEPEST + 1):
+        count += len(level)
+        if count > most_values:
+            return f"more than {most_values} values"
+        inside = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [each for values in inside for each in values]
+        if not level:
+            return ""
+    return _TOO_DEEP
 
 
 def _reject(constant: str) -> Any:

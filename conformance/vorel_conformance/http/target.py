@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vorel_conformance.http import strict_json, urls
-from vorel_conformance.http.transport import NoAnswerError, Transport, advice
+from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport, advice
 from vorel_conformance.spec import contract
 from vorel_conformance.spec.unknown_name import unknown_name
 
@@ -190,16 +189,34 @@ def from_file(path: Path, base_url: str | None = None) -> Target:
 
 def read_profile(path: Path) -> dict[str, Any]:
     """Read a profile in TOML or, with the suffix .json, in JSON. Raises TargetError if the file is not one."""
+    is_json = path.suffix == ".json"
     try:
-        text = path.read_text(encoding="utf-8")
-        profile = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise TargetError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
-    except ValueError as error:
-        raise TargetError(f"{path}: not a {'JSON' if path.suffix == '.json' else 'TOML'} file: {error}") from error
+        with path.open("rb") as file:
+            raw = file.read(READ_CAP + 1)
+    except OSError as error:
+        raise TargetError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if len(raw) > READ_CAP:
+        raise TargetError(f"{path}: longer than {READ_CAP} bytes, which no profile is")
+    if is_json:
+        parsed = strict_json.parse(raw)
+        problem, profile = parsed.error, parsed.value
+    else:
+        problem, profile = _toml(raw)
+    if problem:
+        raise TargetError(f"{path}: not a {'JSON' if is_json else 'TOML'} file: {problem}")
     if not isinstance(profile, dict):
         raise TargetError(f"{path}: must be an object with keys and leads")
     return profile
+
+
+def _toml(raw: bytes) -> tuple[str, Any]:
+    """Return the reason why a file is not TOML, which is empty if it is, and its value."""
+    try:
+        return "", tomllib.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start}", None
+    except (ValueError, RecursionError) as error:
+        return str(error)[:300] if isinstance(error, ValueError) else "nested too deeply", None
 
 
 def fetch(base_url: str, cacert: Path | None = None, timeout: float = 10.0) -> Target:

@@ -6,7 +6,6 @@ server, not another resource of the server, not another header than those in whi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.contract import validator_of
 from vorel_conformance.suite.server.test_auth import HEADERS, MEMBERS, QUERIES
 
+LARGEST = 64 << 20  # bytes
+MOST_VALUES = 2_000_000
 METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 # A path that the kit makes up has a segment with its name, so that it is never the path of a real resource.
 _MADE_UP = re.compile(r"/([^/]+/)*vorel-conformance[^/]*(/[^/]*)*")
@@ -76,11 +77,16 @@ def load(path: Path) -> ReportFile:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReportError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
-    except (ValueError, RecursionError) as error:
-        raise ReportError(f"{path}: not JSON: {error}") from error
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if len(raw) > LARGEST:
+        raise ReportError(f"{path}: longer than {LARGEST >> 20} MiB, which no report of a run is")
+    parsed = strict_json.parse(raw, most_values=MOST_VALUES)
+    if parsed.error:
+        raise ReportError(f"{path}: not JSON: {parsed.error.removeprefix('not JSON: ')}")
+    found = parsed.value
     problem = next(validator_of(report.schema()).iter_errors(found), None)
     if problem:
         place = "/".join(map(str, problem.instance_path)) or "the document"
