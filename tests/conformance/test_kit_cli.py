@@ -220,7 +220,7 @@ def test_foreign_targets_need_permission(kit: Kit, tmp_path: Path) -> None:
     assert "agreed = true" in result.output
     result = kit("server", "https://APP.vorel.ai./", "--target", path, "--i-own-this-target")
     assert result.exit_code == 2
-    path.write_text("agreed = true\n[keys]\nfull = ['x']\n[leads]\nown = ['y']\n")
+    path.write_text("agreed = true\n[keys]\nfull = ['x']\n[leads]\nown = ['00000000-0000-4000-8000-000000000000']\n")
     result = kit("server", "https://app.vorel.ai", "--target", path, "--i-own-this-target", "--dry-run")
     assert result.exit_code == 0
     assert "clauses" in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class TargetError(Exception):
 
 class ForbiddenError(TargetError):
     """Testing this target is not allowed."""
+
+
+#: The contract says 200 in 60 s; a profile may say something else, within what a run can ask for.
+MOST_REQUESTS = 1_000_000
+LONGEST_WINDOW_S = 3600.0
+_LEAD = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -130,10 +137,11 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
                 raise TargetError(f"{source}: {table_name}.{name}: must be a string that is not empty")
         return found
 
-    def number(place: Mapping[str, Any], name: str, default: float) -> float:
+    def number(place: Mapping[str, Any], name: str, default: float, most: float) -> float:
         value = place.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise TargetError(f"{source}: rate_limit.{name}: must be a number above 0")
+        # Written so that NaN is rejected as well.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+            raise TargetError(f"{source}: rate_limit.{name}: must be a number above 0 and at most {most:g}")
         return value
 
     keys, leads, limits, soft = table("keys"), table("leads"), table("rate_limit"), table("soft_failures")
@@ -156,15 +164,35 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
         own=strings(leads, "leads", "own"),
         foreign=strings(leads, "leads", "foreign"),
         soft_failures=singles(soft, "soft_failures", list(soft)),
-        limit=int(number(limits, "requests", LIMIT)),
-        window_s=float(number(limits, "window_s", WINDOW_S)),
+        limit=int(number(limits, "requests", LIMIT, MOST_REQUESTS)),
+        window_s=float(number(limits, "window_s", WINDOW_S, LONGEST_WINDOW_S)),
         agreed=profile.get("agreed") is True,
     )
     if any(not secret.isascii() or not secret.isprintable() or " " in secret for secret in target.secrets):
         raise TargetError(f"{source}: a key has an invalid character; only printable ASCII without blanks is allowed")
     if any(target.secrets.count(key) > 1 for key in target.burst):
         raise TargetError(f"{source}: keys.burst: a key is listed twice in the profile; the bursts need their own keys")
+    if contradiction := _contradiction(target):
+        raise TargetError(f"{source}: {contradiction}")
     return target
+
+
+def _contradiction(target: Target) -> str:
+    """Return which two members of a profile cannot both be right, or an empty string: no server could keep to them."""
+    for name, key in target.single.items():
+        if key in target.full:
+            return f"keys.{name} and keys.full: have the same key, and they mean different ones"
+        other = next((each for each, value in target.single.items() if each != name and value == key), None)
+        if other is not None:
+            return f"keys.{name} and keys.{other}: have the same key, and they mean different ones"
+    for lead in target.own:
+        if lead.lower() in map(str.lower, target.foreign):
+            return f"leads.own and leads.foreign: have the same lead {lead[:40]!r}, which is either yours or another's"
+    for place, leads in (("own", target.own), ("foreign", target.foreign)):
+        for lead in leads:
+            if not _LEAD.fullmatch(lead):
+                return f"leads.{place}: {lead[:40]!r} is not an id of a lead, which is a UUID (8-4-4-4-12 hex digits)"
+    return ""
 
 
 def check_url(url: str) -> str:
