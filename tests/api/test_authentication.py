@@ -164,5 +164,6 @@ def test_every_key_of_the_demo_world_but_the_revoked_one_authenticates(http: htt
     }
     assert statuses.pop(keys["revoked"]) == 401
     assert statuses.pop(keys["read_only"]) == statuses.pop(keys["crm_only"]) == 403
+    assert statuses.pop(keys["other_tenant"]) == 404  # the lead is not its own
     assert set(statuses.values()) == {200}
     assert len(statuses) == 40 + 4 + 1

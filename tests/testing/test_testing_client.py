@@ -431,7 +431,10 @@ def test_something_else_answers(status: int, content: bytes) -> None:
 def test_a_control_token(mock: InProcessMock) -> None:
     with MockServer(control_token="open-sesame") as guarded:
         assert guarded.new_tenant().settings()
-        with Control(guarded.base_url, token="wrong") as control, pytest.raises(ControlError, match="401") as caught:
+        with (
+            Control(guarded.base_url, token="wrong-token") as control,
+            pytest.raises(ControlError, match="401") as caught,
+        ):
             control.health()
         with Control(guarded.base_url, token="open-sesame") as control:
             assert control.health()["status"] == "ok"
