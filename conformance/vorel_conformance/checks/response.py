@@ -36,19 +36,21 @@ class Check:
 
 ResponseCheck = Callable[[Exchange, Target], Iterator[Check]]
 
+SEARCHED = 64 * 1024  # characters of a response in which internals are searched
+# Without a part that may begin at many places and run on from each: a server could make the search last for hours.
 _INTERNALS = re.compile(
     r"Traceback \(most recent call last\)"
-    r"|^\s*File \"[^\"]+\", line \d+"
-    r"|^\s+at [\w.$<>]+ ?\([^)]*:\d+(:\d+)?\)"
-    r"|\bat [\w.$<>]+ \((/|node:|file:)[^)]*:\d+:\d+\)"
+    r"|^[ \t]*File \"[^\"\n]+\", line \d+"
+    r"|^[ \t]+at [\w.$<>]+ ?\([^)\n]*:\d+(:\d+)?\)"
+    r"|\bat [\w.$<>]+ \((/|node:|file:)[^)\n]{1,500}:\d+:\d+\)"
     r"|\.(py|js|ts|java|kt|scala|rb|go|php|cs|rs|ex|exs|cpp|swift):\d+"
     r"|\bin \S+:line \d+|\bin \S+\.php on line \d+"
     r"|\bpanicked at "
     r"|goroutine \d+ \["
-    r"|\b(java\.lang|javax?|org\.springframework|System)\.[\w.]*Exception\b"
+    r"|\b(java\.lang|javax?|org\.springframework|System)\.[\w.]{0,200}Exception\b"
     r"|\b(SQLSTATE|ORA-\d{5}|psycopg2?|sqlalchemy\.|PrismaClient)"
     r"|\bnode_modules/|/site-packages/"
-    r"|\b(SELECT .+ FROM|INSERT INTO|UPDATE .+ SET)\b",
+    r"|\b(SELECT .{1,500} FROM|INSERT INTO|UPDATE .{1,500} SET)\b",
     re.MULTILINE,
 )
 _TOKEN = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -184,7 +186,7 @@ def outside(exchange: Exchange, target: Target) -> Iterator[Check]:
 
 
 def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
-    where = text(exchange.body, limit=None) + "\n" + "\n".join(value for _, value in exchange.headers)
+    where = "\n".join([*(value for _, value in exchange.headers), text(exchange.body, limit=None)])
     token = exchange.credential.rpartition(" ")[2]
     # The part after vapk_live_ is the secret. A short or broken one may be in the response by chance.
     secret = token.rpartition("_")[2]
@@ -201,7 +203,7 @@ def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
     if any(key in where for key in target.secrets):
         yield Check("envelope.message-safe", False, "the response contains a key", "no key", "a key")
         return
-    found = _INTERNALS.search(where)
+    found = _INTERNALS.search(where, 0, SEARCHED)
     yield Check(
         "envelope.message-safe",
         not found,
