@@ -1,6 +1,7 @@
 """What the tests share: a mock in process, on a clock that stands still, and a client for it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
@@ -21,6 +22,10 @@ from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
+
+# In a background job SIGINT is ignored, and every mock that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
