@@ -9,6 +9,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from email.utils import parsedate_to_datetime
 from random import Random
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests import checked_client as checked
 from tests.paths import DOCS, ROOT
 from tests.serving import serving
 
-from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.api.faults.catalogue import CATALOGUE, Fault
 from vorel_mock.api.messages import Request
 from vorel_mock.contract import contract
 from vorel_mock.mock import demo
@@ -154,6 +155,45 @@ def soft(error: str) -> Callable[[httpx.Response, World], None]:
     return check
 
 
+def limited_barely(answer: httpx.Response, world: World) -> None:
+    envelope(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert not [name for name in answer.headers if name.lower().startswith("x-ratelimit")]
+
+
+def redirected(answer: httpx.Response, world: World) -> None:
+    assert answer.status_code == 307
+    assert answer.headers["Location"].startswith("http://elsewhere.invalid/api/v1/")
+
+
+def without(member: str) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        assert answer.status_code == 200
+        assert member not in answer.json()
+
+    return check
+
+
+def with_header(name: str, value: str) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        assert (answer.status_code, answer.headers[name]) == (200, value)
+
+    return check
+
+
+def reordered(answer: httpx.Response, world: World) -> None:
+    assert list(answer.json())[-1] in ("handoff_id", "ok")
+
+
+def spaced(answer: httpx.Response, world: World) -> None:
+    assert answer.content.startswith(b"\n{\n   ")
+    assert answer.json()
+
+
+def other_names(answer: httpx.Response, world: World) -> None:
+    assert b"Content-Type" in [name for name, _ in answer.headers.raw]
+
+
 SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
     "rate_limited": limited,
     "unauthorized": lambda answer, world: envelope(answer, 401, "unauthorized"),
@@ -168,6 +208,16 @@ SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
     "unknown_error_code": unknown_code,
     "bare_error": bare,
     "internal_error_after_commit": lambda answer, world: envelope(answer, 500, "internal_error"),
+    "bare_rate_limited": limited_barely,
+    "redirect": redirected,
+    "unlisted_members": other(queue={"position": 3}),
+    "no_record_url": without("record_url"),
+    "email_channel": other(notified_channel="email"),
+    "slack_channel": other(notified_channel="slack"),
+    "reordered_members": reordered,
+    "white_space": spaced,
+    "charset_parameter": with_header("Content-Type", "application/json; charset=utf-8"),
+    "other_header_names": other_names,
     "broken_json": broken,
     "empty_body": empty,
     "wrong_media_type": plain_text,
@@ -182,6 +232,9 @@ SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
 }
 #: What only a wire shows.
 ON_THE_WIRE = {
+    "chunked_framing",
+    "connection_close",
+    "connection_close_after_commit",
     "connection_reset",
     "connection_reset_after_commit",
     "no_answer",
@@ -190,11 +243,13 @@ ON_THE_WIRE = {
     "slow_body",
     "truncated_body",
 }
+#: What needs a response that fails softly.
+SOFT = {"no_detail"}
 WEBHOOK = {fault.id for fault in CATALOGUE.values() if fault.stage == "webhook"}
 
 
 def test_every_fault_is_tested() -> None:
-    assert {*SEEN, *ON_THE_WIRE, *WEBHOOK} == set(CATALOGUE)
+    assert {*SEEN, *ON_THE_WIRE, *SOFT, *WEBHOOK} == set(CATALOGUE)
 
 
 @pytest.mark.parametrize("by", ["armed", "Prefer"])
@@ -404,10 +459,10 @@ PAGE = DOCS / "faults.md"
 
 def written(page: str) -> str:
     """The page with each table as the catalogue has it. `PYTHONPATH=. python tests/api/test_faults.py` writes it."""
-    for stage in ("before", "after", "crm", "webhook"):
+    for stage in ("before", "after", "lawful", "crm", "webhook"):
         rows = ["| fault | what happens | breaks | only |", "|---|---|---|---|"]
         for fault in CATALOGUE.values():
-            if fault.stage == stage:
+            if (fault.group or fault.stage) == stage:
                 clause = f"`{fault.clause}`" if fault.clause else ""
                 rows.append(f"| `{fault.id}` | {fault.sentence} | {clause} | {fault.operation or ''} |")
         begin, end = f"<!-- generated: {stage} -->", "<!-- /generated -->"
@@ -455,17 +510,91 @@ def raw(world: World) -> tuple[bytes, list[float], bool]:
     return content, times, False
 
 
+def test_a_soft_failure_can_lack_its_detail(world: World) -> None:
+    world.arm("no_detail")
+    body = {"object": "contact", "fields": {"email": "auth_failed@crm-error.test"}, "idempotency_key": "k"}
+    answer = world.http.post("/api/v1/crm/create-record", json=body, headers=world.headers)
+    assert answer.json() == {"ok": False, "error": "auth_failed"}
+    assert valid(answer, "#/components/schemas/CrmCreateRecordResponse")
+
+
+LAWFUL = [fault for fault in CATALOGUE.values() if fault.group == "lawful" and fault.stage == "after"]
+
+
+@pytest.mark.parametrize("fault", LAWFUL, ids=lambda fault: fault.id)
+def test_what_is_lawful_is_valid_by_the_contract(world: World, fault: Fault) -> None:
+    operation = fault.operation or "handoffLead"
+    answer = world.post(operation, Prefer=f"fault={fault.id}")
+    assert answer.status_code == 200
+    assert valid(answer, f"#/components/schemas/{_ANSWERS[operation]}")
+
+
+def test_a_429_tells_to_wait_as_long_as_was_asked_for(world: World) -> None:
+    for retry_after, told in (("2s", "2"), ("1500ms", "2"), ("60s", "60")):
+        for fault in ("rate_limited", "bare_rate_limited"):
+            world.arm(fault, retry_after=retry_after)
+            answer = world.post("handoffLead")
+            assert (answer.status_code, answer.headers["Retry-After"]) == (429, told)
+            reset = parsedate_to_datetime(answer.headers["Date"]).timestamp() + int(told) - 1
+            assert int(answer.headers.get("X-RateLimit-Reset", 1 << 40)) >= reset
+
+
+def test_a_redirect_leads_where_it_was_told(world: World) -> None:
+    world.arm("redirect", location="http://127.0.0.1:9")
+    answer = world.post("handoffLead")
+    assert answer.headers["Location"] == f"http://127.0.0.1:9{answer.request.url.raw_path.decode()}"
+
+
+@pytest.mark.parametrize(
+    ("armed", "problem"),
+    [
+        (
+            {"fault": "unavailable", "retry_after": "2s"},
+            "retry_after: unavailable tells no time to wait",
+        ),
+        ({"fault": "rate_limited", "retry_after": "61s"}, "retry_after"),
+        ({"fault": "rate_limited", "location": "http://x"}, "location: rate_limited redirects nowhere"),
+        ({"fault": "redirect", "location": "elsewhere"}, "location: must be a base URL"),
+        ({"fault": "redirect", "location": "http://x/path\r\nX: y"}, "location: must be a base URL"),
+        ({"fault": "redirect", "delay": "1s"}, "delay: redirect takes no time"),
+    ],
+)
+def test_an_option_that_a_fault_does_not_have_is_named(world: World, armed: dict[str, str], problem: str) -> None:
+    answer = world.http.post(f"/_mock/tenants/{world.id}/faults", json=armed)
+    assert problem in envelope(answer, 400, None)["message"]
+
+
+@pytest.mark.parametrize(("fault", "effects"), [("connection_close", 0), ("connection_close_after_commit", 1)])
+def test_the_connection_is_closed_in_order_without_a_word(port: httpx.Client, fault: str, effects: int) -> None:  # M53
+    world = World(port)
+    world.arm(fault)
+    content, _, was_reset = raw(world)
+    assert (content, was_reset) == (b"", False)
+    assert len(world.rows("audit-log")) == effects
+
+
+def test_a_body_has_chunked_framing(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("chunked_framing", next=2)
+    head, _, body = raw(world)[0].partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert b"content-length" not in head
+    assert body.endswith(b"\r\n0\r\n\r\n")
+    answer = world.post("handoffLead")
+    assert valid(answer, "#/components/schemas/LeadHandoffResponse")
+
+
 @pytest.mark.parametrize(
     ("fault", "effects"),
     [("connection_reset", 0), ("connection_reset_after_commit", 1), ("no_answer", 0), ("no_answer_after_commit", 1)],
 )
 def test_the_connection_is_reset_without_a_word(port: httpx.Client, fault: str, effects: int) -> None:
     world = World(port)
-    world.arm(fault, **({"delay": "300ms"} if CATALOGUE[fault].takes_time else {}))
+    world.arm(fault, **({"delay": "300ms"} if CATALOGUE[fault].option == "delay" else {}))
     started = time.monotonic()
     content, _, was_reset = raw(world)
     assert (content, was_reset) == (b"", True)
-    if CATALOGUE[fault].takes_time:
+    if CATALOGUE[fault].option == "delay":
         assert time.monotonic() - started >= 0.29
     assert len(world.rows("audit-log")) == effects
     assert world.armed()[0]["spent"]

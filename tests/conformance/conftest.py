@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.conformance.reference import FAULTS, Running, serve
 
-from vorel_conformance.cli import cli
+from vorel_conformance.cli.main import cli
 
 LIMIT, WINDOW = 20, 2.0
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from tests.conformance.reference import Running
 
-from vorel_conformance.cli import cli
+from vorel_conformance.cli.main import cli
 from vorel_conformance.runs.plan import DEFAULT_RATE, Options
 from vorel_conformance.spec import clauses
 

@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from vorel_conformance.cli import cli
+from vorel_conformance.cli.main import cli
 from vorel_conformance.runs import accepted
 from vorel_conformance.spec import clauses
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vorel_conformance.report.redact import KEY_VARIABLE, redactor
+from vorel_conformance.http.redact import KEY_VARIABLE, redactor
 
 HEX = "0123456789abcdef"
 keys = st.builds("vapk_{}_{}".format, st.sampled_from(["live", "test"]), st.text(HEX, min_size=48, max_size=48))

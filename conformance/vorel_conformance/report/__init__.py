@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from vorel_conformance.http.redact import redactor
 from vorel_conformance.report import html as html_page
 from vorel_conformance.report import junit as junit_xml
 from vorel_conformance.report import sarif as sarif_log
 from vorel_conformance.report.model import Report, counts, verdict, worst_first
-from vorel_conformance.report.redact import redactor
 
 __all__ = ["SCHEMA", "check_writable", "counts", "remove", "schema", "verdict", "worst_first", "write"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from vorel_conformance.report.redact import KEY_VARIABLE, redactor
+from vorel_conformance.http.redact import KEY_VARIABLE, redactor
 
 # curl sets these itself. A copied value could contradict the request.
 _LEFT_TO_CURL = {"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"}

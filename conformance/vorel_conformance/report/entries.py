@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,13 @@ from vorel_conformance import __version__
 from vorel_conformance.http import urls
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.placeholders import PLACEHOLDER, holds_placeholder
+from vorel_conformance.http.redact import KEY_VARIABLE, redactor
 from vorel_conformance.report.curl import changed_key, curl_line
 from vorel_conformance.report.model import verdict
-from vorel_conformance.report.redact import KEY_VARIABLE, redactor
-from vorel_conformance.session.session import ClauseResult, Session, Violation
+from vorel_conformance.session.results import ClauseResult
+from vorel_conformance.session.session import Session, Violation
 from vorel_conformance.spec import contract
+from vorel_conformance.spec.clauses import CONTRACT
 
 SHOWN = 4096  # bytes of a response that a report shows
 
@@ -48,11 +51,25 @@ def report_of(session: Session, started: datetime, duration_s: float) -> dict[st
     return redactor(session.target.secrets)(found)
 
 
-def clause_entry(session: Session, result: ClauseResult) -> dict[str, Any]:
+def clause_entry(session: Session, result: ClauseResult[Violation]) -> dict[str, Any]:
     """Return the report's entry for a clause."""
     clause = result.clause
     # A clause about several members quotes the one that is violated.
-    pointer, quote = clause.source(result.violations[0].places if result.violations else ())
+    places = result.violations[0].places if result.violations else ()
+    entry = result_entry(result, [violation_entry(each, session) for each in result.violations], places)
+    pointer, quote = entry["pointer"], entry["quote"]
+    for found, violation in zip(entry["violations"], result.violations, strict=True):
+        if clause.source(violation.places) != (pointer, quote):
+            found["pointer"], found["quote"] = clause.source(violation.places)
+    return entry
+
+
+def result_entry(
+    result: ClauseResult[Any], violations: list[dict[str, Any]], places: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the report's entry for the result of a clause, of a server or of an integration."""
+    clause = result.clause
+    pointer, quote = clause.source(places)
     entry: dict[str, Any] = {
         "id": clause.id,
         "title": clause.title,
@@ -62,17 +79,16 @@ def clause_entry(session: Session, result: ClauseResult) -> dict[str, Any]:
         "status": result.status,
         "checks": result.checks,
         "duration_s": round(result.duration_s, 3),
-        "violations": [violation_entry(each, session) for each in result.violations],
+        "violations": violations,
     }
-    for found, violation in zip(entry["violations"], result.violations, strict=True):
-        if clause.source(violation.places) != (pointer, quote):
-            found["pointer"], found["quote"] = clause.source(violation.places)
+    if clause.document != CONTRACT:
+        entry["document"] = clause.document
     reason = "; ".join(result.errors) or result.not_applicable
     if result.status == "inconclusive":
         reason = "; ".join(result.gaps[:5])
     if reason:
         entry["reason"] = reason
-    if result.broken > len(result.violations):
+    if result.broken > len(violations):
         entry["violations_total"] = result.broken
     return entry
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vorel_conformance.http.redact import redactor
 from vorel_conformance.report import github
 from vorel_conformance.report.model import (
     LOOKS,
@@ -30,7 +31,6 @@ from vorel_conformance.report.model import (
     visible,
     worst_first,
 )
-from vorel_conformance.report.redact import redactor
 
 _VIOLATIONS_SHOWN = 2
 _CURL_LIMIT = 2_000

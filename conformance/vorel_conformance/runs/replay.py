@@ -14,7 +14,8 @@ from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.report_file import Item, ReportError, ReportFile
 from vorel_conformance.runs.retries import rerun
 from vorel_conformance.runs.server import client_of
-from vorel_conformance.session.session import ClauseResult, Session
+from vorel_conformance.session.results import ClauseResult
+from vorel_conformance.session.session import Session, Violation
 
 TRIES = 3
 TIME_LIMIT = 3600.0  # seconds
@@ -70,7 +71,7 @@ def replay(
     )
     client = client_of(target, options, seed=found.seed)
     tests = {each.name: each for each in suite.collect()}
-    reruns: dict[str, dict[str, ClauseResult]] = {}
+    reruns: dict[str, dict[str, ClauseResult[Violation]]] = {}
     results: list[Result] = []
     problem = ""
     try:
@@ -92,7 +93,7 @@ class _UnreachableError(Exception):
 
 
 def _again(
-    session: Session, tests: Mapping[str, suite.Test], reruns: dict[str, dict[str, ClauseResult]], item: Item
+    session: Session, tests: Mapping[str, suite.Test], reruns: dict[str, dict[str, ClauseResult[Violation]]], item: Item
 ) -> Result:
     failed = judged = 0
     unasked = "the report has neither its request nor a test of this release"

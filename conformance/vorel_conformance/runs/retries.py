@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vorel_conformance.session.probe import NotServedError, Probe
-from vorel_conformance.session.session import ClauseResult, Session, Violation
+from vorel_conformance.session.results import ClauseResult
+from vorel_conformance.session.session import Session, Violation
 from vorel_conformance.suite import Test, together
 
 VIOLATIONS_RETRIED = 2  # of one clause
@@ -21,7 +22,7 @@ def retry_violations(session: Session, tests: Iterable[Test], times: int) -> Non
     if times < 1:
         return
     by_name = {each.name: each for each in tests}
-    reruns: dict[str, dict[str, ClauseResult]] = {}
+    reruns: dict[str, dict[str, ClauseResult[Violation]]] = {}
     for result in list(session.results.values()):
         for index, violation in enumerate(result.violations[:VIOLATIONS_RETRIED]):
             exchange = violation.exchange
@@ -46,7 +47,7 @@ def retry_violations(session: Session, tests: Iterable[Test], times: int) -> Non
                 result.violations[index] = replace(violation, flaky=(failed, count))
 
 
-def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, ClauseResult]:
+def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, ClauseResult[Violation]]:
     """Run a test again, with its pair if it has one, in a session of its own. Returns the evidence for each clause."""
     separate = Session(
         session.target,

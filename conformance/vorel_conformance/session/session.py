@@ -1,14 +1,11 @@
-"""The state of one run: what was sent, and the evidence for every clause.
-
-A clause passes only on evidence, that is, checks of the kind that it needs. A check that could not be made leaves a
-gap. A clause with a gap and without a violation is inconclusive.
-"""
+"""The state of one run against a server: what was sent, and the evidence for every clause."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from vorel_conformance.checks.cross_exchange import CrossExchangeChecks
@@ -19,10 +16,9 @@ from vorel_conformance.http.exchange import Exchange
 from vorel_conformance.http.target import Target
 from vorel_conformance.session import judging
 from vorel_conformance.session.judging import Expectation, Judgement
+from vorel_conformance.session.results import Results
 from vorel_conformance.spec import clauses
 from vorel_conformance.spec.clauses import Clause
-
-KEPT = 20  # violations of one clause that are kept with their exchanges; any more are only counted
 
 
 @dataclass(frozen=True)
@@ -40,31 +36,6 @@ class Violation:
         """The names by which a clause may have a quote of its own for this violation."""
         operation = self.exchange.operation if self.exchange else None
         return (self.check.place, operation.id) if operation else (self.check.place,)
-
-
-@dataclass
-class ClauseResult:
-    """The evidence for one clause so far."""
-
-    clause: Clause
-    checks: int = 0
-    broken: int = 0
-    violations: list[Violation] = field(default_factory=list)
-    gaps: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    not_applicable: str = ""
-    duration_s: float = 0.0  # of the tests that ask for it, shared with the other clauses of the same tests
-
-    @property
-    def status(self) -> str:
-        """The verdict: `error` first, then `failed` or `warning`, then `not_applicable`, `inconclusive`, `passed`."""
-        if self.errors:
-            return "error"
-        if self.broken:
-            return "failed" if self.clause.level == "MUST" else "warning"
-        if self.not_applicable and not self.checks:
-            return "not_applicable"
-        return "passed" if self.checks and not self.gaps else "inconclusive"
 
 
 class TimedTests(Protocol):
@@ -102,7 +73,8 @@ class Session:
         self.seed = client.seed
         self.workers = workers
         self.fuzz_count = fuzz_count  # generated requests of each kind
-        self.results = {id_: ClauseResult(each) for id_, each in (selected or clauses.load()).items()}
+        self._results: Results[Violation] = Results(selected or clauses.load(), on_event)
+        self.results = self._results.by_id
         self.cross_exchange = CrossExchangeChecks()
         self.writes: list[str] = []  # operation, id, marker
         self.on_event = on_event
@@ -136,19 +108,8 @@ class Session:
         self, checks: Iterable[Check], exchange: Exchange | None, test: str, expectation: Expectation | None = None
     ) -> None:
         """Record checks under their clauses."""
-        with self._lock:
-            for check in checks:
-                result = self.results.get(check.clause)
-                if result is None:
-                    continue
-                before = result.status
-                result.checks += 1
-                if not check.ok:
-                    result.broken += 1
-                    if len(result.violations) < KEPT:
-                        result.violations.append(Violation(check, exchange, test, expectation))
-                if result.status != before:
-                    self._tell(result)
+        for check in checks:
+            self._results.record(check, partial(Violation, check, exchange, test, expectation))
 
     def took(self, ids: tuple[str, ...], seconds: float) -> None:
         """Record how long a test took: an equal share for each of its clauses."""
@@ -158,11 +119,7 @@ class Session:
 
     def gap(self, clause: str, reason: str) -> None:
         """Record that a part of a clause could not be checked, and why."""
-        with self._lock:
-            result = self.results.get(clause)
-            if result and reason not in result.gaps:
-                result.gaps.append(reason)
-                self._tell(result)
+        self._results.gap(clause, reason)
 
     def gap_unless_seen(self, clause: str, reason: str) -> None:
         """Record a gap when the run ends, unless there is evidence for the clause by then."""
@@ -176,11 +133,7 @@ class Session:
 
     def does_not_apply(self, clause: str, reason: str) -> None:
         """Record that a clause does not apply to this target, unless there is evidence for it already."""
-        with self._lock:
-            result = self.results.get(clause)
-            if result and not result.checks:
-                result.not_applicable = reason
-                self._tell(result)
+        self._results.does_not_apply(clause, reason)
 
     def gap_if_unseen(self, clause: str, reason: str) -> None:
         """Record a gap unless there is evidence for the clause already."""
@@ -195,6 +148,3 @@ class Session:
             for id_ in [*named, *self.clauses_of_tests.get(test, ())][:1] or list(self.results)[:1]:
                 if id_ in self.results:
                     self.results[id_].errors.append(f"{type(error).__name__} in {test}: {error}")
-
-    def _tell(self, result: ClauseResult) -> None:
-        self.on_event({"event": "clause", "id": result.clause.id, "status": result.status, "checks": result.checks})

@@ -1,4 +1,4 @@
-"""The catalogue of clauses, read from server.toml."""
+"""The catalogues of clauses, for servers and for integrations: server.toml and client.toml."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import Any
 
 from vorel_conformance.spec.unknown_name import unknown_name
 
-CATALOGUE = Path(__file__).with_name("server.toml")
+SERVER, CLIENT = "server", "client"
+CATALOGUES = {kind: Path(__file__).with_name(f"{kind}.toml") for kind in (SERVER, CLIENT)}
+CONTRACT = "openapi.json"
 LEVELS = ("MUST", "SHOULD", "advisory")
 
 
 @dataclass(frozen=True)
 class Clause:
-    """One requirement for a server, and the sentence of the contract that it comes from."""
+    """One requirement for a server or an integration, and the sentence that it comes from."""
 
     id: str
     level: str
@@ -29,6 +31,8 @@ class Clause:
     how: str
     passing: str
     failing: str
+    document: str = CONTRACT
+    """What is quoted. In any other document than the contract there is no pointer."""
     server_error: bool = False
     """True if a server error violates the clause, because a crash is the failure that it looks for."""
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -46,15 +50,20 @@ class Clause:
 
 
 @cache
-def load() -> dict[str, Clause]:
-    """Return all clauses by id, in the order of the file."""
-    entries = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))["clause"]
+def load(kind: str = SERVER) -> dict[str, Clause]:
+    """Return all clauses for servers or for integrations by id, in the order of the file."""
+    entries = tomllib.loads(CATALOGUES[kind].read_text(encoding="utf-8"))["clause"]
     return {entry["id"]: Clause(**entry) for entry in entries}
 
 
-def select(wanted: tuple[str, ...]) -> dict[str, Clause]:
+def load_all() -> dict[str, Clause]:
+    """Return the clauses of both catalogues. No id is in both."""
+    return {id_: each for kind in CATALOGUES for id_, each in load(kind).items()}
+
+
+def select(wanted: tuple[str, ...], kind: str = SERVER) -> dict[str, Clause]:
     """Return the clauses named by id or group, all for an empty tuple. Raises ValueError for an unknown one."""
-    clauses = load()
+    clauses = load(kind)
     groups = dict.fromkeys(each.group for each in clauses.values())
     for name in wanted:
         if name not in clauses and name not in groups:

@@ -53,8 +53,10 @@ class Transmission(msgspec.Struct, frozen=True):
     """Seconds before anything is sent."""
     drip: float = 0.0
     """Seconds over which the body is spread."""
-    end: Literal["whole", "reset", "truncated"] = "whole"
-    """`reset`: the connection is reset and nothing is sent. `truncated`: it is reset half-way through the body."""
+    end: Literal["whole", "reset", "closed", "truncated"] = "whole"
+    """`reset`, `closed`: nothing is sent, the connection ends. `truncated`: it is reset half-way through the body."""
+    chunked: bool = False
+    """The body has chunked framing, and there is no Content-Length."""
     held: HeldResponse | None = None
     """Ends `delay` and `drip` before their time."""
 
@@ -133,9 +135,9 @@ class Exchange(msgspec.Struct, eq=False):
 
     @property
     def status(self) -> int | None:
-        """The status of the response; None if a fault reset the connection before one was sent."""
+        """The status of the response; None if a fault ended the connection before one was sent."""
         response = self.response
-        if response is None or (response.transmission is not None and response.transmission.end == "reset"):
+        if response is None or (response.transmission is not None and response.transmission.end in ("reset", "closed")):
             return None
         return response.status
 

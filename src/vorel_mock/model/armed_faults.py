@@ -11,6 +11,10 @@ MAX_FAULTS = 200
 MAX_CONSUMED = 100
 #: Seconds: a client that still waits after a month has waited long enough.
 LONGEST_DELAY = 30 * 86400.0
+#: Seconds that a 429 may tell to wait: a window of the limit has as many.
+LONGEST_RETRY_AFTER = 60.0
+#: Characters of the base URL of a redirect.
+LONGEST_LOCATION = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class ArmedFault:
     chance: float | None = None
     delay: float | None = None
     """Seconds, for the faults that take time; None is the fault's own."""
+    retry_after: float | None = None
+    """Seconds that a 429 tells to wait; None is until the end of the window."""
+    location: str | None = None
+    """Base URL that a redirect names; None is the fault's own."""
     seen: int = 0
     met: int = 0
     consumed: list[Consumption] = field(default_factory=list)

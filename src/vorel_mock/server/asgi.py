@@ -6,7 +6,7 @@ from vorel_mock.api.messages import Request, Response, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.request_body import ClientGone, read
-from vorel_mock.server.transmission import Reset, Wait, actions, pause
+from vorel_mock.server.transmission import Close, Reset, Wait, actions, pause
 
 
 class AsgiApp:
@@ -67,7 +67,7 @@ async def _transmit(response: Response, send: Send) -> None:
         for action in actions(response):
             if isinstance(action, Wait):
                 await pause(action.seconds, held)
-            elif isinstance(action, Reset):
+            elif isinstance(action, Reset | Close):
                 # ASGI has no message for it; a server closes or resets the connection of an application that raises.
                 raise ConnectionResetError("the connection was reset, as a fault asked")
             else:

@@ -20,7 +20,7 @@ from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.control_response import ControlResponse
 from vorel_mock.server.request_parser import Phase, RequestParser
-from vorel_mock.server.transmission import Reset, Wait, actions, head, pause
+from vorel_mock.server.transmission import Close, Reset, Wait, actions, chunk, head, pause
 
 #: Bytes that are parsed at once. What arrives behind a request that takes time is kept unparsed.
 SLICE = 16 * 1024
@@ -213,7 +213,7 @@ class HttpConnection(asyncio.Protocol):
             return
         made = self._app.answer(request)
         if made.transmission is not None:
-            self._never, self._held = made.transmission.end == "reset", made.transmission.held
+            self._never, self._held = made.transmission.end in ("reset", "closed"), made.transmission.held
             self._start(self._transmit(request, made, keep_alive), cancellable=True)
             return
         self._write(
@@ -229,15 +229,21 @@ class HttpConnection(asyncio.Protocol):
 
     async def _transmit(self, request: Request, response: Response, keep_alive: bool) -> None:
         """Send a response the way a fault asks for."""
-        unsent = head(response.status, response.headers, keep_alive=keep_alive)
+        how = response.transmission
+        chunked = how is not None and how.chunked
+        headers = [*response.headers, (b"transfer-encoding", b"chunked")] if chunked else response.headers
+        unsent = head(response.status, headers, keep_alive=keep_alive)
         try:
             for action in actions(response):
                 if isinstance(action, Wait):
                     await pause(action.seconds, self._held)
                 elif isinstance(action, Reset):
                     self._reset()
+                elif isinstance(action, Close):
+                    keep_alive = False
                 else:
-                    self._write(unsent + (action.body if request.method != "HEAD" else b""))
+                    body = chunk(action.body, last=not action.more) if chunked else action.body
+                    self._write(unsent + (body if request.method != "HEAD" else b""))
                     unsent = b""
         finally:
             self._done(keep_alive)

@@ -38,7 +38,11 @@ class Reset(NamedTuple):
     """Reset the connection. Always the last action."""
 
 
-Action = Wait | Send | Reset
+class Close(NamedTuple):
+    """Close the connection in order, without an answer. Always the last action."""
+
+
+Action = Wait | Send | Reset | Close
 
 
 def actions(response: Response) -> Iterator[Action]:
@@ -51,6 +55,9 @@ def actions(response: Response) -> Iterator[Action]:
         yield Wait(how.delay)
     if how.end == "reset":
         yield Reset()
+        return
+    if how.end == "closed":
+        yield Close()
         return
     if how.end == "truncated":
         yield Send(body[: len(body) // 2], more=True)
@@ -76,6 +83,12 @@ async def pause(seconds: float, held: HeldResponse | None) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await released.wait()
+
+
+def chunk(piece: bytes, *, last: bool) -> bytes:
+    """Return a piece of a body in chunked framing (RFC 9112, 7.1)."""
+    framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+    return framed + b"0\r\n\r\n" if last else framed
 
 
 def head(status: int, headers: Headers, *, keep_alive: bool) -> bytes:

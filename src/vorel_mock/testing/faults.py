@@ -29,16 +29,22 @@ class Faults:
         chance: float | None = None,
         operation: str | None = None,
         delay: Duration | None = None,
+        retry_after: Duration | None = None,
+        location: str | None = None,
     ) -> Json:
         """Arm a fault of the catalogue. Returns it with its `id`.
 
         `after`: skip the first N matching requests. `every`: then fail every Nth. `chance`: fail each with this
         probability from 0 to 1, drawn from the seed. `next`: stop after N failures (default 1; unlimited with `every`
         or `chance`). `operation`: only requests to this operationId match. `delay`: for faults that take time.
+        `retry_after`: what a 429 tells to wait. `location`: the base URL that a redirect names.
         """
-        wanted = without_none(next=next, every=every, after=after, chance=chance, operation=operation)
-        if delay is not None:
-            wanted["delay"] = duration("delay", delay)
+        wanted = without_none(
+            next=next, every=every, after=after, chance=chance, operation=operation, location=location
+        )
+        for name, value in (("delay", delay), ("retry_after", retry_after)):
+            if value is not None:
+                wanted[name] = duration(name, value)
         return dict(self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
 
     def armed(self) -> Rows:

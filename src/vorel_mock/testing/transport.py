@@ -15,7 +15,7 @@ from vorel_mock.api.messages import Headers, Request, Response, cut, first_value
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
-from vorel_mock.server.transmission import Reset, Wait, actions, pause
+from vorel_mock.server.transmission import Close, Reset, Wait, actions, pause
 from vorel_mock.testing.loop_thread import LoopThread, Stopped
 
 
@@ -101,6 +101,10 @@ class _Exchange:
                         raise httpx.ReadTimeout("the mock did not answer in time", request=self._request)
                 elif isinstance(action, Reset):
                     raise httpx.ReadError("the connection was reset, as a fault asked", request=self._request)
+                elif isinstance(action, Close):
+                    raise httpx.RemoteProtocolError(
+                        "the connection was closed, as a fault asked", request=self._request
+                    )
                 else:
                     self._body += action.body
         finally:

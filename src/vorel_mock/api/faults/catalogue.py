@@ -6,8 +6,11 @@ way to a receiver.
 `clause` is the clause of the conformance kit that a server with this fault breaks, if it breaks one.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Any, Literal
 
 import msgspec
@@ -22,12 +25,18 @@ from vorel_mock.model.rate_window import reset_at
 
 Stage = Literal["before", "after", "crm", "webhook"]
 
+#: The options that only some faults have, each with what the others do not do.
+OPTIONS = {"delay": "takes no time", "retry_after": "tells no time to wait", "location": "redirects nowhere"}
+
+_BASE_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 #: Seconds that a response is delayed by a fault, unless the fault was armed with `delay`.
 _DELAY = 1.0
 #: Seconds after which a client that gets no response is disconnected, unless the fault was armed with `delay`.
 _NO_RESPONSE = 60.0
 #: Seconds on the tenant's clock that an event is delivered late, unless the fault was armed with `delay`.
 _LATE = 60.0
+#: The base URL of a redirect, unless the fault was armed with `location`. The name never resolves (RFC 2606).
+_ELSEWHERE = "http://elsewhere.invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,10 @@ class Fault:
     """The only operation that can meet it; None for any."""
     applies: Callable[[FaultContext], bool] = _always
     """True for a response that it can change. Other responses pass and are not counted."""
-    takes_time: bool = False
-    """True if it has a `delay`."""
+    option: str | None = None
+    """The option of its own that it is armed with, one of OPTIONS."""
+    group: Literal["lawful"] | None = None
+    """`lawful`: the contract allows the response, and clients that expect too much fail."""
     delivery: Callable[[ArmedFault], dict[str, Any] | None] | None = None
     """For the stage `webhook`: the keywords of `Dispatcher.publish`; returns None if the event is not published."""
 
@@ -99,7 +110,10 @@ def _limited(context: FaultContext, reason: str = "") -> ApiError:
     assert tenant is not None
     now = context.exchange.at
     limit = tenant.rate_limit or 1  # if the limit is off, the error is that of a limit of one
-    return rate_limit.limited(_limit_headers(context), limit, "API key", reset_at(now), now, reason)
+    wait = context.armed.retry_after
+    # A client may wait for either header: Reset is not before the end of Retry-After.
+    end = reset_at(now) if wait is None else ceil(now + wait)
+    return rate_limit.limited(_limit_headers(context), limit, "API key", end, now, reason, wait=wait)
 
 
 def _limit_headers(context: FaultContext) -> RateLimitHeaders:
@@ -115,6 +129,10 @@ def _limited_with(change: Callable[[Headers, bytes], Headers]) -> Callable[[Faul
         return Response(429, error_body(context.contract, 429, error.message), [JSON, *headers])
 
     return apply
+
+
+def _retry_after_alone(headers: Headers, name: bytes) -> Headers:
+    return [header for header in headers if header[0] == name]
 
 
 def _without_retry_after(headers: Headers, name: bytes) -> Headers:
@@ -156,6 +174,10 @@ def _reset(context: FaultContext) -> Response:
     return Response(503, b"", [], Transmission(end="reset"))
 
 
+def _close(context: FaultContext) -> Response:
+    return Response(503, b"", [], Transmission(end="closed"))
+
+
 def _never(context: FaultContext) -> Response:
     return Response(503, b"", [], Transmission(delay=_delay(context.armed, _NO_RESPONSE), end="reset"))
 
@@ -177,6 +199,36 @@ def _handoff_ids(context: FaultContext) -> list[str]:
 
 def _reposted(context: FaultContext) -> bool:
     return len(_handoff_ids(context)) > 1
+
+
+def _elsewhere(context: FaultContext) -> Response:
+    location = f"{context.armed.location or _ELSEWHERE}{context.exchange.request.target.decode('latin-1')}"
+    return Response(307, b"", [(b"location", location.encode("latin-1"))])
+
+
+def _in_other_order(body: bytes) -> bytes:
+    return msgspec.json.encode(dict(reversed(msgspec.json.decode(body).items())))
+
+
+def _with_white_space(body: bytes) -> bytes:
+    return b"\n" + msgspec.json.format(body, indent=3) + b"\n"
+
+
+def _in_channel(channel: str, context: FaultContext) -> Response:
+    return context.changed(notified_channel=channel)
+
+
+def _has(member: str) -> Callable[[FaultContext], bool]:
+    return lambda context: member in msgspec.json.decode(context.true.body)
+
+
+def _with_charset(context: FaultContext) -> Response:
+    return Response(context.true.status, context.true.body, [(b"content-type", b"application/json; charset=utf-8")])
+
+
+def _with_other_header_names(context: FaultContext) -> Response:
+    headers = [(name.title(), value) for name, value in context.true.headers]
+    return Response(context.true.status, context.true.body, headers)
 
 
 def _stale_handoff_id(context: FaultContext) -> Response:
@@ -202,19 +254,23 @@ def _crm(error: str) -> Callable[[FaultContext], Response | None]:
 
 
 def _webhook(
-    name: str, sentence: str, delivery: Callable[[ArmedFault], dict[str, Any] | None], *, takes_time: bool = False
+    name: str, sentence: str, delivery: Callable[[ArmedFault], dict[str, Any] | None], *, option: str | None = None
 ) -> Fault:
     """Return a fault of the one event that this contract's operations publish."""
-    return Fault(
-        f"webhook_{name}", sentence, "webhook", operation="handoffLead", takes_time=takes_time, delivery=delivery
-    )
+    return Fault(f"webhook_{name}", sentence, "webhook", operation="handoffLead", option=option, delivery=delivery)
 
 
 _HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 _ENTRIES = (
     # -- instead of the response ------------------------------------------------------------------------------------
-    Fault("rate_limited", "The key is over its limit, now.", "before", declared(429)),
+    Fault(
+        "rate_limited",
+        "The key is over its limit, now (`retry_after`, until the end of the window).",
+        "before",
+        declared(429),
+        option="retry_after",
+    ),
     Fault(
         "unauthorized",
         "The key is not accepted, now.",
@@ -286,8 +342,9 @@ _ENTRIES = (
         "envelope.shape",
     ),
     Fault("connection_reset", "The connection is reset; nothing was done.", "before", _reset),
+    Fault("no_answer", "The response never comes (`delay`, 60 s); nothing was done.", "before", _never, option="delay"),
     Fault(
-        "no_answer", "The response never comes (`delay`, 60 s); nothing was done.", "before", _never, takes_time=True
+        "connection_close", "The connection is closed in order, without an answer; nothing was done.", "before", _close
     ),
     # -- the effect is committed, the response is wrong or lost -----------------------------------------------------
     Fault(
@@ -295,14 +352,14 @@ _ENTRIES = (
         "The response is late (`delay`, 1 s).",
         "after",
         _sent(lambda armed: Transmission(delay=_delay(armed, _DELAY))),
-        takes_time=True,
+        option="delay",
     ),
     Fault(
         "slow_body",
         "The body drips, a few bytes at a time (`delay`, 1 s in all).",
         "after",
         _sent(lambda armed: Transmission(drip=_delay(armed, _DELAY))),
-        takes_time=True,
+        option="delay",
     ),
     Fault(
         "truncated_body",
@@ -311,6 +368,12 @@ _ENTRIES = (
         _sent(lambda armed: Transmission(end="truncated")),
     ),
     Fault("connection_reset_after_commit", "The work is done, then the connection is reset.", "after", _reset),
+    Fault(
+        "connection_close_after_commit",
+        "The work is done, then the connection is closed in order, without a response.",
+        "after",
+        _close,
+    ),
     Fault(
         "internal_error_after_commit",
         "The work is done, then 500.",
@@ -323,7 +386,7 @@ _ENTRIES = (
         "The work is done, the response never comes (`delay`, 60 s).",
         "after",
         _never,
-        takes_time=True,
+        option="delay",
     ),
     Fault(
         "broken_json",
@@ -393,6 +456,95 @@ _ENTRIES = (
         "createCrmRecord",
         applies=_succeeded,
     ),
+    # -- the contract allows the response, and clients that expect too much fail ----------------------------------
+    Fault(
+        "bare_rate_limited",
+        "429 with Retry-After (`retry_after`) and without the other headers of the limit; nothing was done.",
+        "before",
+        _limited_with(_retry_after_alone),
+        option="retry_after",
+        group="lawful",
+    ),
+    Fault(
+        "redirect",
+        "307 to another host (`location`); nothing was done.",
+        "before",
+        _elsewhere,
+        "envelope.declared-status",
+        option="location",
+        group="lawful",
+    ),
+    Fault(
+        "unlisted_members",
+        "The response has members that the contract does not list.",
+        "after",
+        lambda s: s.changed(queue={"position": 3}, _links=[]),
+        group="lawful",
+    ),
+    Fault(
+        "no_record_url",
+        "record_url is left out.",
+        "after",
+        lambda s: s.changed(record_url=None),
+        operation="createCrmRecord",
+        applies=_has("record_url"),
+        group="lawful",
+    ),
+    Fault(
+        "no_detail",
+        "A soft failure has no detail.",
+        "after",
+        lambda s: s.changed(detail=None),
+        operation="createCrmRecord",
+        applies=_has("detail"),
+        group="lawful",
+    ),
+    *(
+        Fault(
+            f"{channel}_channel",
+            f"notified_channel is `{channel}`.",
+            "after",
+            partial(_in_channel, channel),
+            operation="handoffLead",
+            group="lawful",
+        )
+        for channel in ("email", "slack")
+    ),
+    Fault(
+        "reordered_members",
+        "The members of the response are in another order.",
+        "after",
+        _body(_in_other_order),
+        group="lawful",
+    ),
+    Fault(
+        "white_space",
+        "The JSON of the response has blanks and line breaks.",
+        "after",
+        _body(_with_white_space),
+        group="lawful",
+    ),
+    Fault(
+        "charset_parameter",
+        "Content-Type has the parameter charset=utf-8.",
+        "after",
+        _with_charset,
+        group="lawful",
+    ),
+    Fault(
+        "other_header_names",
+        "Names of headers are spelled in other letter case.",
+        "after",
+        _with_other_header_names,
+        group="lawful",
+    ),
+    Fault(
+        "chunked_framing",
+        "The body has chunked framing instead of a Content-Length.",
+        "after",
+        _sent(lambda armed: Transmission(chunked=True)),
+        group="lawful",
+    ),
     # -- between the mock and the tenant's CRM --------------------------------------------------------------------
     *(
         Fault(
@@ -409,7 +561,7 @@ _ENTRIES = (
         "late",
         "The event is delivered late (`delay`, 60 s on the tenant's clock).",
         lambda armed: {"late": _delay(armed, _LATE)},
-        takes_time=True,
+        option="delay",
     ),
     _webhook("reordered", "The event is delivered after the one that follows it.", lambda armed: {"after_next": True}),
     _webhook("lost", "The event is not delivered.", lambda armed: None),
@@ -419,10 +571,14 @@ _ENTRIES = (
 CATALOGUE: Mapping[str, Fault] = {fault.id: fault for fault in _ENTRIES}
 
 
-def check_armed(fault: Fault, operation: str | None, delay: float | None) -> None:
-    """Raises ValueError, which names the member at fault, if `fault` cannot be armed for `operation` with `delay`."""
-    if operation is not None and fault.operation not in (None, operation):
+def check_armed(armed: ArmedFault) -> None:
+    """Raises ValueError, which names the member at fault, if the fault cannot be armed in this way."""
+    fault = CATALOGUE[armed.fault]
+    if armed.operation is not None and fault.operation not in (None, armed.operation):
         raise ValueError(f"operation: {fault.id} is a fault of {fault.operation} only")
-    if delay is not None and not fault.takes_time:
-        slow = ", ".join(known.id for known in CATALOGUE.values() if known.takes_time)
-        raise ValueError(f"delay: {fault.id} takes no time; those that do are {slow}")
+    for option, not_done in OPTIONS.items():
+        if getattr(armed, option) is not None and fault.option != option:
+            those = ", ".join(known.id for known in CATALOGUE.values() if known.option == option)
+            raise ValueError(f"{option}: {fault.id} {not_done}; those that do are {those}")
+    if armed.location is not None and not _BASE_URL.fullmatch(armed.location):
+        raise ValueError("location: must be a base URL, such as http://127.0.0.1:8080, without a path")

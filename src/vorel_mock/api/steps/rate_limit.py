@@ -28,12 +28,24 @@ def check(exchange: Exchange, contract: Contract) -> None:
     raise limited(contract.rate_limit_headers(exchange.operation), limit, owner, quota.reset_at, now, reason)
 
 
-def limited(names: RateLimitHeaders, limit: int, owner: str, reset: int, now: float, reason: str) -> ApiError:
-    """Return the 429 of a window with `limit` that ends at `reset` (seconds since the epoch)."""
+def limited(
+    names: RateLimitHeaders,
+    limit: int,
+    owner: str,
+    reset: int,
+    now: float,
+    reason: str,
+    *,
+    wait: float | None = None,
+) -> ApiError:
+    """Return the 429 of a window with `limit` that ends at `reset` (seconds since the epoch).
+
+    `wait`: seconds that Retry-After tells, instead of those until `reset`.
+    """
     # Whole seconds, at least one: a client that waits exactly that long finds the next window open.
-    wait = max(1, ceil(reset - now))
-    message = f"{limit} requests a minute per {owner} exceeded. Try again in {wait} s."
-    return ApiError(429, message, reason=reason, headers=_headers(names, limit, 0, reset, wait))
+    told = max(1, ceil(reset - now if wait is None else wait))
+    message = f"{limit} requests a minute per {owner} exceeded. Try again in {told} s."
+    return ApiError(429, message, reason=reason, headers=_headers(names, limit, 0, reset, told))
 
 
 def headers(quota: Quota, names: RateLimitHeaders) -> Headers:

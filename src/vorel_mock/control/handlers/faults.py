@@ -5,7 +5,7 @@ from typing import Any
 from vorel_mock.api.faults.catalogue import CATALOGUE, check_armed
 from vorel_mock.control.handlers.support import Operations, duration, find_tenant, reject
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.armed_faults import LONGEST_DELAY, MAX_FAULTS, ArmedFault
+from vorel_mock.model.armed_faults import LONGEST_DELAY, LONGEST_RETRY_AFTER, MAX_FAULTS, ArmedFault
 from vorel_mock.model.clock import iso, write_duration
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def fault_catalogue(mock: Mock) -> Json:
     """Return the catalogue of faults."""
-    shown = ("id", "sentence", "stage", "clause", "operation")
+    shown = ("id", "sentence", "stage", "clause", "operation", "option", "group")
     return {"data": [{name: getattr(fault, name) for name in shown} for fault in CATALOGUE.values()]}
 
 
@@ -29,25 +29,26 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     """Arm a fault."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        fault = CATALOGUE[body["fault"]]
-        operation = body.get("operation")
         delay = duration("delay", body["delay"], most=LONGEST_DELAY) if "delay" in body else None
-        try:
-            check_armed(fault, operation, delay)
-        except ValueError as error:
-            reject(400, str(error))
-        _make_room(tenant)
+        wait = duration("retry_after", body["retry_after"], most=LONGEST_RETRY_AFTER) if "retry_after" in body else None
         endless = "every" in body or "chance" in body
         armed = ArmedFault(
             id=undrawn(tenant.ids.uuid, [fault.id for fault in tenant.faults].__contains__),
-            fault=fault.id,
-            operation=operation,
+            fault=CATALOGUE[body["fault"]].id,
+            operation=body.get("operation"),
             next=body.get("next", None if endless else 1),
             every=body.get("every", 1),
             after=body.get("after", 0),
             chance=body.get("chance"),
+            location=body.get("location"),
             delay=delay,
+            retry_after=wait,
         )
+        try:
+            check_armed(armed)
+        except ValueError as error:
+            reject(400, str(error))
+        _make_room(tenant)
         tenant.faults.append(armed)
         return _shown(armed), 201
 
@@ -87,6 +88,8 @@ def _shown(armed: ArmedFault) -> Json:
     return {
         **{name: getattr(armed, name) for name in shown},
         "delay": None if armed.delay is None else write_duration(armed.delay),
+        "retry_after": None if armed.retry_after is None else write_duration(armed.retry_after),
+        "location": armed.location,
         "consumed": [{"request_id": met.request_id, "at": iso(met.at)} for met in armed.consumed],
     }
 

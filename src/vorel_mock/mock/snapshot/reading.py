@@ -16,7 +16,7 @@ from vorel_mock.mock import provisioning
 from vorel_mock.mock.snapshot import rows, version_1
 from vorel_mock.mock.snapshot.messages import SnapshotError, converted
 from vorel_mock.model import crm_records, handoffs
-from vorel_mock.model.armed_faults import LONGEST_DELAY, ArmedFault
+from vorel_mock.model.armed_faults import LONGEST_DELAY, LONGEST_RETRY_AFTER, ArmedFault
 from vorel_mock.model.clock import Clock, parse_duration, write_duration
 from vorel_mock.model.crm import VENDORS
 from vorel_mock.model.crm_records import CrmRecord
@@ -157,14 +157,15 @@ class _Reading:
 
     def _add_fault(self, armed: ArmedFault) -> None:
         self._check_new("id of a fault", "id", armed.id)
-        fault = CATALOGUE.get(armed.fault)
-        if fault is None:
+        if armed.fault not in CATALOGUE:
             raise ValueError("fault: no such fault; GET /_mock/faults lists them")
         if armed.operation is not None:
             _check_among("operation", [armed.operation], self._reader.operations)
         if armed.delay is not None and armed.delay > LONGEST_DELAY:
             raise ValueError(f"delay: must be at most {write_duration(LONGEST_DELAY)}")
-        check_armed(fault, armed.operation, armed.delay)
+        if armed.retry_after is not None and armed.retry_after > LONGEST_RETRY_AFTER:
+            raise ValueError(f"retry_after: must be at most {write_duration(LONGEST_RETRY_AFTER)}")
+        check_armed(armed)
         self.state.faults.append(armed)
 
     def _add_handoff(self, row: Handoff) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from vorel_mock.mock.provisioning import MAX_MAPPED
-from vorel_mock.model.armed_faults import MAX_CONSUMED, MAX_FAULTS, ArmedFault, Consumption
+from vorel_mock.model.armed_faults import LONGEST_LOCATION, MAX_CONSUMED, MAX_FAULTS, ArmedFault, Consumption
 from vorel_mock.model.clock import LATEST, parse_duration, write_duration
 from vorel_mock.model.crm_records import CrmRecord, canonical, share_values
 from vorel_mock.model.handoffs import AuditRow, Handoff
@@ -303,6 +303,8 @@ class SnapshotFault(Row):
     after: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
     chance: Chance | None = None
     delay: Duration | None = None
+    retry_after: Duration | None = None
+    location: Annotated[str, msgspec.Meta(max_length=LONGEST_LOCATION)] | None = None
     seen: Count = 0
     met: Count = 0
     consumed: Annotated[list[SnapshotConsumption], msgspec.Meta(max_length=MAX_CONSUMED)] = []
@@ -313,6 +315,7 @@ class SnapshotFault(Row):
             cls,
             armed,
             delay=None if armed.delay is None else write_duration(armed.delay),
+            retry_after=None if armed.retry_after is None else write_duration(armed.retry_after),
             consumed=[SnapshotConsumption(met.request_id, time(met.at)) for met in armed.consumed],
         )
 
@@ -321,6 +324,7 @@ class SnapshotFault(Row):
             ArmedFault,
             self,
             delay=None if self.delay is None else parse_duration(self.delay),
+            retry_after=None if self.retry_after is None else parse_duration(self.retry_after),
             consumed=[Consumption(met.request_id, seconds(met.at, "consumed.at")) for met in self.consumed],
         )
 

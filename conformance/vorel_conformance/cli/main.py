@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import json as json_format
-import signal
 import textwrap
-import threading
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from vorel_conformance.cli.client import client
+from vorel_conformance.cli.common import (
+    FAILED,
+    FILE,
+    NO_TARGET,
+    PASSED,
+    USAGE,
+    ReportOptions,
+    Signals,
+    names_of,
+    needs_extra,
+    redacted,
+    report_options,
+    stop,
+    stop_with_our_fault,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# Exit codes.
-PASSED, FAILED, USAGE, NO_TARGET, INCOMPLETE, OUR_FAULT = 0, 1, 2, 3, 4, 70
-FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def _needs_extra() -> None:
-    """Exit with one line, instead of a traceback, if the dependencies of the kit are not installed."""
-    try:
-        import openapi_core  # noqa: F401
-        import schemathesis  # noqa: F401
-
-        import vorel_conformance.report  # noqa: F401
-    except ImportError as error:
-        _stop(USAGE, f"{error.name} is not installed. Install it with: pip install 'vorel-mock[conformance]'")
-
-
-def _stop(code: int, message: str) -> NoReturn:
-    click.echo(f"vorel-conformance: {message}", err=True)
-    raise SystemExit(code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="vorel-mock", prog_name="vorel-conformance")
 def cli() -> None:
-    """Certify any server of the Vorel API, clause by clause.
+    """Certify any server of the Vorel API, and any integration with it, clause by clause.
 
     Exit codes: 0 nothing failed; 1 a MUST clause failed; 2 usage; 3 the target is not reachable, or its keys or leads
-    are invalid; 4 no clause was judged, or, with --complete, not every clause; 70 a fault of the kit itself; 130 or
-    143 stopped by SIGINT or SIGTERM.
+    are invalid, or the integration does not work at all; 4 no clause was judged, or, with --complete, not every clause;
+    70 a fault of the kit itself; 130 or 143 stopped by SIGINT or SIGTERM.
     """
+
+
+cli.add_command(client)
 
 
 def _target_options(command: Any) -> Any:
@@ -76,10 +72,7 @@ def _target_options(command: Any) -> Any:
 @cli.command()
 @click.argument("url")
 @_target_options
-@click.option("--clauses", "wanted", default="", help="Only these clauses or groups, separated by commas.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed sends the same requests.  [default: random]"
-)
+@report_options
 @click.option(
     "--max-requests",
     type=click.IntRange(min=1),
@@ -87,14 +80,6 @@ def _target_options(command: Any) -> Any:
     show_default=True,
     help="Maximum number of requests.",
 )
-@click.option("--json", type=FILE, help="Write the report as JSON.")
-@click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case for each clause.")
-@click.option("--html", type=FILE, help="Write the report as one self-contained HTML page.")
-@click.option("--sarif", type=FILE, help="Write the report as SARIF 2.1.0.")
-@click.option(
-    "--accepted", "accepted_file", type=FILE, help="Accepted failures: TOML with clause, reason, owner, expires."
-)
-@click.option("--complete", is_flag=True, help="Exit 4 if a clause is inconclusive.")
 @click.option("--dry-run", is_flag=True, help="Show the plan (clauses, requests, writes, minutes) and send nothing.")
 def server(
     url: str,
@@ -106,46 +91,40 @@ def server(
     wanted: str,
     seed: int | None,
     max_requests: int,
-    json: Path | None,
-    junit: Path | None,
-    html: Path | None,
-    sarif: Path | None,
-    accepted_file: Path | None,
-    complete: bool,
     dry_run: bool,
+    reports: ReportOptions,
 ) -> None:
     """Test the server at URL against the contract, clause by clause.
 
     The run hands leads off and writes CRM records, a few hundred of each. The API cannot delete them. The records
     contain `vorel-conformance`, and the report lists them.
     """
-    _needs_extra()
+    needs_extra()
     from rich.console import Console
 
-    from vorel_conformance import report
     from vorel_conformance.http.target import ForbiddenError, TargetError, load
     from vorel_conformance.http.transport import SetupError
     from vorel_conformance.report import terminal
-    from vorel_conformance.runs import accepted, plan
+    from vorel_conformance.runs import plan
+    from vorel_conformance.runs.accepted import AcceptedError
     from vorel_conformance.runs.server import run
     from vorel_conformance.spec import clauses
 
-    names = tuple(name.strip() for name in wanted.split(",") if name.strip())
+    names = names_of(wanted)
     try:
         selected = clauses.select(names)
-        exceptions = accepted.load(accepted_file) if accepted_file else ()
-        report.check_writable(json, junit, html, sarif)
-    except (ValueError, OSError, accepted.AcceptedError) as error:
-        _stop(USAGE, str(error))
+        apply_accepted = reports.prepare()
+    except (ValueError, OSError, AcceptedError) as error:
+        stop(USAGE, str(error))
     options = plan.Options(
         seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout, cacert=cacert
     )
     console = Console()
-    signals = _Signals()
+    signals = Signals()
     try:
         if not dry_run:
             signals.catch()
-            report.remove(json, junit, html, sarif)
+            reports.remove_old()
         target = load(url, target_file, owned=owned, cacert=cacert)
         _print_plan(plan.plan(target, options), console)
         if dry_run:
@@ -153,57 +132,14 @@ def server(
         with terminal.Progress(console, clauses=len(selected)) as progress:
             found = run(target.base_url, target=target, options=options, on_event=progress)
     except (ForbiddenError, SetupError) as error:
-        _stop(USAGE, str(error))
+        stop(USAGE, str(error))
     except TargetError as error:
-        _stop(NO_TARGET, _redacted(str(error)))
+        stop(NO_TARGET, redacted(str(error)))
     except KeyboardInterrupt as error:  # before the run, or for the second time
-        _stop(signals.exit_code, f"{error}; no report was written")
+        stop(signals.exit_code, f"{error}; no report was written")
     except Exception as error:  # a bug of the kit: one line and an exit code of its own
-        _stop(
-            OUR_FAULT,
-            _redacted(f"the kit failed: {type(error).__name__}: {error}. Please report it, with the seed."),
-        )
-    if accepted_file:
-        found = accepted.apply(found, exceptions, datetime.now(UTC).date())
-    terminal.summary(found, console)
-    try:
-        report.write(found, json=json, junit=junit, html=html, sarif=sarif)
-    except OSError as error:
-        _stop(USAGE, str(error))
-    raise SystemExit(signals.exit_code or exit_code(found, complete=complete))
-
-
-class _Signals:
-    """SIGINT and SIGTERM end the run, and the reports of what was done are written. A second one ends the command."""
-
-    exit_code = 0
-
-    def catch(self) -> None:
-        """Begin to catch signals, if this is the main thread."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.signal(number, self._caught)
-                click.get_current_context().call_on_close(partial(signal.signal, number, before))
-
-    def _caught(self, number: int, _: object) -> NoReturn:
-        self.exit_code = 128 + number
-        raise KeyboardInterrupt(f"stopped by {signal.Signals(number).name}")
-
-
-def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
-    """Return the exit code of a report."""
-    if found["verdict"] in ("failed", "error"):
-        return FAILED if found["verdict"] == "failed" else OUR_FAULT
-    statuses = {each["status"] for each in found["clauses"]}
-    # A run that judged nothing is no pass, whatever was asked for.
-    judged = statuses & {"passed", "failed", "warning"}
-    return INCOMPLETE if not judged or ("inconclusive" in statuses and complete) else PASSED
-
-
-def _redacted(text: str) -> str:
-    from vorel_conformance.report.redact import redactor
-
-    return redactor()(text)
+        stop_with_our_fault(error)
+    reports.finish(apply_accepted(found), console, signals)
 
 
 def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
@@ -232,7 +168,7 @@ def list_clauses(as_json: bool) -> None:
     """List the clauses. The levels are defined by the kit: the contract does not use these words."""
     from vorel_conformance.spec import clauses
 
-    found = clauses.load().values()
+    found = clauses.load_all().values()
     if as_json:
         click.echo(json_format.dumps([vars(each) for each in found], indent=2, ensure_ascii=False))
         return
@@ -248,15 +184,17 @@ def explain(clause: str) -> None:
     from vorel_conformance.spec import clauses
     from vorel_conformance.spec.unknown_name import unknown_name
 
-    found = clauses.load().get(clause)
+    found = clauses.load_all().get(clause)
     if found is None:
-        near = [each for each in clauses.load() if clause in each]
+        near = [each for each in clauses.load_all() if clause in each]
         if near:
-            _stop(USAGE, f"unknown clause {json_format.dumps(clause)}; did you mean {', '.join(near[:5])}?")
-        _stop(USAGE, f"{unknown_name('clause', clause, clauses.load())} (`vorel-conformance clauses` lists them all)")
+            stop(USAGE, f"unknown clause {json_format.dumps(clause)}; did you mean {', '.join(near[:5])}?")
+        stop(
+            USAGE, f"{unknown_name('clause', clause, clauses.load_all())} (`vorel-conformance clauses` lists them all)"
+        )
     click.echo(f"{found.id} ({found.level}): {found.title}\n")
     for title, text in (
-        ("The contract", f"{found.quote}\n(openapi.json, {found.pointer})"),
+        ("The contract", f"{found.quote}\n({found.document}{', ' * bool(found.pointer)}{found.pointer})"),
         ("Why", found.why),
         ("How it is tested", found.how),
         ("Passes", found.passing),
@@ -279,9 +217,9 @@ def init(file: Path) -> None:
             out.write(TEMPLATE)
         file.chmod(0o600)  # it will contain keys
     except FileExistsError:
-        _stop(USAGE, f"{file} exists already; nothing was written.")
+        stop(USAGE, f"{file} exists already; nothing was written.")
     except OSError as error:
-        _stop(USAGE, f"{file}: cannot be written: {error.strerror}")
+        stop(USAGE, f"{file}: cannot be written: {error.strerror}")
     click.echo(f"Wrote {file}. Fill it in, then: vorel-conformance server URL --target {file}")
 
 
@@ -296,11 +234,11 @@ def replay(
     The keys of a target profile are sent to its base_url only, so the report must be of that server. Exit 1 if at least
     one violation is seen again, 3 if one could not be asked, 0 otherwise.
     """
-    _needs_extra()
+    needs_extra()
+    from vorel_conformance.http.redact import redactor
     from vorel_conformance.http.target import ForbiddenError, Target, TargetError, fetch
     from vorel_conformance.http.transport import SetupError
     from vorel_conformance.report.model import number_of
-    from vorel_conformance.report.redact import redactor
     from vorel_conformance.runs import replay as again
     from vorel_conformance.runs import report_file
 
@@ -315,9 +253,9 @@ def replay(
         target.permit(owned=owned)
         results = again.replay(found, target, rate=rate, timeout=timeout, cacert=cacert)
     except (report_file.ReportError, ForbiddenError, SetupError) as error:
-        _stop(USAGE, str(error))
+        stop(USAGE, str(error))
     except TargetError as error:
-        _stop(NO_TARGET, _redacted(str(error)))
+        stop(NO_TARGET, redacted(str(error)))
     redact = redactor(target.secrets)
     for result in results:
         seen = (

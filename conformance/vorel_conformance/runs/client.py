@@ -1,0 +1,301 @@
+"""The certification of an integration: start a mock, put the integration into situations, judge, report."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from vorel_conformance.http.attempt import Attempt, attempts
+from vorel_conformance.http.mock_control import MockControl, MockError
+from vorel_conformance.http.redact import redactor
+from vorel_conformance.http.tap import Relay, Tap
+from vorel_conformance.runs import mock_process
+from vorel_conformance.runs.integration import Door, StartError
+from vorel_conformance.session.client_session import ClientSession, Situated
+from vorel_conformance.spec import clauses, contract
+from vorel_conformance.spec.unknown_name import unknown_name
+from vorel_conformance.suite.client import situations
+from vorel_conformance.suite.client.making import leads_needed, make
+from vorel_conformance.suite.client.observation import Execution, Observation
+from vorel_conformance.suite.client.oracles import judge
+from vorel_conformance.suite.client.situations import Situation
+from vorel_conformance.suite.client.tasks import CREATE, HANDOFF, Task
+from vorel_conformance.suite.client.transcript import transcript
+
+Event = Callable[[dict[str, Any]], None]
+
+DOES = {"handoff": HANDOFF, "crm": CREATE}
+# Seconds of the tenant's window that are left when its quota is spent; Retry-After rounds up.
+_LEFT_S = 1.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run."""
+
+    does: frozenset[str] = frozenset({HANDOFF, CREATE})
+    clauses: tuple[str, ...] = ()
+    situation: str | None = None
+    seed: int | None = None
+    jobs: int = 4
+    timeout: float = 60.0
+    mock: str | None = None
+    mock_token: str | None = field(default=None, repr=False)
+    port: int = 0
+    api_key: str | None = field(default=None, repr=False)
+
+
+def kinds_of(names: Sequence[str]) -> frozenset[str]:
+    """Return the kinds of tasks for `--does`. Raises ValueError for an unknown name."""
+    for name in names:
+        if name not in DOES:
+            raise ValueError(f"--does: {unknown_name('work', name, DOES)}; it is {' or '.join(DOES)}")
+    return frozenset(DOES[name] for name in names)
+
+
+def check_situation(name: str | None, kinds: frozenset[str]) -> None:
+    """Raise ValueError if there is no such situation for an integration that does this."""
+    if name is None:
+        return
+    if name not in situations.load():
+        raise ValueError(f"{unknown_name('situation', name, situations.load())} (--list shows them all)")
+    if not situations.select(name, kinds):
+        raise ValueError(f"the situation {name} has no task of the kinds that --does names")
+
+
+class NothingSentError(StartError):
+    """The integration sent no request in any situation."""
+
+
+def run(door: Door, options: Options, on_event: Event = lambda _: None) -> ClientSession:
+    """Put the integration into every situation, and return the evidence.
+
+    Raises StartError if it cannot be started, crashes in every situation or sends nothing, MockError if the mock
+    cannot be used.
+    """
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    started, began = datetime.now(UTC), time.monotonic()
+    chosen = situations.select(options.situation, options.does)
+    session = ClientSession(clauses.select(options.clauses, clauses.CLIENT), door.name, seed, started, on_event)
+    chosen = [each for each in chosen if options.situation or _is_wanted(each, options)]
+    on_event({"event": "situations", "count": len(chosen)})
+    with contextlib.ExitStack() as stack:
+        base_url = options.mock or stack.enter_context(mock_process.started(seed))
+        control = MockControl(base_url, options.mock_token)
+        stack.callback(control.close)
+        control.check({armed.fault for each in chosen for armed in each.faults})
+        relay = stack.enter_context(Relay())
+        runner = _Runner(door, options, seed, control, relay, session, on_event)
+        runner.run_all(chosen)
+    session.duration_s = time.monotonic() - began
+    _check_that_it_works(session, door)
+    session.explain_gaps(situations.load().values())
+    return session
+
+
+def _is_wanted(situation: Situation, options: Options) -> bool:
+    """Return True unless clauses are chosen, and this situation is made for none of them."""
+    if not options.clauses:
+        return True
+    return any(clause in options.clauses or clause.split(".", 1)[0] in options.clauses for clause in situation.clauses)
+
+
+def _check_that_it_works(session: ClientSession, door: Door) -> None:
+    runs = session.situations
+    if runs and all(each.crashed for each in runs):
+        said = next((each.output for each in runs if each.output), "")
+        raise StartError(
+            f"{door.name}: crashed in every situation (exit status {runs[0].exit_status})"
+            + (f". Its last words: {said.strip()[-500:]}" if said.strip() else "")
+        )
+    if runs and not any(each.requests for each in runs):
+        raise NothingSentError(
+            f"{door.name}: never sent a request. It must use VOREL_BASE_URL and VOREL_API_KEY of its environment, "
+            "and read its tasks from stdin (docs/integration.md)"
+        )
+
+
+class _Runner:
+    """Runs situations side by side, each in a tenant of its own."""
+
+    def __init__(
+        self,
+        door: Door,
+        options: Options,
+        seed: int,
+        control: MockControl,
+        relay: Relay,
+        session: ClientSession,
+        on_event: Event,
+    ) -> None:
+        self._door = door
+        self._options = options
+        self._seed = seed
+        self._control = control
+        self._relay = relay
+        self._session = session
+        self._on_event = on_event
+        url = urlsplit(control.base_url)
+        self._upstream = (url.hostname or "127.0.0.1", url.port or 80)
+        self._stop = threading.Event()
+
+    def run_all(self, chosen: Sequence[Situation]) -> None:
+        """Run the situations, long ones first. Raises the first StartError or MockError."""
+        # A running service is told neither port nor key: it has one of each, so it meets one situation at a time.
+        fixed = self._options.port or self._options.api_key
+        jobs = 1 if fixed else self._options.jobs
+        longest_first = sorted(chosen, key=lambda each: -each.seconds)
+        with ThreadPoolExecutor(jobs, thread_name_prefix="situation") as pool:
+            futures = [pool.submit(self._run, each) for each in longest_first]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                self._stop.set()
+                for future in futures:
+                    future.cancel()
+                raise
+        self._session.sort([each.name for each in chosen])
+
+    def _run(self, situation: Situation) -> None:
+        if self._stop.is_set():
+            return
+        self._on_event({"event": "situation", "name": situation.name, "about": situation.about})
+        observation = self._observe(situation)
+        checks = judge(observation)
+        self._session.add(
+            Situated(
+                name=situation.name,
+                about=situation.about,
+                again=self._again(situation),
+                transcript=transcript(observation),
+                requests=len(observation.attempts),
+                crashed=all(each.crashed for each in observation.executions),
+                exit_status=observation.executions[0].exit_status,
+                output=observation.executions[0].output,
+                secrets=(observation.key,),
+            ),
+            checks,
+        )
+
+    def _again(self, situation: Situation) -> str:
+        return f"vorel-conformance client --situation {situation.name} --seed {self._seed} -- {self._door.name}"
+
+    def _observe(self, situation: Situation) -> Observation:
+        settings = {"keys": {"full": 1, "burst": 0}, "leads": leads_needed(situation), **situation.tenant}
+        tenant = self._control.create_tenant(**settings)
+        tap = self._open_tap()
+        try:
+            return self._in_tenant(situation, tenant, tap)
+        finally:
+            tap.close()
+            self._control.delete_tenant(tenant["id"])
+
+    def _open_tap(self) -> Tap:
+        try:
+            return self._relay.open(self._upstream, self._options.port)
+        except OSError as error:
+            raise MockError(
+                f"port {self._options.port} cannot be used: {(error.strerror or str(error)).lower()}. "
+                "Choose another one with --port, or end the program that has it"
+            ) from error
+
+    def _in_tenant(self, situation: Situation, tenant: Mapping[str, Any], tap: Tap) -> Observation:
+        id_ = tenant["id"]
+        keys = {**tenant["keys"], "full": tenant["keys"]["full"][0]}
+        key = self._options.api_key or keys[situation.key]
+        if self._options.api_key:
+            self._control.add_key(id_, key, _scopes(situation))
+        elsewhere = self._relay.sink() if any(each.fault == "redirect" for each in situation.faults) else None
+        self._arm(situation, id_, elsewhere)
+        holds_key = _finder(key)
+        began = time.monotonic()
+        executions: list[Execution] = []
+        with self._quota(situation, id_, tap):
+            executions += [
+                self._door.give(tasks, tap.base_url, key, holds_key, began)
+                for tasks in make(situation, tenant["leads"]["own"], self._seed)
+            ]
+        self._control.disarm(id_)
+        seen = attempts(tap.connections, began)
+        return Observation(
+            situation=situation,
+            tasks=_each_once(executions),
+            executions=executions,
+            attempts=seen,
+            key=key,
+            handoffs=self._control.handoffs(id_),
+            records=self._control.records(id_),
+            elsewhere=_at(elsewhere, began),
+            timeout=self._options.timeout,
+            holds_key=holds_key,
+        )
+
+    def _arm(self, situation: Situation, tenant: str, elsewhere: Tap | None) -> None:
+        operations = {HANDOFF: contract.load().handoff.id, CREATE: contract.load().crm.id}
+        for armed in situation.faults:
+            options = dict(armed.options)
+            if armed.fault == "redirect":
+                assert elsewhere is not None
+                # Another name and another port: libraries compare either.
+                options["location"] = f"http://localhost:{elsewhere.port}"
+            self._control.arm(tenant, armed.fault, operations[armed.do], options)
+
+    @contextlib.contextmanager
+    def _quota(self, situation: Situation, tenant: str, tap: Tap) -> Iterator[None]:
+        """Hold the tenant's clock shortly before the end of a window of its limit, until a request is rejected."""
+        if not situation.quota:
+            yield
+            return
+        now = datetime.fromisoformat(self._control.clock(tenant, {"freeze": True})["now"])
+        end = now.replace(second=0, microsecond=0) + timedelta(minutes=2)
+        at = (end - timedelta(seconds=_LEFT_S)).isoformat().replace("+00:00", "Z")
+        self._control.clock(tenant, {"set": at})
+        done = threading.Event()
+
+        def resume() -> None:
+            while not done.wait(0.01):
+                if any(each.status == 429 for each in attempts(tap.connections, 0.0)):
+                    self._control.clock(tenant, {"resume": True})
+                    return
+
+        watcher = threading.Thread(target=resume, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watcher.join(10)
+
+
+def _scopes(situation: Situation) -> list[str]:
+    if situation.key != "full":
+        return ["read"]
+    return sorted({scope for each in contract.load().operations.values() for scope in each.scopes})
+
+
+def _each_once(executions: Sequence[Execution]) -> list[Task]:
+    return list({task.id: task for execution in executions for task in execution.tasks}.values())
+
+
+def _at(elsewhere: Tap | None, began: float) -> list[Attempt]:
+    if elsewhere is None:
+        return []
+    elsewhere.close()
+    return attempts(elsewhere.connections, began)
+
+
+def _finder(key: str) -> Callable[[str], bool]:
+    """Return a function that finds the key, or half of its secret part, in a text, in usual encodings."""
+    rest = key[22:] if len(key) >= 40 else key
+    halves = (rest[: len(rest) // 2], rest[len(rest) // 2 :])
+    redact = redactor(halves)
+    return lambda text: redact(text) != text
