@@ -164,11 +164,12 @@ def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
 
 @cli.command("clauses")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_clauses(as_json: bool) -> None:
+@click.option("--for", "kind", type=click.Choice(["server", "client"]), default="server", show_default=True)
+def list_clauses(as_json: bool, kind: str) -> None:
     """List the clauses. The levels are defined by the kit: the contract does not use these words."""
     from vorel_conformance.spec import clauses
 
-    found = clauses.load_all().values()
+    found = clauses.load(kind).values()
     if as_json:
         click.echo(json_format.dumps([vars(each) for each in found], indent=2, ensure_ascii=False))
         return
