@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -161,9 +162,13 @@ def limited_barely(answer: httpx.Response, world: World) -> None:
     assert not [name for name in answer.headers if name.lower().startswith("x-ratelimit")]
 
 
-def redirected(answer: httpx.Response, world: World) -> None:
-    assert answer.status_code == 307
-    assert answer.headers["Location"].startswith("http://elsewhere.invalid/api/v1/")
+def redirected(status: int) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        assert answer.status_code == status
+        path = answer.request.url.raw_path.decode()
+        assert answer.headers["Location"] == f"http://elsewhere.invalid{path}"
+
+    return check
 
 
 def without(member: str) -> Callable[[httpx.Response, World], None]:
@@ -186,12 +191,22 @@ def reordered(answer: httpx.Response, world: World) -> None:
 
 
 def spaced(answer: httpx.Response, world: World) -> None:
-    assert answer.content.startswith(b"\n{\n   ")
+    assert answer.content.startswith(b"\r\n{\n   ")
     assert answer.json()
 
 
-def other_names(answer: httpx.Response, world: World) -> None:
-    assert b"Content-Type" in [name for name, _ in answer.headers.raw]
+def names_are(spelled: Callable[[bytes], bytes]) -> Callable[[httpx.Response, World], None]:
+    def check(answer: httpx.Response, world: World) -> None:
+        names = {name for name, _ in answer.headers.raw}
+        assert {spelled(b"content-type"), spelled(b"content-length"), spelled(b"x-mock-request-id")} <= names
+        assert all(name == spelled(name) for name in names)
+
+    return check
+
+
+def no_limit_headers(answer: httpx.Response, world: World) -> None:
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.lower().startswith("x-ratelimit")]
 
 
 SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
@@ -209,7 +224,8 @@ SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
     "bare_error": bare,
     "internal_error_after_commit": lambda answer, world: envelope(answer, 500, "internal_error"),
     "bare_rate_limited": limited_barely,
-    "redirect": redirected,
+    "redirect": redirected(307),
+    "permanent_redirect": redirected(308),
     "unlisted_members": other(queue={"position": 3}),
     "no_record_url": without("record_url"),
     "email_channel": other(notified_channel="email"),
@@ -217,7 +233,9 @@ SEEN: dict[str, Callable[[httpx.Response, World], object]] = {
     "reordered_members": reordered,
     "white_space": spaced,
     "charset_parameter": with_header("Content-Type", "application/json; charset=utf-8"),
-    "other_header_names": other_names,
+    "no_rate_limit_headers": no_limit_headers,
+    "lower_case_header_names": names_are(bytes.lower),
+    "other_header_names": names_are(bytes.title),
     "broken_json": broken,
     "empty_body": empty,
     "wrong_media_type": plain_text,
@@ -491,13 +509,13 @@ def port() -> Iterator[httpx.Client]:
         yield client
 
 
-def raw(world: World) -> tuple[bytes, list[float], bool]:
+def raw(world: World, *, version: str = "1.1") -> tuple[bytes, list[float], bool]:
     """A handoff over a plain socket: what came, when each piece came, and whether the connection was reset."""
     base = world.http.base_url
     content, times, started = b"", [], time.monotonic()
     with socket.create_connection(("127.0.0.1", base.port or 0), timeout=20) as sock:
         sock.sendall(
-            f"POST /api/v1/leads/{world.lead}/handoff HTTP/1.1\r\nHost: localhost\r\n"
+            f"POST /api/v1/leads/{world.lead}/handoff HTTP/{version}\r\nHost: localhost\r\n"
             f"Authorization: {world.headers['Authorization']}\r\n"
             "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
         )
@@ -523,10 +541,62 @@ LAWFUL = [fault for fault in CATALOGUE.values() if fault.group == "lawful" and f
 
 @pytest.mark.parametrize("fault", LAWFUL, ids=lambda fault: fault.id)
 def test_what_is_lawful_is_valid_by_the_contract(world: World, fault: Fault) -> None:
-    operation = fault.operation or "handoffLead"
-    answer = world.post(operation, Prefer=f"fault={fault.id}")
-    assert answer.status_code == 200
-    assert valid(answer, f"#/components/schemas/{_ANSWERS[operation]}")
+    for operation in ("handoffLead", "createCrmRecord"):
+        if fault.operation in (None, operation):
+            answer = world.post(operation, Prefer=f"fault={fault.id}")
+            assert answer.status_code == 200
+            assert answer.headers["Content-Type"].split(";")[0] == "application/json"
+            assert valid(answer, f"#/components/schemas/{_ANSWERS[operation]}")
+
+
+def test_headers_of_the_limit_can_be_left_out_and_spelled_otherwise() -> None:
+    with checked.client(Mock(Settings(rate_limit_headers="always"))) as control:
+        world = World(control)
+
+        def limits(prefer: str) -> list[bytes]:
+            answer = world.post("handoffLead", Prefer=prefer)
+            return [name for name, _ in answer.headers.raw if name.lower().startswith(b"x-ratelimit-")]
+
+        usual = limits("")
+        assert len(usual) == 3
+        assert limits("fault=no_rate_limit_headers") == []
+        assert limits("fault=lower_case_header_names") == [name.lower() for name in usual]
+        assert usual != [name.lower() for name in usual]
+
+
+def test_what_another_document_declares_is_changed_only_where_that_is_lawful(tmp_path: Path) -> None:
+    closed = {"type": "object", "additionalProperties": False, "properties": {"n": {"type": "integer"}}}
+    content: dict[str, Json] = {
+        "/closed": {"application/json": {"schema": closed, "example": {"n": 1}}},
+        "/list": {"application/json": {"schema": {"type": "array"}, "example": [1]}},
+        "/text": {"text/plain": {"schema": {"type": "string"}, "example": "text"}},
+        "/none": {},
+    }
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "another", "version": "1"},
+        "components": {"securitySchemes": {"BearerAuth": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"BearerAuth": []}],
+        "paths": {
+            path: {"get": {"operationId": path[1:], "responses": {"200": {"description": "It.", "content": declared}}}}
+            for path, declared in content.items()
+        },
+    }
+    file = tmp_path / "another.json"
+    file.write_text(json.dumps(document), "utf-8")
+    with checked.client(Mock(Settings(contract=file))) as http:
+        made = http.post("/_mock/tenants", json={}).json()
+        headers = {"Authorization": f"Bearer {made['keys']['full'][0]}"}
+        for path in content:
+            usual = http.get(path, headers=headers)
+            assert usual.status_code == 200
+            for fault in (fault for fault in LAWFUL if fault.operation is None):
+                answer = http.get(path, headers={**headers, "Prefer": f"fault={fault.id}"})
+                assert answer.status_code == 200, answer.text
+                if path in ("/closed", "/list"):
+                    assert answer.json() == usual.json()
+                else:
+                    assert answer.content == usual.content
 
 
 def test_a_429_tells_to_wait_as_long_as_was_asked_for(world: World) -> None:
@@ -580,8 +650,34 @@ def test_a_body_has_chunked_framing(port: httpx.Client) -> None:
     assert b"transfer-encoding: chunked" in head
     assert b"content-length" not in head
     assert body.endswith(b"\r\n0\r\n\r\n")
+    assert body.count(b"\r\n") > 10
     answer = world.post("handoffLead")
     assert valid(answer, "#/components/schemas/LeadHandoffResponse")
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("chunked_framing")
+    head, _, body = raw(world, version="1.0")[0].partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert json.loads(body)["lead_id"] == world.lead
+    assert world.armed()[0]["met"] == 0
+
+
+@pytest.mark.parametrize("fault", ["connection_close", "connection_close_after_commit"])
+def test_in_process_a_closed_connection_is_what_httpx_reports(world: World, fault: str) -> None:  # M53
+    world.arm(fault)
+    with pytest.raises(httpx.RemoteProtocolError):
+        world.post("handoffLead")
+    assert world.post("handoffLead").status_code == 200
+    assert [row["response"]["status"] for row in world.rows("requests") if row["fault"]] == [None]
+
+
+def test_in_process_chunks_are_the_body(world: World) -> None:
+    answer = world.post("createCrmRecord", Prefer="fault=chunked_framing")
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert "Content-Length" not in answer.headers
+    assert answer.json()["ok"] is True
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,15 @@ class Core:
             headers += rate_limit.headers(exchange.quota, self._contract.rate_limit_headers(exchange.operation))
         if exchange.preference is not None and injection.was_applied(exchange, response):
             headers.append((b"preference-applied", exchange.preference.encode()))
-        chunked = response.transmission is not None and response.transmission.chunked
-        if response.status != 204 and not chunked:  # RFC 9110, 8.6
+        if response.transmission is not None and response.transmission.chunked:
+            headers.append((b"transfer-encoding", b"chunked"))
+        elif response.status != 204:  # RFC 9110, 8.6
             headers.append(_content_length(len(response.body)))
         headers += (_date(int(exchange.at)), (REQUEST_ID, exchange.id.encode()))
         if exchange.request.unreadable is not None or exchange.request.malformed is not None:
             headers.append((b"connection", b"close"))
+        if response.finish is not None:
+            response.headers, response.finish = response.finish(headers), None
         exchange.response = response
 
 

@@ -3,6 +3,7 @@
 Plain data. The shells in `vorel_mock.server` make a Request and carry out a Response; the journal keeps the Exchange.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import msgspec
@@ -16,7 +17,7 @@ from vorel_mock.model.tenant import Tenant
 #: Bytes of a request body. Ours (docs/assumptions.md): the contract names no limit.
 MAX_BODY = 1024 * 1024
 
-#: Names in lower case.
+#: Names in lower case, but for those that the contract spells otherwise.
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -44,6 +45,8 @@ class Request(msgspec.Struct, frozen=True):
     """Why the body could not be read completely, if so: too long, badly framed, too slow."""
     malformed: str | None = None
     """Why the request cannot be parsed as HTTP, if so."""
+    is_http_1_0: bool = False
+    """The client does not know chunked framing."""
 
 
 class Transmission(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class Transmission(msgspec.Struct, frozen=True):
     drip: float = 0.0
     """Seconds over which the body is spread."""
     end: Literal["whole", "reset", "closed", "truncated"] = "whole"
-    """`reset`, `closed`: nothing is sent, the connection ends. `truncated`: it is reset half-way through the body."""
+    """`reset`, `closed`: nothing is sent; the connection is reset, or closed. `truncated`: it is reset half-way
+    through the body."""
     chunked: bool = False
     """The body has chunked framing, and there is no Content-Length."""
     held: HeldResponse | None = None
@@ -68,6 +72,8 @@ class Response(msgspec.Struct):
     body: bytes
     headers: Headers = []
     transmission: Transmission | None = None
+    finish: Callable[[Headers], Headers] | None = None
+    """Makes other headers of all that the response has, if a fault asks for it."""
 
 
 class ApiError(Exception):

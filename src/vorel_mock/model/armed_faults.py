@@ -13,7 +13,7 @@ MAX_CONSUMED = 100
 LONGEST_DELAY = 30 * 86400.0
 #: Seconds that a 429 may tell to wait: a window of the limit has as many.
 LONGEST_RETRY_AFTER = 60.0
-#: Characters of the base URL of a redirect.
+#: Characters of the base URL that a redirect names.
 LONGEST_LOCATION = 500
 
 

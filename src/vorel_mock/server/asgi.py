@@ -42,6 +42,7 @@ class AsgiApp:
             first_values(headers),
             body,
             unreadable,
+            is_http_1_0=scope.get("http_version") == "1.0",
         )
         if is_control(path):
             await self.app.control.answer(request, send, scope.get("root_path", ""))
@@ -62,6 +63,8 @@ class AsgiApp:
 async def _transmit(response: Response, send: Send) -> None:
     """Send a response, the way a fault may ask for."""
     started = False
+    # The server frames a body without a length in its own way: HTTP/2 knows no chunks.
+    headers = [header for header in response.headers if header[0].lower() != b"transfer-encoding"]
     held = None if response.transmission is None else response.transmission.held
     try:
         for action in actions(response):
@@ -72,7 +75,7 @@ async def _transmit(response: Response, send: Send) -> None:
                 raise ConnectionResetError("the connection was reset, as a fault asked")
             else:
                 if not started:
-                    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+                    await send({"type": "http.response.start", "status": response.status, "headers": headers})
                     started = True
                 await send({"type": "http.response.body", "body": action.body, "more_body": action.more})
     finally:

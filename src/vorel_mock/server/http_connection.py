@@ -231,8 +231,7 @@ class HttpConnection(asyncio.Protocol):
         """Send a response the way a fault asks for."""
         how = response.transmission
         chunked = how is not None and how.chunked
-        headers = [*response.headers, (b"transfer-encoding", b"chunked")] if chunked else response.headers
-        unsent = head(response.status, headers, keep_alive=keep_alive)
+        unsent = head(response.status, response.headers, keep_alive=keep_alive)
         try:
             for action in actions(response):
                 if isinstance(action, Wait):

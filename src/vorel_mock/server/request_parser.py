@@ -218,6 +218,7 @@ class RequestParser:
             b"" if unreadable else body[0] if len(body) == 1 else b"".join(body),
             unreadable,
             malformed,
+            self._parser.get_http_version() == "1.0",
         )
         self._on_request(request, keep_alive)
 

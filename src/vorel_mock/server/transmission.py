@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vorel_mock.api.messages import Headers, Response
 from vorel_mock.model.held_responses import HeldResponse
 
-#: Pieces of a body that is spread over time.
+#: Pieces of a body that is spread over time, or sent in chunks.
 _PIECES = 10
 #: Seconds between half a body and the reset behind it, so that the reset does not overtake the body.
 _BEFORE_RESET = 0.05
@@ -39,7 +39,7 @@ class Reset(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Close the connection in order, without an answer. Always the last action."""
+    """Close the connection in order (FIN), without a response. Always the last action."""
 
 
 Action = Wait | Send | Reset | Close
@@ -64,7 +64,7 @@ def actions(response: Response) -> Iterator[Action]:
         yield Wait(_BEFORE_RESET)
         yield Reset()
         return
-    step = max(1, len(body) // _PIECES) if how.drip else max(1, len(body))
+    step = max(1, len(body) // _PIECES) if how.drip or how.chunked else max(1, len(body))
     pieces = [body[start : start + step] for start in range(0, len(body), step)]
     for piece in pieces:
         yield Send(piece, more=True)

@@ -144,7 +144,9 @@ async def _controlled(app: App, request: httpx.Request, arrived: Request) -> htt
 
 
 def _response(request: httpx.Request, status: int, headers: Headers, body: bytes) -> httpx.Response:
-    return httpx.Response(status, headers=headers, content=b"" if request.method == "HEAD" else body, request=request)
+    # A stream and not `content`, to which httpx adds a Content-Length that the mock did not send.
+    stream = httpx.ByteStream(b"" if request.method == "HEAD" else body)
+    return httpx.Response(status, headers=headers, stream=stream, request=request)
 
 
 def _read_timeout(request: httpx.Request) -> float | None:

@@ -19,11 +19,13 @@ from vorel_mock.api.errors import JSON, error_body
 from vorel_mock.api.messages import ApiError, Exchange, Headers, Response, Transmission
 from vorel_mock.api.steps import rate_limit
 from vorel_mock.contract.contract import Contract, RateLimitHeaders
+from vorel_mock.contract.document_file import ContractError
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.crm import DETAILS, CrmError, ErrorName
 from vorel_mock.model.rate_window import reset_at
 
 Stage = Literal["before", "after", "crm", "webhook"]
+Group = Literal["lawful"]
 
 #: The options that only some faults have, each with what the others do not do.
 OPTIONS = {"delay": "takes no time", "retry_after": "tells no time to wait", "location": "redirects nowhere"}
@@ -85,8 +87,8 @@ class Fault:
     """True for a response that it can change. Other responses pass and are not counted."""
     option: str | None = None
     """The option of its own that it is armed with, one of OPTIONS."""
-    group: Literal["lawful"] | None = None
-    """`lawful`: the contract allows the response, and clients that expect too much fail."""
+    group: Group | None = None
+    """`lawful`: the response is valid by the contract, and unlike the usual one."""
     delivery: Callable[[ArmedFault], dict[str, Any] | None] | None = None
     """For the stage `webhook`: the keywords of `Dispatcher.publish`; returns None if the event is not published."""
 
@@ -201,9 +203,45 @@ def _reposted(context: FaultContext) -> bool:
     return len(_handoff_ids(context)) > 1
 
 
-def _elsewhere(context: FaultContext) -> Response:
-    location = f"{context.armed.location or _ELSEWHERE}{context.exchange.request.target.decode('latin-1')}"
-    return Response(307, b"", [(b"location", location.encode("latin-1"))])
+def _redirect(status: int) -> Callable[[FaultContext], Response]:
+    def apply(context: FaultContext) -> Response:
+        base = (context.armed.location or _ELSEWHERE).encode("ascii")
+        return Response(status, b"", [(b"location", base + context.exchange.request.target)])
+
+    return apply
+
+
+def _is_object(context: FaultContext) -> bool:
+    """Return True if the response is an object in JSON: other documents declare other bodies."""
+    try:
+        return isinstance(msgspec.json.decode(context.true.body), dict)
+    except msgspec.DecodeError:
+        return False
+
+
+def _has(member: str) -> Callable[[FaultContext], bool]:
+    return lambda context: member in msgspec.json.decode(context.true.body)
+
+
+def _in_channel(channel: str) -> Callable[[FaultContext], Response]:
+    return lambda context: context.changed(notified_channel=channel)
+
+
+def _with_unlisted_members(context: FaultContext) -> Response:
+    return context.changed(queue={"position": 3}, _links=[])
+
+
+def _may_have_more_members(context: FaultContext) -> bool:
+    operation = context.exchange.operation
+    assert operation is not None
+    schema = f"{operation.success_pointer}/content/application~1json/schema"
+    if not _is_object(context):
+        return False
+    try:
+        validator = context.contract.validator(schema)
+    except ContractError:  # another document may declare another media type, or a schema that cannot be compiled
+        return False
+    return validator.is_valid(msgspec.json.decode(_with_unlisted_members(context).body))
 
 
 def _in_other_order(body: bytes) -> bytes:
@@ -211,24 +249,31 @@ def _in_other_order(body: bytes) -> bytes:
 
 
 def _with_white_space(body: bytes) -> bytes:
-    return b"\n" + msgspec.json.format(body, indent=3) + b"\n"
-
-
-def _in_channel(channel: str, context: FaultContext) -> Response:
-    return context.changed(notified_channel=channel)
-
-
-def _has(member: str) -> Callable[[FaultContext], bool]:
-    return lambda context: member in msgspec.json.decode(context.true.body)
+    return b"\r\n" + msgspec.json.format(body, indent=3) + b"\n"
 
 
 def _with_charset(context: FaultContext) -> Response:
     return Response(context.true.status, context.true.body, [(b"content-type", b"application/json; charset=utf-8")])
 
 
-def _with_other_header_names(context: FaultContext) -> Response:
-    headers = [(name.title(), value) for name, value in context.true.headers]
-    return Response(context.true.status, context.true.body, headers)
+def _with_headers(change: Callable[[FaultContext, Headers], Headers]) -> Callable[[FaultContext], Response]:
+    """Return the true response with headers that `change` makes of all that it has."""
+
+    def apply(context: FaultContext) -> Response:
+        true = context.true
+        return Response(true.status, true.body, true.headers, finish=partial(change, context))
+
+    return apply
+
+
+def _without_limit(context: FaultContext, headers: Headers) -> Headers:
+    names = _limit_headers(context)
+    of_limit = {name.encode() for name in (names.limit, names.remaining, names.reset) if name is not None}
+    return [header for header in headers if header[0] not in of_limit]
+
+
+def _spelled(spell: Callable[[bytes], bytes]) -> Callable[[FaultContext, Headers], Headers]:
+    return lambda _, headers: [(spell(name), value) for name, value in headers]
 
 
 def _stale_handoff_id(context: FaultContext) -> Response:
@@ -341,10 +386,29 @@ _ENTRIES = (
         _fixed(403, b'{"error":"forbidden"}'),
         "envelope.shape",
     ),
+    Fault(
+        "redirect",
+        "307 to another host (`location`); nothing was done.",
+        "before",
+        _redirect(307),
+        "envelope.declared-status",
+        option="location",
+    ),
+    Fault(
+        "permanent_redirect",
+        "308 to another host (`location`); nothing was done.",
+        "before",
+        _redirect(308),
+        "envelope.declared-status",
+        option="location",
+    ),
     Fault("connection_reset", "The connection is reset; nothing was done.", "before", _reset),
     Fault("no_answer", "The response never comes (`delay`, 60 s); nothing was done.", "before", _never, option="delay"),
     Fault(
-        "connection_close", "The connection is closed in order, without an answer; nothing was done.", "before", _close
+        "connection_close",
+        "The connection is closed in order (FIN), without a response; nothing was done.",
+        "before",
+        _close,
     ),
     # -- the effect is committed, the response is wrong or lost -----------------------------------------------------
     Fault(
@@ -370,7 +434,7 @@ _ENTRIES = (
     Fault("connection_reset_after_commit", "The work is done, then the connection is reset.", "after", _reset),
     Fault(
         "connection_close_after_commit",
-        "The work is done, then the connection is closed in order, without a response.",
+        "The work is done, then the connection is closed in order (FIN), without a response.",
         "after",
         _close,
     ),
@@ -466,19 +530,11 @@ _ENTRIES = (
         group="lawful",
     ),
     Fault(
-        "redirect",
-        "307 to another host (`location`); nothing was done.",
-        "before",
-        _elsewhere,
-        "envelope.declared-status",
-        option="location",
-        group="lawful",
-    ),
-    Fault(
         "unlisted_members",
         "The response has members that the contract does not list.",
         "after",
-        lambda s: s.changed(queue={"position": 3}, _links=[]),
+        _with_unlisted_members,
+        applies=_may_have_more_members,
         group="lawful",
     ),
     Fault(
@@ -504,7 +560,7 @@ _ENTRIES = (
             f"{channel}_channel",
             f"notified_channel is `{channel}`.",
             "after",
-            partial(_in_channel, channel),
+            _in_channel(channel),
             operation="handoffLead",
             group="lawful",
         )
@@ -515,6 +571,7 @@ _ENTRIES = (
         "The members of the response are in another order.",
         "after",
         _body(_in_other_order),
+        applies=_is_object,
         group="lawful",
     ),
     Fault(
@@ -522,6 +579,7 @@ _ENTRIES = (
         "The JSON of the response has blanks and line breaks.",
         "after",
         _body(_with_white_space),
+        applies=_is_object,
         group="lawful",
     ),
     Fault(
@@ -529,13 +587,28 @@ _ENTRIES = (
         "Content-Type has the parameter charset=utf-8.",
         "after",
         _with_charset,
+        applies=_is_object,
+        group="lawful",
+    ),
+    Fault(
+        "no_rate_limit_headers",
+        "No X-RateLimit-* headers, also where the setting `rate_limit_headers` is `always`.",
+        "after",
+        _with_headers(_without_limit),
+        group="lawful",
+    ),
+    Fault(
+        "lower_case_header_names",
+        "The names of all headers are in lower case.",
+        "after",
+        _with_headers(_spelled(bytes.lower)),
         group="lawful",
     ),
     Fault(
         "other_header_names",
-        "Names of headers are spelled in other letter case.",
+        "The names of all headers begin their words with a capital.",
         "after",
-        _with_other_header_names,
+        _with_headers(_spelled(bytes.title)),
         group="lawful",
     ),
     Fault(
@@ -543,6 +616,7 @@ _ENTRIES = (
         "The body has chunked framing instead of a Content-Length.",
         "after",
         _sent(lambda armed: Transmission(chunked=True)),
+        applies=lambda context: not context.exchange.request.is_http_1_0,
         group="lawful",
     ),
     # -- between the mock and the tenant's CRM --------------------------------------------------------------------
