@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import socket
+import subprocess
 import threading
 import time
 import tomllib
@@ -33,6 +35,7 @@ from vorel_mock.server.app import App
 Json = dict[str, Any]
 CONTRACT = contract.load()
 CREATE = "/api/v1/crm/create-record"
+CURL = shutil.which("curl")
 
 
 class World:
@@ -662,6 +665,24 @@ def test_a_client_of_http_1_0_gets_no_chunks(port: httpx.Client) -> None:
     assert b"transfer-encoding" not in head
     assert json.loads(body)["lead_id"] == world.lead
     assert world.armed()[0]["met"] == 0
+
+
+@pytest.mark.skipif(CURL is None, reason="needs curl")
+@pytest.mark.parametrize("fault", ["connection_reset_after_commit", "connection_close_after_commit"])
+def test_a_request_on_a_reused_connection_is_sent_again_without_a_word(port: httpx.Client, fault: str) -> None:  # M54
+    def two_handoffs(after: int) -> tuple[str, int]:
+        world = World(port)
+        world.arm(fault, operation="handoffLead", after=after)
+        url = str(port.base_url.join(f"/api/v1/leads/{world.lead}/handoff"))
+        post = ["-s", "-o", os.devnull, "-w", "%{http_code} ", "-X", "POST", url]
+        post += ["-H", f"Authorization: {world.headers['Authorization']}"]
+        told = subprocess.run(
+            [str(CURL), *post, "--next", *post], capture_output=True, text=True, timeout=30, check=False
+        )
+        return told.stdout.strip(), len(world.rows("handoffs"))
+
+    assert two_handoffs(after=0) == ("000 200", 2)
+    assert two_handoffs(after=1) == ("200 200", 3)
 
 
 @pytest.mark.parametrize("fault", ["connection_close", "connection_close_after_commit"])
