@@ -10,6 +10,7 @@ from vorel_conformance.http.attempt import Attempt
 from vorel_conformance.spec import contract
 from vorel_conformance.suite.client.observation import Observation, succeeded
 from vorel_conformance.suite.client.oracles.common import (
+    AT_ONCE_S,
     answer_of,
     error_of,
     is_over_limit,
@@ -24,7 +25,7 @@ from vorel_conformance.suite.client.tasks import HANDOFF, Task
 
 # A response that takes longer than this is a late one, and a pause shorter than this is none.
 _LATE_S = 1.0
-_SOON_S = 0.1
+_SOON_S = AT_ONCE_S
 
 
 def outcomes(observation: Observation) -> Iterator[Check]:
