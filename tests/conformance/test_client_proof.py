@@ -15,10 +15,23 @@ from vorel_conformance.report import client_entries
 from vorel_conformance.runs import client, mock_process
 from vorel_conformance.runs.integration import Command
 from vorel_conformance.spec import clauses
-from vorel_conformance.suite.client import situations
+from vorel_conformance.suite.client import deliveries, situations
 
 PROGRAMS = ROOT / "tests" / "conformance" / "integrations"
 REFERENCE = (sys.executable, str(PROGRAMS / "reference.py"))
+
+
+@cache
+def receivers() -> dict[str, str]:
+    """The mutants of the receiver by name, each with the clause that must see it."""
+    tree = ast.parse((PROGRAMS / "receiver.py").read_text("utf-8"))
+    (found,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "MUTANTS"
+    )
+    value: dict[str, str] = ast.literal_eval(found)
+    return value
 
 
 @cache
@@ -50,11 +63,12 @@ def broken(report: dict[str, Any]) -> set[str]:
 
 
 def test_every_clause_has_a_mutant() -> None:
-    assert set(mutants().values()) == set(clauses.load(clauses.CLIENT))
+    assert {*mutants().values(), *receivers().values()} == set(clauses.load(clauses.CLIENT))
 
 
 def test_every_clause_has_a_situation() -> None:
-    made_for = {clause for each in situations.load().values() for clause in each.clauses}
+    known: list[Any] = [*situations.load().values(), *deliveries.load(1, "")]
+    made_for = {clause for each in known for clause in each.clauses}
     assert made_for == set(clauses.load(clauses.CLIENT))
 
 
@@ -71,3 +85,17 @@ def test_the_clause_sees_its_mutant(mock_url: str, name: str) -> None:
     assert violation["message"]
     assert violation["transcript"]
     assert violation["again"].startswith(f"vorel-conformance client --situation {violation['situation']} --seed 5 -- ")
+
+
+@pytest.mark.parametrize("name", receivers())
+def test_the_clause_sees_its_receiver(mock_url: str, name: str) -> None:
+    clause = receivers()[name]
+    receiver = client.ReceiverOptions(command=(sys.executable, str(PROGRAMS / "receiver.py"), name))
+    options = client.Options(
+        mock=mock_url, seed=5, clauses=(clause,), does=frozenset({client.WEBHOOKS}), receiver=receiver
+    )
+    report = client_entries.report_of(client.run(None, options))
+    (entry,) = report["clauses"]
+    level = clauses.load(clauses.CLIENT)[clause].level
+    assert entry["status"] == ("failed" if level == "MUST" else "warning"), entry.get("reason")
+    assert entry["violations"][0]["transcript"]
