@@ -30,7 +30,7 @@ from vorel_conformance.suite.client.deliveries import DeliverySituation
 from vorel_conformance.suite.client.making import leads_needed, make
 from vorel_conformance.suite.client.observation import Execution, Observation
 from vorel_conformance.suite.client.oracles import judge
-from vorel_conformance.suite.client.situations import Situation
+from vorel_conformance.suite.client.situations import Armed, Situation
 from vorel_conformance.suite.client.tasks import CREATE, HANDOFF, Task
 from vorel_conformance.suite.client.transcript import transcript
 
@@ -298,7 +298,7 @@ class _Runner:
         key = self._options.api_key or keys[situation.key]
         if self._options.api_key:
             self._control.add_key(id_, key, _scopes(situation))
-        elsewhere = self._relay.sink() if any(each.fault == "redirect" for each in situation.faults) else None
+        elsewhere = self._relay.sink() if any(_redirects(each) for each in situation.faults) else None
         self._arm(situation, id_, elsewhere)
         holds_key = _finder(key)
         began = time.monotonic()
@@ -327,7 +327,7 @@ class _Runner:
         operations = {HANDOFF: contract.load().handoff.id, CREATE: contract.load().crm.id}
         for armed in situation.faults:
             options = dict(armed.options)
-            if armed.fault == "redirect":
+            if _redirects(armed):
                 assert elsewhere is not None
                 # Another name and another port: libraries compare either.
                 options["location"] = f"http://localhost:{elsewhere.port}"
@@ -358,6 +358,10 @@ class _Runner:
         finally:
             done.set()
             watcher.join(10)
+
+
+def _redirects(armed: Armed) -> bool:
+    return armed.fault.endswith("redirect")
 
 
 def _scopes(situation: Situation) -> list[str]:

@@ -241,7 +241,7 @@ def _answers() -> Iterator[Situation]:
             "lawful-spelling",
             "Responses are spelled in other ways that the contract and HTTP allow.",
             ("answers.spelling",),
-            ("charset_parameter", "white_space", "chunked_framing", "other_header_names"),
+            ("charset_parameter", "white_space", "chunked_framing", "lower_case_header_names", "other_header_names"),
         ),
     ):
         only = {"no_record_url": (CREATE,), "email_channel": (HANDOFF,), "slack_channel": (HANDOFF,)}
@@ -397,10 +397,10 @@ def _network() -> Iterator[Situation]:
         )
     yield Situation(
         "redirect",
-        "A request is redirected to another host: 307.",
-        ((_handoff(), _create()),),
+        "Requests are redirected to another host: 307 and 308.",
+        ((_handoff(), _create(), _handoff(), _create()),),
         ("secrets.redirect",),
-        _each("redirect"),
+        (*_each("redirect"), *_each("permanent_redirect")),
     )
 
 
