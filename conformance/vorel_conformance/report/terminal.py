@@ -118,9 +118,10 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
         _print_table(report, console)
     else:
         _print_lines(report, console)
+    told: set[str] = set()  # situations whose transcript was printed
     for clause in worst_first(report["clauses"]):
         if shown_status(clause) in ("failed", "error", "warning", "accepted"):
-            _print_evidence(clause, console)
+            _print_evidence(clause, console, told)
     _print_reasons(report, console)
     _print_verdict(report, console)
     if github.running():
@@ -169,7 +170,7 @@ def _print_lines(report: Report, console: Console) -> None:
         _line(console, Text(f"{look.sign} {number_of(passed, 'clause')} passed", style=look.style))
 
 
-def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
+def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str]) -> None:
     look = LOOKS[shown_status(clause)]
     console.print()
     _line(console, Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {clause['title']}"))
@@ -205,7 +206,11 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
             _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
         if hint := key_hint(violation):
             _label(console, "", hint)
-        _print_transcript(violation, console)
+        if violation.get("situation") in told:
+            _label(console, "", "the transcript of this situation is above")
+        elif "situation" in violation:
+            told.add(violation["situation"])
+            _print_transcript(violation, console)
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         _label(console, "", f"… and {more} more")
 

@@ -146,8 +146,9 @@ def _reported_id(observation: Observation, task: Task) -> Check:
 
 
 def _last_error(observation: Observation, task: Task) -> str:
+    """Return the error of the last answer, if it is one that the integration can do something about."""
     attempts = observation.of(task)
-    return error_of(attempts[-1]) if attempts else ""
+    return error_of(attempts[-1]) if attempts and attempts[-1].status < 500 else ""
 
 
 def soft_failures(observation: Observation) -> Iterator[Check]:
