@@ -55,6 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For `pytester`: a run has this plugin and anyio's, and no other that happens to be installed."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "vorel_mock.testing.pytest_plugin,anyio.pytest_plugin")
+
+
+@pytest.fixture
 def settings() -> Settings:
     """Override in a module to change the mock."""
     return Settings(seed=1, clock="frozen")

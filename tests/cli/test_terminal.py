@@ -19,6 +19,7 @@ from vorel_mock.cli import options
 from vorel_mock.cli.serve import serve, settings_of_environment
 from vorel_mock.server import listener
 from vorel_mock.testing import ControlError, InProcessMock
+from vorel_mock.unpatched import sockets
 
 # M10, M23: the environment.
 
@@ -202,14 +203,14 @@ def test_a_port_that_is_taken_on_one_of_them_is_taken() -> None:
 
 
 def test_without_ipv6_localhost_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    listen = listener._listen
+    listening = sockets.listening
 
-    def without_ipv6(host: str, port: int) -> socket.socket:
+    def without_ipv6(host: str, port: int, backlog: int) -> socket.socket:
         if ":" in host:
             raise OSError(97, "Address family not supported by protocol")
-        return listen(host, port)
+        return listening(host, port, backlog)
 
-    monkeypatch.setattr(listener, "_listen", without_ipv6)
+    monkeypatch.setattr("vorel_mock.server.listener.listening", without_ipv6)
     (only,) = listener.listen("localhost", 0)
     with only:
         assert only.getsockname()[0] == "127.0.0.1"

@@ -15,6 +15,7 @@ from tests import checked_client as checked
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.clock import parse_iso
+from vorel_mock.server.app import App
 from vorel_mock.testing import Control, ControlError
 
 Json = dict[str, Any]
@@ -134,7 +135,7 @@ def test_a_clock_that_was_moved_says_whether_the_due_attempts_were_made(
         for move in ({"advance": "1s"}, {"set": "2026-01-02T00:00:00Z"}):
             moved = control.post(clock, json=move)
             assert (moved.status_code, moved.json()["settled"]) == (200, False)
-        with Control(control) as client, pytest.raises(ControlError) as raised:
+        with Control(App(mock)) as client, pytest.raises(ControlError) as raised:
             client.clock.advance("1s")
         assert raised.value.code == "not_settled"
         assert "a receiver is too slow" in str(raised.value)

@@ -85,12 +85,13 @@ def test_the_index_links_every_page() -> None:
     assert "docs/README.md" in LINK.findall(README.read_text("utf-8"))
 
 
+@pytest.mark.usefixtures("lean")
 @pytest.mark.parametrize("block", _in("python"))
 def test_python(block: Block, pytester: pytest.Pytester, mock: MockServer) -> None:
-    if "\ndef test_" not in block.text:
+    tests = len(re.findall(r"^(?:async )?def test_", block.text, re.MULTILINE))
+    if not tests:
         runpy.run_path(str(pytester.path / pytester.makepyfile(script=block.text)))
         return
-    tests = len(re.findall(r"^def test_", block.text, re.MULTILINE))
     pytester.makepyfile(block.text)
     run = pytester.runpytest("--strict-markers", "-W", "error", "--vorel-mock-url", mock.base_url)
     outcomes = run.parseoutcomes()

@@ -12,6 +12,7 @@ import pytest
 from vorel_mock.testing import MockServer, Tenant
 
 pytest_plugins = ("pytester",)
+pytestmark = pytest.mark.usefixtures("lean")
 
 
 # For every test, because a run in this process forgets whatever it is the first to import: half of httpx, say.
@@ -22,8 +23,7 @@ def running() -> Iterator[MockServer]:
         yield mock
 
 
-#: What a worker needs, and no other plugin that happens to be installed: each worker would import them all.
-LEAN = ("-p", "xdist.plugin", "-p", "vorel_mock.testing.pytest_plugin")
+LEAN = ("-p", "xdist.plugin")
 
 TWO_HUNDRED = """
 import httpx
@@ -60,9 +60,8 @@ def pytest_collection_modifyitems(items):
 
 
 def test_two_hundred_tests_on_two_workers_each_with_a_world_of_its_own(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester,
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(SHUFFLED)
     pytester.makepyfile(TWO_HUNDRED)
     run = pytester.runpytest_subprocess(*LEAN, "-n2", "-q", "-W", "error", "--strict-markers")
@@ -221,7 +220,6 @@ def test_a_world_may_be_made_from_a_snapshot(
             pass
         """
     )
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     run = pytester.runpytest_subprocess(*LEAN, "-n2", "--vorel-mock-url", running.base_url)
     run.assert_outcomes(passed=4, errors=2)
     run.stdout.fnmatch_lines_random(
@@ -237,7 +235,6 @@ def test_a_world_may_be_made_from_a_snapshot(
 def test_a_failing_test_in_a_worker_shows_them_as_well(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(FAILING)
     run = pytester.runpytest_subprocess(*LEAN, "-n1")
     run.assert_outcomes(passed=1, failed=1)
@@ -260,24 +257,26 @@ def test_a_test_that_deletes_its_tenant_may(pytester: pytest.Pytester) -> None:
     run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "not available: 404 not_found: *"])
 
 
-@pytest.mark.parametrize(
-    "patched",
-    [
-        "def request(*_, **__): raise AssertionError('not mocked')",
-        "def request(*_, **__): pytest.fail('not mocked')",
-        "def request(*_, **__): return httpx.Response(200, json={'unlike': 'the control plane'})",
-    ],
-)
-def test_a_test_that_patches_the_http_client_does_not_end_the_run(pytester: pytest.Pytester, patched: str) -> None:
+def test_a_test_that_patches_the_http_client_fails_alone_and_tells_what_it_did(pytester: pytest.Pytester) -> None:  # M1
     pytester.makepyfile(
-        f"""
+        """
+        import http.client
+        import httpcore
         import httpx
         import pytest
 
-        {patched}
+        def raises(*_, **__): raise AssertionError('not mocked')
+        def fails(*_, **__): pytest.fail('not mocked')
+        def answers(*_, **__): return httpx.Response(200, json={'unlike': 'the control plane'})
 
-        def test_patched(vorel, monkeypatch):
-            monkeypatch.setattr(httpx.Client, "request", request)
+        @pytest.mark.parametrize("request_", [raises, fails, answers])
+        def test_patched(vorel, monkeypatch, request_):
+            httpx.post(f"{vorel.base_url}/api/v1/nowhere", headers=vorel.headers)
+            monkeypatch.setattr(httpx.Client, "request", request_)
+            monkeypatch.setattr(httpx.HTTPTransport, "handle_request", request_)
+            monkeypatch.setattr(httpcore.ConnectionPool, "handle_request", request_)
+            monkeypatch.setattr(http.client.HTTPConnection, "request", request_)
+            assert vorel.requests.count() == 1
             assert False
 
         def test_after(vorel):
@@ -285,8 +284,31 @@ def test_a_test_that_patches_the_http_client_does_not_end_the_run(pytester: pyte
         """
     )
     run = pytester.runpytest()
-    run.assert_outcomes(passed=1, failed=1)
-    run.stdout.fnmatch_lines(["*vorel-mock: requests of tenant *", "not available: *"])
+    run.assert_outcomes(passed=1, failed=3)
+    assert run.stdout.str().count("POST /api/v1/nowhere -> 404 ") == 3
+
+
+def test_nothing_that_a_hook_does_may_end_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:  # M1
+    pytester.makepyfile(
+        """
+        import pytest
+        import vorel_mock.testing.requests
+
+        @pytest.mark.parametrize("end", [ZeroDivisionError, pytest.skip.Exception, SystemExit])
+        def test_broken(vorel, monkeypatch, end):
+            def broken(*_, **__): raise end("broken")
+            monkeypatch.setattr(vorel.requests, "list", broken)
+            assert False
+
+        def test_after(vorel):
+            pass
+        """
+    )
+    run = pytester.runpytest()
+    run.assert_outcomes(passed=1, failed=3)
+    assert run.stdout.str().count("not available: broken") == 3
 
 
 def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer) -> None:

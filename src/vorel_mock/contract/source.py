@@ -6,9 +6,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
 from vorel_mock.contract.document_file import ContractError
+from vorel_mock.unpatched.clocks import monotonic
 
 #: Bytes of a document: many times what any API has, and what can be read in a while.
 MAX_DOCUMENT = 32 * 1024 * 1024

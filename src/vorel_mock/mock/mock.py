@@ -18,11 +18,12 @@ from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.memory import MemoryStore
-from vorel_mock.model.clock import Clock, stopwatch
+from vorel_mock.model.clock import Clock
 from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.tenant_state import adopt, copy_of
+from vorel_mock.unpatched.clocks import stopwatch
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.target_policy import TargetPolicy
 

@@ -5,18 +5,14 @@ A clock may take its time from another clock: a tenant's clock follows the mock'
 """
 
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import inf
 
+from vorel_mock.unpatched.clocks import steady_time
+
 #: How far a clock may be moved: what a Date header, an RFC 3339 timestamp, and both some weeks later, can say.
 LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
-
-#: The time of the machine, in seconds since the epoch: for what a person reads beside it. No behaviour depends on it.
-real_time = time.time
-#: Seconds on a counter that only measures durations; its zero means nothing.
-stopwatch = time.perf_counter
 
 
 class Clock:
@@ -30,7 +26,7 @@ class Clock:
 
     def __init__(self, follows: "Clock | None" = None, at: float | None = None) -> None:
         self._follows = follows
-        self._source: Callable[[], float] = time.time if follows is None else follows.now
+        self._source: Callable[[], float] = steady_time if follows is None else follows.now
         self._offset = 0.0
         self._frozen_at = at
 

@@ -1,8 +1,10 @@
 """Long polling: waiting for rows that match, without looking at all of them again and again."""
 
 from collections.abc import Callable
-from threading import Event
+from threading import Condition, Event
 from typing import Generic, TypeVar
+
+from vorel_mock.unpatched.clocks import monotonic
 
 Row = TypeVar("Row")
 
@@ -32,3 +34,17 @@ class Wait(Generic[Row]):
         self._count = count
         if len(self.found) >= count:
             self.done.set()
+
+
+def wait_for(condition: Condition, there: Callable[[], bool], seconds: float) -> bool:
+    """Wait until `there` is true, for `seconds` at most, and return what it is then. Called with the condition held.
+
+    As `Condition.wait_for`, which goes by a clock that test tools stop.
+    """
+    deadline = monotonic() + seconds
+    while not there():
+        left = deadline - monotonic()
+        if left <= 0:
+            return False
+        condition.wait(left)
+    return True

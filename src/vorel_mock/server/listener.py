@@ -12,13 +12,8 @@ from collections.abc import Callable, Sequence
 
 from vorel_mock.server.app import App
 from vorel_mock.server.http_connection import HttpConnection
-
-try:
-    import uvloop
-except ImportError:  # Windows
-    _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
-else:
-    _new_event_loop = uvloop.new_event_loop
+from vorel_mock.unpatched.event_loop import new_event_loop
+from vorel_mock.unpatched.sockets import listening
 
 #: Seconds that a response under way is given when the mock is told to end.
 GRACE = 1.0
@@ -40,7 +35,7 @@ class Server:
 
     def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until `stop` is called, then close `sockets`. It has the calling thread to itself."""
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(self.serve(sockets))
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
@@ -90,11 +85,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
     machine has no IPv6, it is 127.0.0.1 alone.
     """
     if host.lower() != "localhost":
-        return [_listen(host, port)]
+        return [listening(host, port, _BACKLOG)]
     for _ in range(_TRIES):
-        first = _listen("127.0.0.1", port)
+        first = listening("127.0.0.1", port, _BACKLOG)
         try:
-            return [first, _listen("::1", first.getsockname()[1])]
+            return [first, listening("::1", first.getsockname()[1], _BACKLOG)]
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return [first]
@@ -102,20 +97,6 @@ def listen(host: str, port: int) -> list[socket.socket]:
             if port:
                 raise
     raise OSError(errno.EADDRINUSE, "found no port that is free on both loopback addresses")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(_BACKLOG)
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
 
 
 def base_url(sockets: Sequence[socket.socket]) -> str:

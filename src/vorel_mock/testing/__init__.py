@@ -7,29 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vorel_mock.testing.clock import Clock
+    from vorel_mock.testing.clock import AsyncClock, Clock
     from vorel_mock.testing.connection import ControlError
-    from vorel_mock.testing.control_client import Control
-    from vorel_mock.testing.faults import Faults
+    from vorel_mock.testing.control_client import AsyncControl, Control
+    from vorel_mock.testing.faults import AsyncFaults, Faults
     from vorel_mock.testing.in_process import InProcessMock
     from vorel_mock.testing.mock_server import MockServer
-    from vorel_mock.testing.receiver import Receiver
-    from vorel_mock.testing.requests import Requests
+    from vorel_mock.testing.receiver import AsyncReceiver, Receiver
+    from vorel_mock.testing.requests import AsyncRequests, Requests
     from vorel_mock.testing.subscription import Subscription
-    from vorel_mock.testing.tenant import Tenant
+    from vorel_mock.testing.tenant import AsyncTenant, Tenant
     from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
-    from vorel_mock.testing.webhooks import Webhooks
+    from vorel_mock.testing.webhooks import AsyncWebhooks, Webhooks
 
 _MODULES = {
+    "AsyncClock": "clock",
     "Clock": "clock",
+    "AsyncControl": "control_client",
     "Control": "control_client",
+    "AsyncFaults": "faults",
     "Faults": "faults",
+    "AsyncRequests": "requests",
     "Requests": "requests",
     "Subscription": "subscription",
+    "AsyncTenant": "tenant",
     "Tenant": "tenant",
+    "AsyncWebhooks": "webhooks",
     "Webhooks": "webhooks",
     "ControlError": "connection",
     "InProcessMock": "in_process",
+    "AsyncReceiver": "receiver",
     "Receiver": "receiver",
     "MockServer": "mock_server",
     "AsyncMockTransport": "transport",
@@ -37,7 +44,14 @@ _MODULES = {
 }
 
 __all__ = [
+    "AsyncClock",
+    "AsyncControl",
+    "AsyncFaults",
     "AsyncMockTransport",
+    "AsyncReceiver",
+    "AsyncRequests",
+    "AsyncTenant",
+    "AsyncWebhooks",
     "Clock",
     "Control",
     "ControlError",

@@ -11,52 +11,57 @@ from vorel_mock.testing.connection import (
     duration,
     moment_text,
 )
+from vorel_mock.testing.sides import Awaiting, Blocking, fetched, operation, waiting
 
 #: Seconds that moving a clock may take: it waits for webhook attempts that become due, and receivers may be slow.
 _SETTLING = 120.0
 
 
-class Clock:
-    """The clock of a tenant, or of the whole mock. It moves forward only."""
+class ClockOperations:
+    """What both kinds of clock do."""
 
     def __init__(self, connection: Connection, *path: str) -> None:
         self._connection = connection
         self._path = (*path, "clock")
 
-    @property
-    def now(self) -> datetime:
+    @fetched
+    async def now(self) -> datetime:
         """Its time, in UTC."""
-        return _moment(self._connection.ask("GET", *self._path))
+        return _moment(await self._connection.ask("GET", *self._path))
 
-    @property
-    def frozen(self) -> bool:
+    @fetched
+    async def frozen(self) -> bool:
         """True if it is frozen."""
-        return bool(self._connection.ask("GET", *self._path)["frozen"])
+        return bool((await self._connection.ask("GET", *self._path))["frozen"])
 
-    def advance(self, by: Duration) -> datetime:
+    @waiting
+    async def advance(self, by: Duration) -> datetime:
         """Advance it by `61s`, `2h`, or a number of seconds. Returns its new time.
 
         When it returns, all webhook attempts that became due have been made. Raises ControlError `not_settled` if
         receivers are too slow for that; the clock has moved nevertheless.
         """
-        return self._change(advance=duration("advance", by))
+        return await self._change(advance=duration("advance", by))
 
-    def set(self, to: str | datetime) -> datetime:
+    @waiting
+    async def set(self, to: str | datetime) -> datetime:
         """Advance it to a time (RFC 3339, or a datetime with a time zone), as `advance` does. Returns its new time."""
         if not isinstance(to, (str, datetime)):
             raise TypeError(f"set: must be a datetime with a time zone, or RFC 3339 as a text, not {to!r}")
-        return self._change(set=moment_text(to))
+        return await self._change(set=moment_text(to))
 
-    def freeze(self) -> datetime:
+    @operation
+    async def freeze(self) -> datetime:
         """Freeze it. Returns its time."""
-        return self._change(freeze=True)
+        return await self._change(freeze=True)
 
-    def resume(self) -> datetime:
+    @operation
+    async def resume(self) -> datetime:
         """Resume it. Returns its time."""
-        return self._change(resume=True)
+        return await self._change(resume=True)
 
-    def _change(self, **change: Any) -> datetime:
-        changed = self._connection.ask("POST", *self._path, json=change, timeout=_SETTLING)
+    async def _change(self, **change: Any) -> datetime:
+        changed = await self._connection.ask("POST", *self._path, json=change, within=_SETTLING)
         if changed.get("settled") is False:
             message = (
                 f"the clock shows {changed['now']}, but webhook attempts that are due by then have not been made: a "
@@ -64,6 +69,14 @@ class Clock:
             )
             raise ControlError(200, "not_settled", message)
         return _moment(changed)
+
+
+class Clock(ClockOperations, Blocking):
+    """The clock of a tenant, or of the whole mock. It moves forward only."""
+
+
+class AsyncClock(ClockOperations, Awaiting):
+    """A `Clock` whose operations are awaited."""
 
 
 def _moment(clock: Json) -> datetime:

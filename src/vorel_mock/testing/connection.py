@@ -1,16 +1,19 @@
 """HTTP requests from a test to the control plane, and their errors."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from json import dumps
 from math import inf
 from typing import Any
-from urllib.parse import quote
-
-import httpx
+from urllib.parse import quote, urlencode
 
 from vorel_mock.mock.settings import check_token
 from vorel_mock.model.redaction import redact
+from vorel_mock.server.app import App
+from vorel_mock.testing.channels import InProcessChannel, PortChannel
+from vorel_mock.testing.loop_thread import LoopThread
+from vorel_mock.unpatched.http_client import NotHttp, Response
 
 Json = dict[str, Any]
 Rows = list[Json]
@@ -54,59 +57,60 @@ class Secret(str):
 
 
 class Connection:
-    """A connection to the control plane at a base URL, or through an httpx client, for example in process.
+    """A connection to the control plane at a base URL, or to that of an application in this process.
 
-    Threads may share it. Raises ValueError if the URL or the token is invalid.
+    Its coroutines run on `loop`. Threads may share it. Raises ValueError if the URL or the token is invalid.
     """
 
-    def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
+    def __init__(self, where: str | App, token: str | None = None) -> None:
         if token is not None:
             try:
                 check_token(token)
             except ValueError as error:
                 raise ValueError(f"token: {error}") from None
-        self._http = where if isinstance(where, httpx.Client) else _client(where)
-        self._owned = self._http is not where
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-
-    @property
-    def base_url(self) -> str:
+        self.loop = LoopThread("vorel-mock-client")
+        self._channel = PortChannel(where) if isinstance(where, str) else InProcessChannel(where)
+        self.base_url = self._channel.base_url
         """The URL of the mock."""
-        return str(self._http.base_url).rstrip("/")
+        self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
 
-    def ask(
-        self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
+    async def ask(
+        self, method: str, *path: str, json: Any = None, params: Json | None = None, within: float = _TIMEOUT
     ) -> Any:
         """Send a request to the path of these segments. Returns the JSON of the response, None for 204.
 
         Raises ControlError for an error, TypeError for invalid `json`.
         """
-        return _json(self.exchange(method, *path, json=json, params=params, timeout=timeout), self.base_url)
+        return _json(await self.exchange(method, *path, json=json, params=params, within=within), self.base_url)
 
-    def exchange(
-        self, method: str, *path: str, json: Any = None, params: Json | None = None, timeout: float = _TIMEOUT
-    ) -> httpx.Response:
-        """Return the response; `timeout` in seconds. Raises ControlError for an error, TypeError for invalid `json`."""
-        url = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
+    async def exchange(
+        self, method: str, *path: str, json: Any = None, params: Json | None = None, within: float = _TIMEOUT
+    ) -> Response:
+        """Return the response; `within` in seconds. Raises ControlError for an error, TypeError for invalid `json`."""
+        target = "/".join([_PREFIX, *(quote(segment, safe="") for segment in path)])
+        if params:
+            target += "?" + urlencode(params)
         _check_json(json)
+        body = b"" if json is None else dumps(json).encode()
+        headers = dict(self._headers)
+        if json is not None:
+            headers["content-type"] = "application/json"
         try:
-            response = self._http.request(
-                method, url, json=json, params=params, headers=self._headers, timeout=httpx.Timeout(timeout, connect=5)
-            )
-        except httpx.TimeoutException:
-            message = f"the mock at {self.base_url} did not respond within {timeout:g} s"
+            async with asyncio.timeout(within):
+                response = await self._channel.send(method, target, headers, body)
+        except TimeoutError:
+            message = f"the mock at {self.base_url} did not respond within {within:g} s"
             raise ControlError(None, "unreachable", message) from None
-        except httpx.TransportError:
+        except (OSError, NotHttp):
             message = f"no server at {self.base_url}. Is vorel-mock running there?"
             raise ControlError(None, "unreachable", message) from None
-        if not response.is_success:
+        if response.status is None or not 200 <= response.status < 300:
             raise _error(response, self.base_url)
         return response
 
     def close(self) -> None:
-        """Close the client, unless it was given."""
-        if self._owned:
-            self._http.close()
+        """End what waits for a response, and the thread."""
+        self.loop.stop(self._channel.aclose)
 
 
 def duration(name: str, value: Duration) -> str:
@@ -160,19 +164,8 @@ def _check_json(value: Any) -> None:
             raise TypeError(f"{name}: {type(member).__name__} cannot be sent as JSON: {error}") from None
 
 
-def _client(base_url: str) -> httpx.Client:
-    try:
-        url = httpx.URL(base_url)
-    except (httpx.InvalidURL, TypeError):
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"base_url: {base_url!r} must be a URL such as http://127.0.0.1:3000")
-    # Reading the system's certificates takes longer than a test should; plain HTTP asks for none.
-    return httpx.Client(base_url=url, trust_env=False, verify=url.scheme == "https")
-
-
-def _json(response: httpx.Response, base_url: str) -> Any:
-    if response.status_code == 204:
+def _json(response: Response, base_url: str) -> Any:
+    if response.status == 204:
         return None
     try:
         return response.json()
@@ -180,14 +173,14 @@ def _json(response: httpx.Response, base_url: str) -> Any:
         raise _not_a_mock(response, base_url) from None
 
 
-def _error(response: httpx.Response, base_url: str) -> ControlError:
+def _error(response: Response, base_url: str) -> ControlError:
     try:
         error = response.json()["error"]
-        return ControlError(response.status_code, str(error["code"]), redact(str(error["message"])))
+        return ControlError(response.status, str(error["code"]), redact(str(error["message"])))
     except (ValueError, LookupError, TypeError):
         return _not_a_mock(response, base_url)
 
 
-def _not_a_mock(response: httpx.Response, base_url: str) -> ControlError:
+def _not_a_mock(response: Response, base_url: str) -> ControlError:
     message = f"the server at {base_url} is not vorel-mock: it has no control plane below {_PREFIX}"
-    return ControlError(response.status_code, "not_a_mock", message)
+    return ControlError(response.status, "not_a_mock", message)

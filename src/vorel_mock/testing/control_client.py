@@ -1,75 +1,116 @@
 """A client of the control plane, for a running mock and for one in process."""
 
 from email.utils import parsedate_to_datetime
-from typing import Any, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 
-import httpx
-
-from vorel_mock.testing.clock import Clock
+from vorel_mock.server.app import App
+from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import SNAPSHOT_TIMEOUT, Connection, Json, Rows, rows
-from vorel_mock.testing.requests import Filters, Requests
-from vorel_mock.testing.tenant import Tenant
+from vorel_mock.testing.requests import Filters, found
+from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
+from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, TenantState
+
+T = TypeVar("T", bound=TenantOperations)
 
 
-class Control:
-    """The control plane of a mock at a base URL, or behind an httpx client. `token` is its control token, if any.
+class ControlOperations(Generic[T]):
+    """What both kinds of client do."""
 
-    Close it, or use it in `with`. Raises ValueError if the URL or the token is invalid.
-    """
+    _kind: type[T]
 
-    def __init__(self, where: str | httpx.Client, token: str | None = None) -> None:
-        self._connection = Connection(where, token)
-        self.clock = Clock(self._connection)
-        """The clock that the clocks of all tenants follow."""
-
-    def __enter__(self) -> "Control":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __init__(self, where: str | App | Connection, token: str | None = None) -> None:
+        self._connection = where if isinstance(where, Connection) else Connection(where, token)
 
     def __repr__(self) -> str:
-        return f"Control({self.base_url!r})"
+        return f"{type(self).__name__}({self.base_url!r})"
 
     @property
     def base_url(self) -> str:
         """The URL of the mock."""
         return self._connection.base_url
 
-    def new_tenant(self, **settings: Any) -> Tenant:
+    @operation
+    async def new_tenant(self, /, **settings: Any) -> T:
         """Create a tenant: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
 
         All settings are optional. The schema NewTenant of the control plane describes them. `snapshot=…` makes it what
         a snapshot says; with `keys="fresh"`, any number of tenants can be made of one. Raises ControlError if a setting
         is invalid; the message names it.
         """
-        response = self._connection.exchange("POST", "tenants", json=settings, timeout=SNAPSHOT_TIMEOUT)
-        return Tenant(self._connection, response.json(), parsedate_to_datetime(response.headers["Date"]))
+        response = await self._connection.exchange("POST", "tenants", json=settings, within=SNAPSHOT_TIMEOUT)
+        created_at = parsedate_to_datetime(response.headers["date"])
+        return self._kind(self._connection, TenantState(response.json(), created_at))
 
-    def tenants(self) -> Rows:
+    @operation
+    async def tenants(self) -> Rows:
         """Return the settings of every tenant, the demo tenants first."""
-        return rows(self._connection.ask("GET", "tenants"))
+        return rows(await self._connection.ask("GET", "tenants"))
 
-    def health(self) -> Json:
+    @operation
+    async def health(self) -> Json:
         """Return version, contract, seed and clock."""
-        return dict(self._connection.ask("GET", "health"))
+        return dict(await self._connection.ask("GET", "health"))
 
-    def target(self) -> Json:
+    @operation
+    async def target(self) -> Json:
         """Return the target profile of the demo tenants: base URL, keys, leads."""
-        return dict(self._connection.ask("GET", "target"))
+        return dict(await self._connection.ask("GET", "target"))
 
-    def faults(self) -> Rows:
+    @operation
+    async def faults(self) -> Rows:
         """Return the catalogue of faults: `id`, `sentence`, `stage`, …"""
-        return rows(self._connection.ask("GET", "faults"))
+        return rows(await self._connection.ask("GET", "faults"))
 
-    def requests(self, **filters: Unpack[Filters]) -> Rows:
+    @operation
+    async def requests(self, **filters: Unpack[Filters]) -> Rows:
         """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
-        return Requests(self._connection, dict).list(**filters)
+        return rows(await found(self._connection, ("requests",), filters))
 
-    def reset(self, *, everything: bool = False) -> None:
+    @operation
+    async def reset(self, *, everything: bool = False) -> None:
         """Restore the initial state of the demo tenants; with `everything`, delete all others."""
-        self._connection.ask("POST", "reset", json={"all": everything})
+        await self._connection.ask("POST", "reset", json={"all": everything})
+
+
+class Control(ControlOperations[Tenant], BlockingManager):
+    """The control plane of a mock at a base URL. `token` is its control token, if it requires one.
+
+    Close it, or use it in `with`. Raises ValueError if the URL or the token is invalid.
+    """
+
+    _kind = Tenant
+
+    def __init__(self, where: str | App | Connection, token: str | None = None) -> None:
+        super().__init__(where, token)
+        self.clock = Clock(self._connection)
+        """The clock that the clocks of all tenants follow."""
+
+    @property
+    def asynchronous(self) -> "AsyncControl":
+        """The same for a running event loop."""
+        return AsyncControl(self._connection)
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""
+        self._connection.close()
+
+
+class AsyncControl(ControlOperations[AsyncTenant], AwaitingManager):
+    """A `Control` whose operations are awaited. Close it, or use it in `async with`."""
+
+    _kind = AsyncTenant
+
+    def __init__(self, where: str | App | Connection, token: str | None = None) -> None:
+        super().__init__(where, token)
+        self.clock = AsyncClock(self._connection)
+        """The clock that the clocks of all tenants follow."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. Not awaited: it waits for nothing."""
         self._connection.close()

@@ -10,16 +10,18 @@ from vorel_mock.testing.connection import (
     rows,
     without_none,
 )
+from vorel_mock.testing.sides import Awaiting, Blocking, operation
 
 
-class Faults:
-    """The faults of a tenant. `Control.faults()` lists the catalogue."""
+class FaultOperations:
+    """What both kinds do."""
 
     def __init__(self, connection: Connection, *path: str) -> None:
         self._connection = connection
         self._path = (*path, "faults")
 
-    def arm(
+    @operation
+    async def arm(
         self,
         fault: str,
         *,
@@ -45,16 +47,27 @@ class Faults:
         for name, value in (("delay", delay), ("retry_after", retry_after)):
             if value is not None:
                 wanted[name] = duration(name, value)
-        return dict(self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
+        return dict(await self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
 
-    def armed(self) -> Rows:
+    @operation
+    async def armed(self) -> Rows:
         """Return the armed faults, spent ones included, each with the requests that consumed it."""
-        return rows(self._connection.ask("GET", *self._path))
+        return rows(await self._connection.ask("GET", *self._path))
 
-    def disarm(self, armed: Json | str) -> None:
+    @operation
+    async def disarm(self, armed: Json | str) -> None:
         """Disarm one, given the result of `arm` or its id."""
-        self._connection.ask("DELETE", *self._path, id_of(armed))
+        await self._connection.ask("DELETE", *self._path, id_of(armed))
 
-    def clear(self) -> None:
+    @operation
+    async def clear(self) -> None:
         """Disarm all."""
-        self._connection.ask("DELETE", *self._path)
+        await self._connection.ask("DELETE", *self._path)
+
+
+class Faults(FaultOperations, Blocking):
+    """The faults of a tenant. `Control.faults()` lists the catalogue."""
+
+
+class AsyncFaults(FaultOperations, Awaiting):
+    """`Faults` whose operations are awaited."""

@@ -7,12 +7,10 @@ import httpx
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
+from vorel_mock.testing.channels import IN_PROCESS_URL
 from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
-
-# A port without a server: a client without the transport fails and cannot reach another mock.
-_BASE_URL = "http://127.0.0.1:1"
 
 
 class InProcessMock:
@@ -24,8 +22,7 @@ class InProcessMock:
 
     def __init__(self, **settings: Any) -> None:
         self._app = App(Mock(Settings(**settings)))
-        self._http = self.client()
-        self.control = Control(self._http, self._app.mock.control_token)
+        self.control = Control(self._app, self._app.mock.control_token)
         """Its control plane."""
 
     def __enter__(self) -> "InProcessMock":
@@ -37,7 +34,7 @@ class InProcessMock:
     @property
     def base_url(self) -> str:
         """The base of URLs. Nothing listens there."""
-        return _BASE_URL
+        return IN_PROCESS_URL
 
     def new_tenant(self, **settings: Any) -> Tenant:
         """Create a tenant, see `Control.new_tenant`."""
@@ -53,11 +50,11 @@ class InProcessMock:
 
     def close(self) -> None:
         """End its threads. The caller must close the clients that `client` and `async_client` returned."""
-        self._http.close()
+        self.control.close()
         self._app.stop()
 
 
 def _options(tenant: Tenant | None, options: dict[str, Any]) -> dict[str, Any]:
     headers = httpx.Headers(tenant.headers if tenant is not None else {})
     headers.update(options.get("headers"))
-    return {"base_url": _BASE_URL, **options, "headers": headers}
+    return {"base_url": IN_PROCESS_URL, **options, "headers": headers}

@@ -129,8 +129,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         tenant = item.stash[_TENANT]
         try:
             told = _journal(tenant, item.stash[_CONTROL], item.stash[_BEFORE])
-        # An exception in this hook would end the whole run; tests patch httpx, which the client uses, to raise any.
-        except (Exception, pytest.fail.Exception) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # of whatever kind: an exception in this hook would end the whole run
             told = f"not available: {error}"
         report.sections.append((f"vorel-mock: requests of tenant {tenant.id}", told))
     return report

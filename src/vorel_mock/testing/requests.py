@@ -14,6 +14,7 @@ from vorel_mock.testing.connection import (
     rows,
     without_none,
 )
+from vorel_mock.testing.sides import Awaiting, Blocking, operation, waiting
 
 
 class Filters(TypedDict, total=False):
@@ -31,23 +32,26 @@ class Filters(TypedDict, total=False):
     limit: int | None
 
 
-class Requests:
-    """The journal of a tenant: the requests with one of its keys, and the reason for each response."""
+class RequestOperations:
+    """What both kinds do."""
 
     def __init__(self, connection: Connection, headers: Callable[[], Mapping[str, str]], *path: str) -> None:
         self._connection = connection
         self._headers = headers
         self._path = path
 
-    def list(self, **filters: Unpack[Filters]) -> Rows:
+    @operation
+    async def list(self, **filters: Unpack[Filters]) -> Rows:
         """Return the exchanges that match, oldest first: `request`, `response`, `explanation`, …; redacted."""
-        return rows(self._find("requests", filters))
+        return rows(await found(self._connection, (*self._path, "requests"), filters))
 
-    def count(self, **filters: Unpack[Filters]) -> int:
+    @operation
+    async def count(self, **filters: Unpack[Filters]) -> int:
         """Return the number of exchanges that match."""
-        return int(self._find("requests", {**filters, "limit": 1})["total"])
+        return int((await found(self._connection, (*self._path, "requests"), {**filters, "limit": 1}))["total"])
 
-    def wait(
+    @waiting
+    async def wait(
         self,
         count: int = 1,
         timeout: float = 10.0,
@@ -64,17 +68,20 @@ class Requests:
         wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
         wanted |= {"count": count, "timeout": duration("timeout", timeout)}
         path = (*self._path, "requests", "wait")
-        return rows(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
+        return rows(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
 
-    def har(self, **filters: Unpack[Filters]) -> Json:
+    @operation
+    async def har(self, **filters: Unpack[Filters]) -> Json:
         """Return the exchanges that match as HAR 1.2."""
-        return dict(self._find("requests.har", filters))
+        return dict(await found(self._connection, (*self._path, "requests.har"), filters))
 
-    def clear(self) -> None:
+    @operation
+    async def clear(self) -> None:
         """Clear the journal of the tenant."""
-        self._connection.ask("DELETE", *self._path, "requests")
+        await self._connection.ask("DELETE", *self._path, "requests")
 
-    def explain(
+    @operation
+    async def explain(
         self, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, body: Any = None
     ) -> Json:
         """Dry-run a request: return the exchange, as in `list`, without any effect.
@@ -82,11 +89,21 @@ class Requests:
         `headers` default to those of the tenant. `body` is a JSON value, or a text that is sent as it is.
         """
         wanted = {"path": path, "method": method, "headers": dict(self._headers() if headers is None else headers)}
-        return dict(self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
+        return dict(await self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
-    def _find(self, what: str, filters: Filters) -> Any:
-        params = {
-            name: moment_text(value) if isinstance(value, datetime) else value
-            for name, value in without_none(**filters).items()
-        }
-        return self._connection.ask("GET", *self._path, what, params=params)
+
+async def found(connection: Connection, path: tuple[str, ...], filters: Filters) -> Any:
+    """Return what the journal at `path` has of the exchanges that match."""
+    params = {
+        name: moment_text(value) if isinstance(value, datetime) else value
+        for name, value in without_none(**filters).items()
+    }
+    return await connection.ask("GET", *path, params=params)
+
+
+class Requests(RequestOperations, Blocking):
+    """The journal of a tenant: the requests with one of its keys, and the reason for each response."""
+
+
+class AsyncRequests(RequestOperations, Awaiting):
+    """`Requests` whose operations are awaited."""

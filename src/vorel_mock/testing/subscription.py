@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from vorel_mock.testing.connection import Rows
+from vorel_mock.testing.connection import Connection, Rows, Secret, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +16,20 @@ class Subscription:
     secret: str = field(repr=False)
 
 
-class Subscriptions(Protocol):
-    """The part of `Webhooks` that a receiver uses."""
+async def subscribe(
+    connection: Connection, tenant: tuple[str, ...], target_url: str, events: Iterable[str]
+) -> Subscription:
+    """Subscribe `target_url` to events of the tenant at this path."""
+    wanted = {"target_url": target_url, "events": list(events)}
+    made = await connection.ask("POST", *tenant, "webhooks", json=wanted)
+    return Subscription(made["id"], made["target_url"], tuple(made["events"]), Secret(made["secret"]))
 
-    def subscribe(self, target_url: str, events: Iterable[str]) -> Subscription:
-        """Subscribe `target_url` to events."""
 
-    def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription."""
+async def unsubscribe(connection: Connection, tenant: tuple[str, ...], subscription: Subscription) -> None:
+    """End a subscription."""
+    await connection.ask("DELETE", *tenant, "webhooks", subscription.id)
 
-    def deliveries(self) -> Rows:
-        """Return the deliveries, oldest first."""
+
+async def deliveries(connection: Connection, tenant: tuple[str, ...]) -> Rows:
+    """Return the deliveries of the tenant, oldest first."""
+    return rows(await connection.ask("GET", *tenant, "deliveries"))

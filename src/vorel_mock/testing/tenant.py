@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from vorel_mock.testing.clock import Clock
+from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import (
     SNAPSHOT_TIMEOUT,
     Connection,
@@ -17,10 +17,11 @@ from vorel_mock.testing.connection import (
     rows,
     without_none,
 )
-from vorel_mock.testing.faults import Faults
-from vorel_mock.testing.receiver import Receiver
-from vorel_mock.testing.requests import Requests
-from vorel_mock.testing.webhooks import Webhooks
+from vorel_mock.testing.faults import AsyncFaults, Faults
+from vorel_mock.testing.receiver import ReceiverOperations
+from vorel_mock.testing.requests import AsyncRequests, Requests
+from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
+from vorel_mock.testing.webhooks import AsyncWebhooks, Webhooks
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -61,41 +62,64 @@ class MintedKey:
 Tokens = Literal["kept", "fresh"]
 
 
-class Tenant:
-    """A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
+class TenantState:
+    """What is known here of a tenant, for both kinds of access to it."""
 
-    `with` deletes it at the end.
-    """
+    base_url: str
+    keys: Keys
+    leads: Leads
 
-    def __init__(self, connection: Connection, profile: Json, created_at: datetime) -> None:
-        self.id: str = profile["id"]
+    def __init__(self, profile: Json, created_at: datetime) -> None:
+        self.id = str(profile["id"])
         self.created_at = created_at
-        """The time of its creation on the mock's clock, in whole seconds."""
-        self._connection = connection
-        self._path = ("tenants", self.id)
-        self._receivers: set[Receiver] = set()
-        self._read(profile)
-        self.clock = Clock(connection, *self._path)
-        self.faults = Faults(connection, *self._path)
-        self.requests = Requests(connection, lambda: self.headers, *self._path)
-        self.webhooks = Webhooks(connection, self._receivers, *self._path)
+        self.receivers: set[ReceiverOperations] = set()
+        self.read(profile)
 
-    def _read(self, profile: Json) -> None:
-        self.base_url: str = profile["base_url"]
+    def read(self, profile: Json) -> None:
+        """Take over a target profile."""
+        self.base_url = profile["base_url"]
         keys = profile["keys"]
         single = {name: _secret(keys.get(name)) for name in ("read_only", "leads_only", "crm_only", "revoked")}
         full, burst = (tuple(map(Secret, keys.get(name, ()))) for name in ("full", "burst"))
         self.keys = Keys(full=full, burst=burst, **single)
         self.leads = Leads(tuple(profile["leads"]["own"]), tuple(profile["leads"].get("foreign", ())))
 
-    def __enter__(self) -> "Tenant":
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.delete()
+class TenantOperations:
+    """What both kinds of tenant do."""
+
+    def __init__(self, connection: Connection, state: TenantState) -> None:
+        self._connection = connection
+        self._state = state
+        self._path = ("tenants", state.id)
 
     def __repr__(self) -> str:
-        return f"Tenant({self.id!r}, {self.base_url!r})"
+        return f"{type(self).__name__}({self.id!r}, {self.base_url!r})"
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._state.id
+
+    @property
+    def created_at(self) -> datetime:
+        """The time of its creation on the mock's clock, in whole seconds."""
+        return self._state.created_at
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the API."""
+        return self._state.base_url
+
+    @property
+    def keys(self) -> Keys:
+        """Its keys by role."""
+        return self._state.keys
+
+    @property
+    def leads(self) -> Leads:
+        """Its leads, and those of another tenant."""
+        return self._state.leads
 
     @property
     def key(self) -> str:
@@ -112,90 +136,136 @@ class Tenant:
         """The headers of a request with `key`: Authorization. Empty if there is no such key."""
         return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
 
-    def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
+    @operation
+    async def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
         """Create a key with these scopes."""
-        made = self._ask("POST", "keys", json={"scopes": names("scopes", scopes), **without_none(id=id)})
+        made = await self._ask("POST", "keys", json={"scopes": names("scopes", scopes), **without_none(id=id)})
         return MintedKey(made["id"], tuple(made["scopes"]), Secret(made["token"]))
 
-    def revoke_key(self, key: MintedKey | str) -> None:
+    @operation
+    async def revoke_key(self, key: MintedKey | str) -> None:
         """Revoke a key, given as MintedKey or by its id, such as `full_1`, `burst_1` or `leads_only`."""
-        self._ask("DELETE", "keys", key if isinstance(key, str) else key.id)
+        await self._ask("DELETE", "keys", key if isinstance(key, str) else key.id)
 
-    def add_lead(
+    @operation
+    async def add_lead(
         self, name: str | None = None, *, id: str | None = None, conversation_status: str | None = None
     ) -> Json:
         """Add a lead with a conversation. Returns it: `id`, `conversation_id`, … Its id joins `leads.own`."""
         wanted = without_none(name=name, id=id, conversation_status=conversation_status)
-        made = dict(self._ask("POST", "leads", json=wanted))
-        self.leads = Leads((*self.leads.own, made["id"]), self.leads.foreign)
+        made = dict(await self._ask("POST", "leads", json=wanted))
+        self._state.leads = Leads((*self.leads.own, made["id"]), self.leads.foreign)
         return made
 
-    def lead_states(self) -> Rows:
+    @operation
+    async def lead_states(self) -> Rows:
         """Return its leads, each with the status of its conversation."""
-        return rows(self._ask("GET", "leads"))
+        return rows(await self._ask("GET", "leads"))
 
-    def handoffs(self) -> Rows:
+    @operation
+    async def handoffs(self) -> Rows:
         """Return the handoffs, oldest first."""
-        return rows(self._ask("GET", "handoffs"))
+        return rows(await self._ask("GET", "handoffs"))
 
-    def audit_log(self) -> Rows:
+    @operation
+    async def audit_log(self) -> Rows:
         """Return the audit log, oldest first."""
-        return rows(self._ask("GET", "audit-log"))
+        return rows(await self._ask("GET", "audit-log"))
 
-    def crm_records(self) -> Rows:
+    @operation
+    async def crm_records(self) -> Rows:
         """Return the records in its CRM, with canonical and with vendor names."""
-        return rows(self._ask("GET", "crm-records"))
+        return rows(await self._ask("GET", "crm-records"))
 
-    def settings(self) -> Json:
+    @operation
+    async def settings(self) -> Json:
         """Return its settings, which `patch` changes, and its clock."""
-        return dict(self._ask("GET"))
+        return dict(await self._ask("GET"))
 
-    def patch(self, **settings: Any) -> Json:
+    @operation
+    async def patch(self, /, **settings: Any) -> Json:
         """Change settings (`rate_limit=2`, `crm={"failure": "auth_failed"}`, …). Returns all of them.
 
         Objects merge, and None removes: a setting has its default again (JSON Merge Patch, RFC 7396).
         """
-        return dict(self._ask("PATCH", json=settings))
+        return dict(await self._ask("PATCH", json=settings))
 
-    def snapshot(self) -> Json:
+    @operation
+    async def snapshot(self) -> Json:
         """Return the tenant as JSON, keys and clock included: for `restore`, or `new_tenant(snapshot=…)`."""
-        return dict(self._ask("GET", "snapshot", timeout=SNAPSHOT_TIMEOUT))
+        return dict(await self._ask("GET", "snapshot", within=SNAPSHOT_TIMEOUT))
 
-    def restore(self, snapshot: Json, *, keys: Tokens = "kept") -> None:
+    @operation
+    async def restore(self, snapshot: Json, *, keys: Tokens = "kept") -> None:
         """Restore a snapshot: its keys, leads and clock included.
 
         `keys="fresh"` gives its keys new tokens: for the snapshot of a tenant that still has its own. Receivers whose
         subscriptions are not in it are closed.
         """
         params = {} if keys == "kept" else {"keys": keys}
-        self._ask("PUT", "snapshot", json=snapshot, params=params, timeout=SNAPSHOT_TIMEOUT)
-        self._read(self._ask("GET", "target"))
-        subscribed = {webhook["id"] for webhook in rows(self._ask("GET", "webhooks"))}
-        self._close_receivers(but=subscribed)
+        await self._ask("PUT", "snapshot", json=snapshot, params=params, within=SNAPSHOT_TIMEOUT)
+        self._state.read(await self._ask("GET", "target"))
+        subscribed = {webhook["id"] for webhook in rows(await self._ask("GET", "webhooks"))}
+        await self._close_receivers(but=subscribed)
 
-    def reset(self) -> None:
+    @operation
+    async def reset(self) -> None:
         """Restore the initial state; the clock stays. Receivers are closed, because their subscriptions are gone."""
-        self._close_receivers()
-        self._ask("POST", "reset")
-        self._read(self._ask("GET", "target"))
+        await self._close_receivers()
+        await self._ask("POST", "reset")
+        self._state.read(await self._ask("GET", "target"))
 
-    def delete(self) -> None:
+    @operation
+    async def delete(self) -> None:
         """Delete the tenant and close its receivers. It is no error if it was deleted already."""
-        self._close_receivers()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        await self._close_receivers()
         try:
-            self._ask("DELETE")
+            await self._ask("DELETE")
         except ControlError as error:
             if error.status != 404:
                 raise
 
-    def _close_receivers(self, *, but: Collection[str] = ()) -> None:
+    async def _close_receivers(self, *, but: Collection[str] = ()) -> None:
         """Close the receivers, except those with one of these subscriptions."""
-        for receiver in list(self._receivers):
+        for receiver in list(self._state.receivers):
             if receiver.subscription.id not in but:
-                receiver.close()
+                await receiver.leave()
 
-    def _ask(self, method: str, *path: str, **options: Any) -> Any:
-        return self._connection.ask(method, *self._path, *path, **options)
+    async def _ask(self, method: str, *path: str, **options: Any) -> Any:
+        return await self._connection.ask(method, *self._path, *path, **options)
+
+
+class Tenant(TenantOperations, BlockingManager):
+    """A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
+
+    `with` deletes it at the end.
+    """
+
+    def __init__(self, connection: Connection, state: TenantState) -> None:
+        super().__init__(connection, state)
+        self.clock = Clock(connection, *self._path)
+        self.faults = Faults(connection, *self._path)
+        self.requests = Requests(connection, lambda: self.headers, *self._path)
+        self.webhooks = Webhooks(connection, state.receivers, *self._path)
+
+    @property
+    def asynchronous(self) -> "AsyncTenant":
+        """The same tenant for a running event loop."""
+        return AsyncTenant(self._connection, self._state)
+
+
+class AsyncTenant(TenantOperations, AwaitingManager):
+    """A `Tenant` whose operations are awaited. `async with` deletes it at the end."""
+
+    def __init__(self, connection: Connection, state: TenantState) -> None:
+        super().__init__(connection, state)
+        self.clock = AsyncClock(connection, *self._path)
+        self.faults = AsyncFaults(connection, *self._path)
+        self.requests = AsyncRequests(connection, lambda: self.headers, *self._path)
+        self.webhooks = AsyncWebhooks(connection, state.receivers, *self._path)
 
 
 def _secret(token: str | None) -> str | None:

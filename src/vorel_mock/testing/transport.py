@@ -9,14 +9,13 @@ import threading
 from collections.abc import Iterator
 
 import httpx
-from starlette.types import Message
 
-from vorel_mock.api.messages import Headers, Request, Response, cut, first_values
-from vorel_mock.contract.routes import decode_path
+from vorel_mock.api.messages import Headers, Request, Response
 from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.transmission import Close, Reset, Wait, actions, pause
-from vorel_mock.testing.loop_thread import LoopThread, Stopped
+from vorel_mock.testing.channels import arrived, controlled
+from vorel_mock.testing.loop_thread import LoopThread, Stopped, awaited
 
 
 class AsyncMockTransport(httpx.AsyncBaseTransport):
@@ -24,17 +23,26 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, app: App) -> None:
         self._app = app
+        # What takes time runs on a loop of its own: a test may have stopped the time of the one that runs here.
+        self._loop = LoopThread("vorel-mock-transport")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the mock's response to one request."""
         await request.aread()
-        arrived = _arrived(self._app, request)
-        if is_control(arrived.path):
-            return await _controlled(self._app, request, arrived)
-        exchange = _Exchange(request, self._app.answer(arrived))
-        for seconds in exchange.waits():
-            await pause(seconds, exchange.held)
-        return exchange.received()
+        asked = _arrived(self._app, request)
+        try:
+            if is_control(asked.path):
+                return await awaited(self._loop.submit(_controlled(self._app, request, asked)))
+            exchange = _Exchange(request, self._app.answer(asked))
+            for seconds in exchange.waits():
+                await awaited(self._loop.submit(pause(seconds, exchange.held)))
+            return exchange.received()
+        except Stopped:
+            raise _closed(request) from None
+
+    async def aclose(self) -> None:
+        """End every request that waits for its response, and the thread."""
+        self._loop.stop()
 
 
 class MockTransport(httpx.BaseTransport):
@@ -49,13 +57,13 @@ class MockTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the mock's response to one request. Raises ReadError if the transport is closed meanwhile."""
         request.read()
-        arrived = _arrived(self._app, request)
-        if is_control(arrived.path):
+        asked = _arrived(self._app, request)
+        if is_control(asked.path):
             try:
-                return self._loop.run(_controlled(self._app, request, arrived))
+                return self._loop.run(_controlled(self._app, request, asked))
             except Stopped:
                 raise _closed(request) from None
-        exchange = _Exchange(request, self._app.answer(arrived))
+        exchange = _Exchange(request, self._app.answer(asked))
         for seconds in exchange.waits():
             if self._closes_within(seconds, exchange.held):
                 raise _closed(request)
@@ -118,29 +126,17 @@ class _Exchange:
 
 def _arrived(app: App, request: httpx.Request) -> Request:
     """Return the request as it arrives at the core. Its body has been read."""
-    target = request.url.raw_path
-    path, _, query = target.partition(b"?")
-    decoded = decode_path(path.decode("ascii"))
     headers = [(name.lower(), value) for name, value in request.headers.raw]
-    body, unreadable = cut(request.content, app.body_limit(decoded, headers))
-    return Request(request.method, target, decoded, query, headers, first_values(headers), body, unreadable)
+    return arrived(app, request.method, request.url.raw_path, headers, request.content)
 
 
-async def _controlled(app: App, request: httpx.Request, arrived: Request) -> httpx.Response:
+async def _controlled(app: App, request: httpx.Request, asked: Request) -> httpx.Response:
     """Return the response of the control plane."""
-    messages: list[Message] = []
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
     try:
         async with asyncio.timeout(_read_timeout(request)):
-            await app.control.answer(arrived, send)
+            return _response(request, *await controlled(app, asked))
     except TimeoutError:
         raise httpx.ReadTimeout("the mock did not answer in time", request=request) from None
-    start, *pieces = messages
-    body = b"".join(piece.get("body", b"") for piece in pieces)
-    return _response(request, start["status"], start["headers"], body)
 
 
 def _response(request: httpx.Request, status: int, headers: Headers, body: bytes) -> httpx.Response:

@@ -1,65 +1,65 @@
 """The webhooks of a tenant, for tests. It uses the control plane."""
 
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.testing.connection import (
-    SLACK,
-    Connection,
-    Json,
-    Rows,
-    Secret,
-    duration,
-    id_of,
-    names,
-    rows,
-    without_none,
-)
-from vorel_mock.testing.receiver import Receiver
-from vorel_mock.testing.subscription import Subscription
+from vorel_mock.testing.connection import SLACK, Connection, Json, Rows, duration, id_of, names, without_none
+from vorel_mock.testing.receiver import AsyncReceiver, Receiver, ReceiverOperations
+from vorel_mock.testing.sides import Awaiting, Blocking, operation, waiting
+from vorel_mock.testing.subscription import Subscription, deliveries, subscribe, unsubscribe
+
+R = TypeVar("R", bound=ReceiverOperations)
 
 
-class Webhooks:
-    """The webhooks of a tenant: subscriptions, receivers and deliveries."""
+class WebhookOperations(Generic[R]):
+    """What both kinds do."""
 
-    def __init__(self, connection: Connection, receivers: set[Receiver], *path: str) -> None:
+    _kind: type[R]
+
+    def __init__(self, connection: Connection, receivers: set[ReceiverOperations], *path: str) -> None:
         self._connection = connection
         self._receivers = receivers
         self._path = path
 
-    def receive(self, events: Iterable[str] = EVENTS) -> Receiver:
+    @operation
+    async def receive(self, events: Iterable[str] = EVENTS) -> R:
         """Start a receiver on loopback and subscribe it: `with tenant.webhooks.receive() as inbox`.
 
         The mock must run on this machine.
         """
-        receiver = Receiver(self, tuple(names("events", events)), self._receivers.discard)
-        self._receivers.add(receiver)
+        wanted = names("events", events)
+        receiver = self._kind(self._connection, self._path, self._receivers)
+        await receiver.open(wanted)
         return receiver
 
-    def subscribe(self, target_url: str, events: Iterable[str] = EVENTS) -> Subscription:
+    @operation
+    async def subscribe(self, target_url: str, events: Iterable[str] = EVENTS) -> Subscription:
         """Subscribe `target_url` to events; a test event is sent first."""
-        made = self._connection.ask(
-            "POST", *self._path, "webhooks", json={"target_url": target_url, "events": names("events", events)}
-        )
-        return Subscription(made["id"], made["target_url"], tuple(made["events"]), Secret(made["secret"]))
+        return await subscribe(self._connection, self._path, target_url, names("events", events))
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    @operation
+    async def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription."""
-        self._connection.ask("DELETE", *self._path, "webhooks", subscription.id)
+        await unsubscribe(self._connection, self._path, subscription)
 
-    def hold(self, subscription: Subscription) -> None:
+    @operation
+    async def hold(self, subscription: Subscription) -> None:
         """Hold back events until `release`."""
-        self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": True})
+        await self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": True})
 
-    def release(self, subscription: Subscription) -> None:
+    @operation
+    async def release(self, subscription: Subscription) -> None:
         """Send the events that were held back."""
-        self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": False})
+        await self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": False})
 
-    def deliveries(self) -> Rows:
+    @operation
+    async def deliveries(self) -> Rows:
         """Return the deliveries, oldest first: `event`, `state` (pending, delivered, failed, dead), `attempts`, …"""
-        return rows(self._connection.ask("GET", *self._path, "deliveries"))
+        return await deliveries(self._connection, self._path)
 
-    def wait(
+    @waiting
+    async def wait(
         self,
         event: str | None = None,
         *,
@@ -75,9 +75,22 @@ class Webhooks:
         wanted = without_none(event=event, state=state, webhook_id=subscription.id if subscription else None)
         wanted |= {"after": after, "timeout": duration("timeout", timeout)}
         path = (*self._path, "deliveries", "wait")
-        return dict(self._connection.ask("POST", *path, json=wanted, timeout=timeout + SLACK))
+        return dict(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
 
-    def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Json:
+    @operation
+    async def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Json:
         """Send a delivery again, given as it is or by its id. `tampered` signs another body."""
         path = (*self._path, "deliveries", id_of(delivery), "redeliver")
-        return dict(self._connection.ask("POST", *path, json={"tampered": tampered}))
+        return dict(await self._connection.ask("POST", *path, json={"tampered": tampered}))
+
+
+class Webhooks(WebhookOperations[Receiver], Blocking):
+    """The webhooks of a tenant: subscriptions, receivers and deliveries."""
+
+    _kind = Receiver
+
+
+class AsyncWebhooks(WebhookOperations[AsyncReceiver], Awaiting):
+    """`Webhooks` whose operations are awaited."""
+
+    _kind = AsyncReceiver

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import islice
 from threading import RLock
-from time import monotonic
 
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.unknown_name import unknown_name
-from vorel_mock.model.wait import Wait
+from vorel_mock.model.wait import Wait, wait_for
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
+from vorel_mock.unpatched.clocks import monotonic
 from vorel_mock.webhooks.payload import payload
 from vorel_mock.webhooks.queue import RETRY_SCHEDULE, DeliveryQueue
 from vorel_mock.webhooks.target_policy import TargetPolicy
@@ -194,7 +194,7 @@ class Dispatcher:
                     continue
                 settled = _settled(own, tenant.clock)
                 left = max(0.0, deadline - monotonic())
-                own.changed.wait_for(partial(self._stopped_or, settled), left)
+                wait_for(own.changed, partial(self._stopped_or, settled), left)
                 if not settled():
                     return False
         return True

@@ -5,7 +5,6 @@ The consumer responds 2xx at once, and 4xx if the signature is wrong; its option
 
 import json
 import socket
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from socketserver import TCPServer
 from threading import Lock
 from typing import Any, Protocol
 
+from vorel_mock.unpatched.clocks import sleep
 from vorel_mock.webhooks import signature
 
 MAX_BODY = 1024 * 1024
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(length))
             if len(body) == int(length):
                 status = self.consumer.take(self.path, body, self.headers.get(signature.HEADER))
-                time.sleep(self.consumer.delay)
+                sleep(self.consumer.delay)
                 self._answer(status, "")
 
     def do_GET(self) -> None:

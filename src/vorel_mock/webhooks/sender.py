@@ -3,13 +3,13 @@
 import asyncio
 import ssl
 from functools import cached_property
-from typing import Any
 
 import httpx
 
 import vorel_mock
-from vorel_mock.model.clock import stopwatch
 from vorel_mock.model.webhooks import Attempt
+from vorel_mock.unpatched.clocks import stopwatch
+from vorel_mock.unpatched.http_client import HttpConnection, NotHttp, Response, connect, request_bytes
 from vorel_mock.webhooks import signature
 from vorel_mock.webhooks.target_policy import TargetError, TargetPolicy
 
@@ -22,8 +22,8 @@ MAX_KEPT = 4 * 1024
 class Sender:
     """Sends webhooks. Use it in one event loop.
 
-    It uses httpx's transports without httpx.Client: no cookies shared by receivers, no redirects, no proxy from the
-    environment. Each attempt has its own connection, so that a broken one affects no other.
+    There are no cookies, no redirects, and no proxy from the environment. Each attempt has its own connection, so that
+    a broken one affects no other.
     """
 
     def __init__(self, targets: TargetPolicy) -> None:
@@ -49,89 +49,54 @@ class Sender:
         attempt.duration = stopwatch() - started
         return attempt
 
-    async def aclose(self) -> None:
-        """Close what is open."""
-        for name in ("_plain", "_secure"):
-            if name in self.__dict__:
-                await self.__dict__[name].aclose()
-
     async def _exchange(self, url: str, body: bytes, signed: str, attempt: Attempt) -> None:
-        refused: httpx.ConnectError | None = None
+        target = httpx.URL(url)
+        tls = self._tls if target.scheme == "https" else None
+        port = target.port or (80 if tls is None else 443)
+        # The address, so that the name is not resolved a second time; TLS still uses the name.
+        name = None if tls is None else target.raw_host.decode("ascii")
+        refused: OSError | None = None
         for address in await self._targets.addresses(url):
+            attempt.request_headers = _headers(target, body, signed)
             try:
-                return await self._post(url, address, body, signed, attempt)
-            except httpx.ConnectError as error:  # localhost is two addresses; a receiver may listen on one of them
+                connection = await connect(address, port, tls=tls, server_name=name)
+            except OSError as error:  # localhost is two addresses; a receiver may listen on one of them
                 refused = refused or error
+            else:
+                return await _post(connection, target, body, attempt)
         raise refused or TargetError("there is no address to connect to")
 
-    async def _post(self, url: str, address: str, body: bytes, signed: str, attempt: Attempt) -> None:
-        target = httpx.URL(url)
-        headers = {
-            "Host": target.netloc.decode("ascii"),
-            "Content-Type": "application/json",
-            "User-Agent": f"vorel-mock/{vorel_mock.__version__}",
-            "Connection": "close",
-            signature.HEADER: signed,
-        }
-        connections: list[Any] = []
-
-        async def note_connection(event: str, info: dict[str, Any]) -> None:
-            # httpcore leaves the connection open when it is cancelled in the middle of a TLS handshake.
-            if event == "connection.connect_tcp.complete":
-                connections.append(info["return_value"])
-
-        # The URL has the address, so that the name is not resolved a second time. TLS still uses the name.
-        request = httpx.Request(
-            METHOD,
-            target.copy_with(host=address),
-            headers=headers,
-            content=body,
-            extensions={"sni_hostname": target.host, "trace": note_connection},
-        )
-        attempt.request_headers = _bounded(request.headers)
-        transport = self._secure if target.scheme == "https" else self._plain
-        try:
-            response = await transport.handle_async_request(request)
-        except BaseException:
-            for connection in connections:
-                await connection.aclose()
-            raise
-        try:
-            attempt.status = response.status_code
-            attempt.response_headers = _bounded(response.headers)
-            attempt.response_body = await _beginning(response)
-        finally:
-            await response.aclose()
-
     @cached_property
-    def _plain(self) -> httpx.AsyncHTTPTransport:
-        return _transport(verify=False)
-
-    @cached_property
-    def _secure(self) -> httpx.AsyncHTTPTransport:
+    def _tls(self) -> ssl.SSLContext:
         # The system's certificates (and SSL_CERT_FILE): where a certificate made for localhost is made known.
-        return _transport(verify=ssl.create_default_context())
+        return ssl.create_default_context()
 
 
-def _transport(verify: ssl.SSLContext | bool) -> httpx.AsyncHTTPTransport:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)
+def _headers(target: httpx.URL, body: bytes, signed: str) -> dict[str, str]:
+    return {
+        "host": target.netloc.decode("ascii"),
+        "content-type": "application/json",
+        "user-agent": f"vorel-mock/{vorel_mock.__version__}",
+        "connection": "close",
+        signature.HEADER.lower(): signed,
+        "content-length": str(len(body)),
+    }
 
 
-async def _beginning(response: httpx.Response) -> str:
-    """Return the part of the body that is kept. At most MAX_READ bytes are read; that counts as complete."""
-    kept = b""
-    size = 0
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for chunk in response.stream:  # as it came: what is packed small stays small
-        kept += chunk[: MAX_KEPT - len(kept)]
-        size += len(chunk)
-        if size >= MAX_READ:
-            break
-    return kept.decode("utf-8", "replace")
+async def _post(connection: HttpConnection, target: httpx.URL, body: bytes, attempt: Attempt) -> None:
+    response = Response()
+    request = request_bytes(METHOD, target.raw_path, attempt.request_headers, body)
+    try:
+        await connection.exchange(request, response, MAX_READ)
+    finally:
+        connection.close()
+        attempt.status = response.status
+        attempt.response_headers = _bounded(response.headers)
+        # As it came: what is packed small stays small.
+        attempt.response_body = response.body[:MAX_KEPT].decode("utf-8", "replace")
 
 
-def _bounded(headers: httpx.Headers) -> dict[str, str]:
+def _bounded(headers: dict[str, str]) -> dict[str, str]:
     """Headers by lower-case name, as many as fit."""
     kept: dict[str, str] = {}
     room = MAX_KEPT
@@ -156,6 +121,6 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, ConnectionError):
             return "connection reset by the receiver"
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx.RemoteProtocolError):
+    if isinstance(error, NotHttp):
         return f"not an HTTP answer: {error}"
     return str(error) or type(error).__name__

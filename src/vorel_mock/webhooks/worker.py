@@ -16,6 +16,7 @@ from typing import Any
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Delivery
+from vorel_mock.unpatched.event_loop import new_event_loop
 from vorel_mock.webhooks.queue import DeliveryQueue, record_attempt
 from vorel_mock.webhooks.sender import Sender
 from vorel_mock.webhooks.signature import sign
@@ -130,7 +131,7 @@ class _Engine:
     """A thread with an event loop, its tasks, the sender, and the slots for attempts."""
 
     def __init__(self, targets: TargetPolicy) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = new_event_loop()
         self.slots = Slots(MAX_IN_FLIGHT)
         self.sender = Sender(targets)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,7 +165,6 @@ class _Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.sender.aclose()
 
 
 def _cancel(queue: DeliveryQueue) -> None:

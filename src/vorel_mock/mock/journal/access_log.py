@@ -17,10 +17,11 @@ import msgspec
 from vorel_mock.api.messages import Exchange
 from vorel_mock.mock.journal.explain import key_secrets, secrets
 from vorel_mock.mock.settings import LOG_LEVELS, LogLevel
-from vorel_mock.model.clock import iso, real_time
+from vorel_mock.model.clock import iso
 from vorel_mock.model.redaction import MARK, redact
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Delivery
+from vorel_mock.unpatched.clocks import real_time
 
 #: Lines, and characters of lines, that may wait for a slow reader; beyond that lines are counted, not kept.
 _MAX_WAITING = 20_000
