@@ -75,7 +75,7 @@ def third_party(folder: str) -> list[tuple[str, str]]:
         ("tests", ["conformance", "dev"]),
     ],
 )
-def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
+def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:  # M38
     allowed = set(declared())
     for extra in extras:
         allowed |= set(declared(extra))
@@ -87,13 +87,13 @@ def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
 @pytest.mark.parametrize(
     ("extra", "folder"), [(None, "src/vorel_mock"), ("conformance", "conformance/vorel_conformance")]
 )
-def test_what_is_declared_is_imported(extra: str | None, folder: str) -> None:
+def test_what_is_declared_is_imported(extra: str | None, folder: str) -> None:  # M38
     used = {name for _, module in third_party(folder) for name in DISTRIBUTIONS.get(module, set())}
     unused = set(declared(extra)) - used
     assert unused == (set(NOT_IMPORTED) if extra is None else set())
 
 
-def test_nothing_is_declared_twice_or_without_a_bound() -> None:
+def test_nothing_is_declared_twice_or_without_a_bound() -> None:  # M38
     extras = PROJECT["project"]["optional-dependencies"]
     for lines in (PROJECT["project"]["dependencies"], *extras.values()):
         names = [canonicalize_name(Requirement(line).name) for line in lines]
@@ -119,7 +119,7 @@ def locked(name: str) -> dict[str, Version]:
 @pytest.mark.parametrize(
     ("file", "extras"), [("conformance.txt", ["conformance"]), ("dev.txt", ["conformance", "dev"])]
 )
-def test_the_lock_satisfies_what_is_declared(file: str, extras: list[str]) -> None:
+def test_the_lock_satisfies_what_is_declared(file: str, extras: list[str]) -> None:  # M38
     versions = locked(file)
     wanted = [*declared().values(), *map(Requirement, PROJECT["dependency-groups"]["build"])]
     for extra in extras:

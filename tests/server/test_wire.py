@@ -354,7 +354,9 @@ def _flood(mock: Running, client: socket.socket) -> int:
     return sent
 
 
-def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Callable[..., Running]) -> None:
+def test_requests_of_a_client_that_does_not_read_do_not_pile_up(  # M30
+    mock_server: Callable[..., Running],
+) -> None:
     mock = mock_server()
     assert mock.server is not None
     with socket.socket() as client:
@@ -365,7 +367,7 @@ def test_requests_of_a_client_that_does_not_read_do_not_pile_up(mock_server: Cal
         assert connection._buffered() <= 256 * 1024
 
 
-def test_a_client_that_never_reads_is_let_go(mock_server: Callable[..., Running]) -> None:
+def test_a_client_that_never_reads_is_let_go(mock_server: Callable[..., Running]) -> None:  # M30
     mock = mock_server(WRITE_TIMEOUT=0.3)
     assert mock.server is not None
     server = mock.server

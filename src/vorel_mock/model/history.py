@@ -68,11 +68,23 @@ class History(Generic[Row]):
         if self._on_forget is not None:
             self._on_forget(row)
 
-    def copy(self, on_forget: Callable[[Row], object] | None = None) -> "History[Row]":
-        """Return a history with the same rows and bounds, and an `on_forget` of its own."""
+    def copy(
+        self, on_forget: Callable[[Row], object] | None = None, copied: Callable[[Row], Row] | None = None
+    ) -> "History[Row]":
+        """Return a history with the same rows and bounds, and an `on_forget` of its own.
+
+        `copied` copies a row that may change.
+        """
         made: History[Row] = History(self.max_rows, self.max_bytes, on_forget)
         made._rows, made._sizes, made._bytes = self._rows.copy(), self._sizes.copy(), self._bytes
         made._grown = self._grown.copy()
+        if copied is not None:
+            made._rows = deque(map(copied, self._rows))
+            made._grown = {
+                id(new): self._grown[id(old)]
+                for old, new in zip(self._rows, made._rows, strict=True)
+                if id(old) in self._grown
+            }
         return made
 
     def __iter__(self) -> Iterator[Row]:

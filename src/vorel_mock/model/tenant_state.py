@@ -8,11 +8,10 @@ from copy import copy
 from typing import Any
 
 from vorel_mock.model.clock import Clock
-from vorel_mock.model.history import History
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.rate_window import Window
 from vorel_mock.model.tenant import Tenant, forget_key
-from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery
+from vorel_mock.model.webhooks import Delivery
 
 #: What a tenant takes over from a state. Its id stays, and its clock and ids are told one by one.
 ADOPTED = (
@@ -56,9 +55,7 @@ def capture(tenant: Tenant) -> Callable[[], Tenant]:
     state.idempotency = tenant.idempotency.copy()
     state.crm_records = tenant.crm_records.copy(forget_key(state.idempotency))
     state.webhooks = {webhook.id: copy(webhook) for webhook in tenant.webhooks.values()}
-    state.deliveries = History(MAX_DELIVERIES, on_forget=Delivery.forget)
-    for delivery in tenant.deliveries:
-        state.deliveries.append(delivery.copy(), delivery.size())
+    state.deliveries = tenant.deliveries.copy(Delivery.forget, Delivery.copy)
     for armed in tenant.faults:
         state.faults.append(copy(armed))
         state.faults[-1].consumed = list(armed.consumed)
