@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -19,13 +20,20 @@ from vorel_conformance.cli.common import (
     stop_with_our_fault,
 )
 
-_DOES = ("handoff", "crm", "webhooks")
-
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARG...]")
 @click.option("--trigger", metavar="URL", help="Give the tasks to a running service: POST to URL.")
-@click.option("--does", default=None, help="What the integration does: handoff, crm, webhooks.  [default: handoff,crm]")
+@click.option("--receiver", metavar="URL", help="Certify the webhook receiver that runs at URL.")
+@click.option("--receiver-command", metavar="CMD", help="Start this webhook receiver: it listens on PORT.")
+@click.option("--receiver-path", metavar="PATH", default="/", show_default=True, help="Path of a started receiver.")
+@click.option("--webhook-secret", metavar="SECRET", help="Secret of the subscription.  [default: one of our own]")
+@click.option("--effects", metavar="URL", help="Where the receiver tells what it has acted upon.")
+@click.option(
+    "--does",
+    default=None,
+    help="What the integration does: handoff, crm, webhooks.  [default: what can be asked of it]",
+)
 @click.option("--situation", metavar="NAME", help="Only this situation; --list shows their names.")
 @click.option("--list", "list_them", is_flag=True, help="List situations and clauses, and do nothing else.")
 @click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Situations side by side.")
@@ -44,6 +52,11 @@ _DOES = ("handoff", "crm", "webhooks")
 def client(
     command: tuple[str, ...],
     trigger: str | None,
+    receiver: str | None,
+    receiver_command: str | None,
+    receiver_path: str,
+    webhook_secret: str | None,
+    effects: str | None,
     does: str | None,
     situation: str | None,
     list_them: bool,
@@ -69,33 +82,30 @@ def client(
     from vorel_conformance.report import client_entries, terminal
     from vorel_conformance.runs import client as runs
     from vorel_conformance.runs.accepted import AcceptedError
-    from vorel_conformance.runs.integration import Command, Door, StartError, Trigger
-    from vorel_conformance.spec import clauses
+    from vorel_conformance.runs.integration import StartError
 
     if list_them:
         _list()
         return
     names = names_of(wanted)
+    hook = None
     try:
-        selected = clauses.select(names, clauses.CLIENT)
+        if receiver or receiver_command:
+            hook = _receiver(receiver, receiver_command, receiver_path, webhook_secret, effects)
+        asked = [*(("handoff", "crm") if command or trigger else ()), *(("webhooks",) if hook else ())]
+        known = runs.check_does(names_of(does) if does else asked)
+        if does and (missing := known - set(asked)):
+            raise ValueError(f"--does {', '.join(sorted(missing))}: {_HOW[sorted(missing)[0]]}")
+        selected = runs.select(names, known)
+        runs.check_situation(situation, known)
         apply_accepted = reports.prepare()
-        kinds = runs.kinds_of(names_of(does or "handoff,crm"))
-        runs.check_situation(situation, kinds)
+        door = _door(command, trigger, timeout, port, api_key)
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))
-    door: Door
-    if command and trigger:
-        stop(USAGE, "give either -- CMD or --trigger URL, not both")
-    if trigger:
-        if not port or not api_key:
-            stop(USAGE, "--trigger needs --port and --api-key: a running service cannot be told where the API is")
-        door = Trigger(trigger, timeout)
-    elif command:
-        door = Command(command, timeout)
-    else:
+    if not asked:
         stop(USAGE, "what is to be certified? For example: vorel-conformance client -- python3 adapter.py")
     options = runs.Options(
-        does=kinds,
+        does=known,
         clauses=names,
         situation=situation,
         seed=seed,
@@ -105,6 +115,7 @@ def client(
         mock_token=mock_token,
         port=port,
         api_key=api_key,
+        receiver=hook,
     )
     console = Console()
     signals = Signals()
@@ -123,6 +134,54 @@ def client(
     except Exception as error:
         stop_with_our_fault(error)
     reports.finish(apply_accepted(found), console, signals)
+
+
+_HOW = {
+    "handoff": "tasks are given to a command (-- CMD) or a service (--trigger URL)",
+    "crm": "tasks are given to a command (-- CMD) or a service (--trigger URL)",
+    "webhooks": "needs --receiver URL or --receiver-command CMD",
+}
+
+
+def _door(command: tuple[str, ...], trigger: str | None, timeout: float, port: int, api_key: str | None) -> Any:
+    """Return how tasks are given, or None. Raises ValueError if the options contradict each other."""
+    from vorel_conformance.http import urls
+    from vorel_conformance.runs.integration import Command, Trigger
+
+    if command and trigger:
+        raise ValueError("give either -- CMD or --trigger URL, not both")
+    if command:
+        return Command(command, timeout)
+    if trigger is None:
+        return None
+    if not port or not api_key:
+        raise ValueError("--trigger needs --port and --api-key: a running service cannot be told where the API is")
+    urls.base(trigger.partition("?")[0])
+    return Trigger(trigger, timeout)
+
+
+def _receiver(url: str | None, command: str | None, path: str, secret: str | None, effects: str | None) -> Any:
+    """Return the options for a webhook receiver. Raises ValueError if they contradict each other."""
+    from vorel_conformance.http import urls
+    from vorel_conformance.runs.client import ReceiverOptions
+
+    if url and command:
+        raise ValueError("give either --receiver URL or --receiver-command CMD, not both")
+    if url and not secret:
+        raise ValueError("--receiver needs --webhook-secret: without it no delivery can be signed")
+    for name, each in (("--receiver", url), ("--effects", effects)):
+        if each:
+            try:
+                urls.base(each.partition("?")[0])
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+    if not path.startswith("/"):
+        raise ValueError("--receiver-path: begins with a slash")
+    try:
+        argv = tuple(shlex.split(command or ""))
+    except ValueError as error:
+        raise ValueError(f"--receiver-command: {error}") from error
+    return ReceiverOptions(url or "", argv, secret or "", effects or "", path)
 
 
 class _Told:
@@ -151,12 +210,13 @@ class _Told:
 
 def _list() -> None:
     from vorel_conformance.spec import clauses
-    from vorel_conformance.suite.client import situations
+    from vorel_conformance.suite.client import deliveries, situations
 
-    found = situations.load().values()
-    width = max(len(each.name) for each in found)
-    for each in found:
-        click.echo(f"{each.name:{width}}  {each.about}")
+    found = {each.name: each.about for each in situations.load().values()}
+    found |= {each.name: each.about for each in deliveries.load(0, "")}
+    width = max(map(len, found))
+    for name, about in found.items():
+        click.echo(f"{name:{width}}  {about}")
     click.echo()
     known = clauses.load(clauses.CLIENT).values()
     width = max(len(each.id) for each in known)

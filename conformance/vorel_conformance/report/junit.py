@@ -11,9 +11,11 @@ from vorel_conformance.report.model import (
     Report,
     body_text,
     key_hint,
+    place,
     remarks,
     shown_status,
     total_violations,
+    transcript_lines,
     verdict_sentence,
 )
 
@@ -82,7 +84,7 @@ def _first_message(clause: Mapping[str, Any]) -> str:
 
 def evidence(clause: Mapping[str, Any]) -> str:
     """Return the quote, the violations and the curl lines of a clause as text."""
-    lines = [f"The contract says, at {clause['pointer']}:", f"  “{clause['quote']}”"]
+    lines = [f"{_says(clause)}, at {clause['pointer'] or place(clause)}:", f"  “{clause['quote']}”"]
     if clause.get("reason"):
         lines += ["", clause["reason"]]
     for number, violation in enumerate(clause["violations"], 1):
@@ -97,6 +99,10 @@ def evidence(clause: Mapping[str, Any]) -> str:
             lines.append(f"   response: {response['status']} {text}" + (f" … {cut} more characters" if cut else ""))
         elif violation.get("failure"):
             lines.append(f"   no response: {violation['failure']}")
+        if "situation" in violation:
+            lines.append(f"   situation: {violation['situation']}: {violation['about']}")
+            lines += [f"   {line}" for line in transcript_lines(violation)]
+            lines.append(f"   again: {violation['again']}")
         if violation["curl"]:
             lines.append(f"   {violation['curl']}")
         if hint := key_hint(violation):
@@ -104,6 +110,10 @@ def evidence(clause: Mapping[str, Any]) -> str:
     if (more := total_violations(clause) - len(clause["violations"])) > 0:
         lines += ["", f"… and {more} more"]
     return "\n".join(lines)
+
+
+def _says(clause: Mapping[str, Any]) -> str:
+    return "It is said" if clause.get("document") else "The contract says"
 
 
 def _xml(value: object) -> str:

@@ -12,10 +12,12 @@ from vorel_conformance.report.model import (
     Report,
     counts,
     key_hint,
+    place,
     remarks,
     shorten,
     shown_status,
     total_violations,
+    transcript_lines,
     verdict_sentence,
     verdict_title,
     worst_first,
@@ -67,7 +69,7 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
         f"<details><summary><code>{_text(clause['id'])}</code> {_text(clause['title'])}</summary>",
         "",
         f"> {_text(clause['quote'])}",
-        f"> — `{clause['pointer']}`",
+        f"> — `{clause['pointer'] or place(clause)}`",
         "",
     ]
     for violation in violations[:_VIOLATIONS_SHOWN]:
@@ -75,6 +77,10 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
         often = f" (flaky: {flaky['failed']} of {flaky['of']} tries)" if flaky else ""
         lines.append(f"{_text(violation['message'])}{often}")
         lines += [f"- {word}: {_text(violation[word])}" for word in ("expected", "got") if violation.get(word)]
+        if "situation" in violation:
+            lines += [f"- situation: {_text(violation['about'])}", "", "~~~text"]
+            lines += [line.replace("~~~", "~ ~ ~") for line in transcript_lines(violation)]
+            lines += ["~~~", "", f"Again: `{_code(violation['again'])}`"]
         curl = violation["curl"]
         if 0 < len(curl) <= _CURL_LIMIT:
             fence = "`" * max(3, max(map(len, re.findall("`+", curl)), default=0) + 1)
@@ -85,6 +91,11 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         lines += [f"… and {more} more.", ""]
     return [*lines, "</details>", ""]
+
+
+def _code(value: str) -> str:
+    """Return one line without what would end a span of code."""
+    return shorten(value, 600).replace("`", "'")
 
 
 def _text(value: object) -> str:

@@ -113,6 +113,19 @@ def key_hint(violation: Mapping[str, Any]) -> str:
     return f"VOREL_API_KEY: {place.get(kind, f'keys.{name}')} of the target profile"
 
 
+def place(entry: Mapping[str, Any]) -> str:
+    """Return where the quote of a clause, or of a violation, stands: a pointer of the contract, or another document."""
+    return str(entry.get("document") or f"openapi.json#{entry['pointer']}")
+
+
+def transcript_lines(violation: Mapping[str, Any]) -> list[str]:
+    """Return the transcript of a situation as lines: number, seconds, who, what. Empty for a server."""
+    return [
+        f"{entry['n']:>3}. {entry['at_s']:>7.3f} s  {entry['who']:<11}  {shorten(entry['what'], 400)}"
+        for entry in violation.get("transcript", ())
+    ]
+
+
 def total_violations(clause: Mapping[str, Any]) -> int:
     """Return the number of violations of a clause, listed or not."""
     return max(len(clause["violations"]), int(clause.get("violations_total", 0)))

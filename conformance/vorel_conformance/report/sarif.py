@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vorel_conformance.report import junit
-from vorel_conformance.report.model import Report, group, shown_status, total_violations, verdict_sentence
+from vorel_conformance.report.model import Report, group, place, shown_status, total_violations, verdict_sentence
 from vorel_conformance.report.source_lines import line_of
 
 CONTRACT_FILE = "openapi.json"
@@ -111,7 +111,7 @@ def _rule(clause: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": clause["id"],
         "shortDescription": {"text": clause["title"]},
-        "fullDescription": {"text": f"The contract says, at {clause['pointer']}: “{clause['quote']}”"},
+        "fullDescription": {"text": f"{clause['pointer'] or place(clause)}: “{clause['quote']}”"},
         "help": _help(clause),
         "defaultConfiguration": {"level": _LEVELS[clause["level"]]},
         "properties": {"tags": [group(clause), clause["level"]]},
@@ -121,11 +121,11 @@ def _rule(clause: Mapping[str, Any]) -> dict[str, Any]:
 def _help(clause: Mapping[str, Any]) -> dict[str, str]:
     """Return what GitHub shows beside a finding: the quote, and how to find out more."""
     more = f"vorel-conformance explain {clause['id']}"
-    quote, pointer = clause["quote"], clause["pointer"]
+    quote, pointer = clause["quote"], clause["pointer"] or place(clause)
     fence = "~~~" if "```" in quote else "```"
     return {
-        "text": f"The contract says, at {pointer}: “{quote}” For the reason and the test, run: {more}",
-        "markdown": f"The contract says, at `{pointer}`:\n\n{fence}\n{quote}\n{fence}\n\nReason and test: `{more}`",
+        "text": f"{pointer}: “{quote}” For the reason and the test, run: {more}",
+        "markdown": f"`{pointer}`:\n\n{fence}\n{quote}\n{fence}\n\nReason and test: `{more}`",
     }
 
 

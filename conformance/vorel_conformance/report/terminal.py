@@ -22,10 +22,12 @@ from vorel_conformance.report.model import (
     body_text,
     key_hint,
     number_of,
+    place,
     remarks,
     shorten,
     shown_status,
     total_violations,
+    transcript_lines,
     verdict_sentence,
     verdict_title,
     visible,
@@ -34,6 +36,7 @@ from vorel_conformance.report.model import (
 
 _VIOLATIONS_SHOWN = 2
 _CURL_LIMIT = 2_000
+_TRANSCRIPT_SHOWN = 16
 
 
 class Progress:
@@ -115,9 +118,10 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
         _print_table(report, console)
     else:
         _print_lines(report, console)
+    told: set[str] = set()  # situations whose transcript was printed
     for clause in worst_first(report["clauses"]):
         if shown_status(clause) in ("failed", "error", "warning", "accepted"):
-            _print_evidence(clause, console)
+            _print_evidence(clause, console, told)
     _print_reasons(report, console)
     _print_verdict(report, console)
     if github.running():
@@ -166,12 +170,12 @@ def _print_lines(report: Report, console: Console) -> None:
         _line(console, Text(f"{look.sign} {number_of(passed, 'clause')} passed", style=look.style))
 
 
-def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
+def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str]) -> None:
     look = LOOKS[shown_status(clause)]
     console.print()
     _line(console, Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {clause['title']}"))
     _line(console, Text(f"  “{shorten(clause['quote'], 400)}”", style="italic"))
-    _line(console, Text(f"  openapi.json#{clause['pointer']}", style="dim"))
+    _line(console, Text(f"  {visible(place(clause), newlines=False)}", style="dim"))
     if accepted := clause.get("accepted"):
         _label(console, "accepted", f"until {accepted['expires']} by {accepted['owner']}: {accepted['reason']}")
         return
@@ -182,7 +186,9 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
         console.print()
         _label(console, "found", violation["message"])
         if "quote" in violation:
-            _label(console, "contract", f"“{shorten(violation['quote'], 400)}” openapi.json#{violation['pointer']}")
+            _label(console, "contract", f"“{shorten(violation['quote'], 400)}” {place(violation)}")
+        if "situation" in violation:
+            _label(console, "situation", f"{violation['situation']}: {violation['about']}")
         if flaky := violation.get("flaky"):
             _label(console, "flaky", f"seen in {flaky['failed']} of {flaky['of']} tries")
         if violation.get("expected"):
@@ -200,8 +206,24 @@ def _print_evidence(clause: Mapping[str, Any], console: Console) -> None:
             _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
         if hint := key_hint(violation):
             _label(console, "", hint)
+        if violation.get("situation") in told:
+            _label(console, "", "the transcript of this situation is above")
+        elif "situation" in violation:
+            told.add(violation["situation"])
+            _print_transcript(violation, console)
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         _label(console, "", f"… and {more} more")
+
+
+def _print_transcript(violation: Mapping[str, Any], console: Console) -> None:
+    """Print what happened in the situation, and the command that repeats it alone."""
+    lines = transcript_lines(violation)
+    for line in lines[:_TRANSCRIPT_SHOWN]:
+        _line(console, Text(f"  {shorten(line, 200)}", style="dim"))
+    if len(lines) > _TRANSCRIPT_SHOWN:
+        _line(console, Text(f"  … {len(lines) - _TRANSCRIPT_SHOWN} more lines in the reports", style="dim"))
+    if again := violation.get("again"):
+        _line(console, Text.assemble(("  again     ", "dim"), visible(again, newlines=False)))
 
 
 def _print_reasons(report: Report, console: Console) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,30 +19,45 @@ from vorel_conformance.http.mock_control import MockControl, MockError
 from vorel_conformance.http.redact import redactor
 from vorel_conformance.http.tap import Relay, Tap
 from vorel_conformance.runs import mock_process
+from vorel_conformance.runs import receiver as receivers
 from vorel_conformance.runs.integration import Door, StartError
 from vorel_conformance.session.client_session import ClientSession, Situated
 from vorel_conformance.spec import clauses, contract
+from vorel_conformance.spec.clauses import Clause
 from vorel_conformance.spec.unknown_name import unknown_name
-from vorel_conformance.suite.client import situations
+from vorel_conformance.suite.client import deliveries, situations
+from vorel_conformance.suite.client.deliveries import DeliverySituation
 from vorel_conformance.suite.client.making import leads_needed, make
 from vorel_conformance.suite.client.observation import Execution, Observation
 from vorel_conformance.suite.client.oracles import judge
-from vorel_conformance.suite.client.situations import Situation
+from vorel_conformance.suite.client.situations import Armed, Situation
 from vorel_conformance.suite.client.tasks import CREATE, HANDOFF, Task
 from vorel_conformance.suite.client.transcript import transcript
 
 Event = Callable[[dict[str, Any]], None]
 
+WEBHOOKS = "webhooks"
 DOES = {"handoff": HANDOFF, "crm": CREATE}
 # Seconds of the tenant's window that are left when its quota is spent; Retry-After rounds up.
 _LEFT_S = 1.5
 
 
 @dataclass(frozen=True)
-class Options:
-    """The options of a run."""
+class ReceiverOptions:
+    """A webhook receiver that runs at `url`, or a command that is started."""
 
-    does: frozenset[str] = frozenset({HANDOFF, CREATE})
+    url: str = ""
+    command: tuple[str, ...] = ()
+    secret: str = field(default="", repr=False)
+    effects: str = ""
+    path: str = "/"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run. `does`: handoff, crm, webhooks."""
+
+    does: frozenset[str] = frozenset({"handoff", "crm"})
     clauses: tuple[str, ...] = ()
     situation: str | None = None
     seed: int | None = None
@@ -51,72 +67,142 @@ class Options:
     mock_token: str | None = field(default=None, repr=False)
     port: int = 0
     api_key: str | None = field(default=None, repr=False)
+    receiver: ReceiverOptions | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of tasks that are given."""
+        return frozenset(DOES[each] for each in self.does if each in DOES)
 
 
-def kinds_of(names: Sequence[str]) -> frozenset[str]:
-    """Return the kinds of tasks for `--does`. Raises ValueError for an unknown name."""
+def check_does(names: Sequence[str]) -> frozenset[str]:
+    """Return the names for `--does`. Raises ValueError for an unknown one."""
+    known = (*DOES, WEBHOOKS)
     for name in names:
-        if name not in DOES:
-            raise ValueError(f"--does: {unknown_name('work', name, DOES)}; it is {' or '.join(DOES)}")
-    return frozenset(DOES[name] for name in names)
+        if name not in known:
+            raise ValueError(f"--does: {unknown_name('work', name, known)}; it is one of {', '.join(known)}")
+    return frozenset(names)
 
 
-def check_situation(name: str | None, kinds: frozenset[str]) -> None:
+def check_situation(name: str | None, does: frozenset[str]) -> None:
     """Raise ValueError if there is no such situation for an integration that does this."""
     if name is None:
         return
-    if name not in situations.load():
-        raise ValueError(f"{unknown_name('situation', name, situations.load())} (--list shows them all)")
-    if not situations.select(name, kinds):
-        raise ValueError(f"the situation {name} has no task of the kinds that --does names")
+    webhooks = [each.name for each in deliveries.load(0, "")]
+    known = [*situations.load(), *webhooks]
+    if name not in known:
+        raise ValueError(f"{unknown_name('situation', name, known)} (--list shows them all)")
+    kinds = frozenset(DOES[each] for each in does if each in DOES)
+    if not (WEBHOOKS in does if name in webhooks else situations.select(name, kinds)):
+        raise ValueError(f"the situation {name} is for integrations that do something else, see --does")
+
+
+def select(names: tuple[str, ...], does: frozenset[str]) -> dict[str, Clause]:
+    """Return the clauses for an integration that does this. Raises ValueError for an unknown name."""
+    api = bool(does & DOES.keys())
+    return {
+        id_: each
+        for id_, each in clauses.select(names, clauses.CLIENT).items()
+        if (each.does in does if each.does else api)
+    }
+
+
+def run(door: Door | None, options: Options, on_event: Event = lambda _: None) -> ClientSession:
+    """Put the integration into every situation, and return the evidence.
+
+    `door`: how tasks are given; None for a webhook receiver alone.
+    Raises StartError if it cannot be started, crashes in every situation or sends nothing, MockError if the mock
+    cannot be used.
+    """
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    started, began = datetime.now(UTC), time.monotonic()
+    receiver = options.receiver
+    subject = door.name if door else shlex.join(receiver.command) or receiver.url if receiver else ""
+    session = ClientSession(select(options.clauses, options.does), subject, seed, started, on_event)
+    chosen: list[Situation] = []
+    if door and options.situation not in {each.name for each in deliveries.load(0, "")}:
+        chosen = situations.select(options.situation, options.kinds)
+        chosen = [each for each in chosen if options.situation or _is_wanted(each.clauses, options)]
+    with contextlib.ExitStack() as stack:
+        control = None
+        if chosen or (receiver and receiver.command):
+            base_url = options.mock or stack.enter_context(mock_process.started(seed))
+            control = MockControl(base_url, options.mock_token)
+            stack.callback(control.close)
+            control.check({armed.fault for each in chosen for armed in each.faults})
+        if door and chosen and control:
+            relay = stack.enter_context(Relay())
+            _Runner(door, options, seed, control, relay, session).run_all(chosen)
+        if receiver and options.situation not in situations.load():
+            _certify_receiver(receiver, options, control, session, stack)
+    session.duration_s = time.monotonic() - began
+    if door and chosen:
+        _check_that_it_works(session, door, whole=not options.situation and not options.clauses)
+    if options.situation:
+        session.keep_judged(next(each.clauses for each in _made_for(seed) if each.name == options.situation))
+    session.explain_gaps(_made_for(seed))
+    return session
+
+
+def _made_for(seed: int) -> list[Situation | DeliverySituation]:
+    return [*situations.load().values(), *deliveries.load(seed, "")]
+
+
+def _certify_receiver(
+    wanted: ReceiverOptions,
+    options: Options,
+    control: MockControl | None,
+    session: ClientSession,
+    stack: contextlib.ExitStack,
+) -> None:
+    found = receivers.Receiver(wanted.url, wanted.secret, wanted.effects)
+    if wanted.command:
+        assert control is not None
+        tenant = control.create_tenant(keys={"full": 1, "burst": 0})
+        found = stack.enter_context(
+            receivers.started(
+                wanted.command,
+                port=options.port,
+                path=wanted.path,
+                effects=wanted.effects,
+                secret=wanted.secret or f"whsec_{secrets.token_hex(24)}",
+                base_url=control.base_url,
+                key=options.api_key or tenant["keys"]["full"][0],
+            )
+        )
+    chosen = [
+        each
+        for each in deliveries.load(session.seed, found.secret)
+        if options.situation == each.name or (not options.situation and _is_wanted(each.clauses, options))
+    ]
+    receivers.certify(found, session, chosen)
+
+
+def _is_wanted(made_for: Sequence[str], options: Options) -> bool:
+    """Return True unless clauses are chosen, and a situation is made for none of them."""
+    if not options.clauses:
+        return True
+    return any(clause in options.clauses or clause.split(".", 1)[0] in options.clauses for clause in made_for)
 
 
 class NothingSentError(StartError):
     """The integration sent no request in any situation."""
 
 
-def run(door: Door, options: Options, on_event: Event = lambda _: None) -> ClientSession:
-    """Put the integration into every situation, and return the evidence.
+def _check_that_it_works(session: ClientSession, door: Door, *, whole: bool) -> None:
+    """Raise StartError for an integration that crashes always, or sends nothing: that is no verdict.
 
-    Raises StartError if it cannot be started, crashes in every situation or sends nothing, MockError if the mock
-    cannot be used.
+    `whole`: all situations were run. In a few of them a crash may be just what is to be seen.
     """
-    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-    started, began = datetime.now(UTC), time.monotonic()
-    chosen = situations.select(options.situation, options.does)
-    session = ClientSession(clauses.select(options.clauses, clauses.CLIENT), door.name, seed, started, on_event)
-    chosen = [each for each in chosen if options.situation or _is_wanted(each, options)]
-    on_event({"event": "situations", "count": len(chosen)})
-    with contextlib.ExitStack() as stack:
-        base_url = options.mock or stack.enter_context(mock_process.started(seed))
-        control = MockControl(base_url, options.mock_token)
-        stack.callback(control.close)
-        control.check({armed.fault for each in chosen for armed in each.faults})
-        relay = stack.enter_context(Relay())
-        runner = _Runner(door, options, seed, control, relay, session, on_event)
-        runner.run_all(chosen)
-    session.duration_s = time.monotonic() - began
-    _check_that_it_works(session, door)
-    session.explain_gaps(situations.load().values())
-    return session
-
-
-def _is_wanted(situation: Situation, options: Options) -> bool:
-    """Return True unless clauses are chosen, and this situation is made for none of them."""
-    if not options.clauses:
-        return True
-    return any(clause in options.clauses or clause.split(".", 1)[0] in options.clauses for clause in situation.clauses)
-
-
-def _check_that_it_works(session: ClientSession, door: Door) -> None:
-    runs = session.situations
-    if runs and all(each.crashed for each in runs):
+    runs = [each for each in session.situations if each.name in situations.load()]
+    sent = any(each.requests for each in runs)
+    if runs and all(each.crashed for each in runs) and (whole or not sent):
         said = next((each.output for each in runs if each.output), "")
         raise StartError(
             f"{door.name}: crashed in every situation (exit status {runs[0].exit_status})"
             + (f". Its last words: {said.strip()[-500:]}" if said.strip() else "")
         )
-    if runs and not any(each.requests for each in runs):
+    if runs and not sent:
         raise NothingSentError(
             f"{door.name}: never sent a request. It must use VOREL_BASE_URL and VOREL_API_KEY of its environment, "
             "and read its tasks from stdin (docs/integration.md)"
@@ -134,7 +220,6 @@ class _Runner:
         control: MockControl,
         relay: Relay,
         session: ClientSession,
-        on_event: Event,
     ) -> None:
         self._door = door
         self._options = options
@@ -142,7 +227,6 @@ class _Runner:
         self._control = control
         self._relay = relay
         self._session = session
-        self._on_event = on_event
         url = urlsplit(control.base_url)
         self._upstream = (url.hostname or "127.0.0.1", url.port or 80)
         self._stop = threading.Event()
@@ -168,7 +252,7 @@ class _Runner:
     def _run(self, situation: Situation) -> None:
         if self._stop.is_set():
             return
-        self._on_event({"event": "situation", "name": situation.name, "about": situation.about})
+        self._session.on_event({"event": "situation", "name": situation.name, "about": situation.about})
         observation = self._observe(situation)
         checks = judge(observation)
         self._session.add(
@@ -214,7 +298,7 @@ class _Runner:
         key = self._options.api_key or keys[situation.key]
         if self._options.api_key:
             self._control.add_key(id_, key, _scopes(situation))
-        elsewhere = self._relay.sink() if any(each.fault == "redirect" for each in situation.faults) else None
+        elsewhere = self._relay.sink() if any(_redirects(each) for each in situation.faults) else None
         self._arm(situation, id_, elsewhere)
         holds_key = _finder(key)
         began = time.monotonic()
@@ -243,7 +327,7 @@ class _Runner:
         operations = {HANDOFF: contract.load().handoff.id, CREATE: contract.load().crm.id}
         for armed in situation.faults:
             options = dict(armed.options)
-            if armed.fault == "redirect":
+            if _redirects(armed):
                 assert elsewhere is not None
                 # Another name and another port: libraries compare either.
                 options["location"] = f"http://localhost:{elsewhere.port}"
@@ -274,6 +358,10 @@ class _Runner:
         finally:
             done.set()
             watcher.join(10)
+
+
+def _redirects(armed: Armed) -> bool:
+    return armed.fault.endswith("redirect")
 
 
 def _scopes(situation: Situation) -> list[str]:

@@ -77,7 +77,7 @@ class Command:
                 start_new_session=True,
             )
         except OSError as error:
-            raise StartError(_cannot_start(self.argv[0], error)) from error
+            raise StartError(cannot_start(self.argv[0], error)) from error
         told, known = Told(), {task.id for task in tasks}
         out = _Stream("stdout", key, holds_key, lambda line: told.add_line(line, time.monotonic() - began, known))
         err = _Stream("stderr", key, holds_key)
@@ -92,7 +92,7 @@ class Command:
         for thread in threads:
             thread.start()
         timed_out = not self._wait(process, started, lambda: known <= {outcome.id for outcome in told.outcomes})
-        _end_group(process)
+        end_group(process)
         for thread in threads:
             thread.join(2.0)
         return Execution(
@@ -122,7 +122,8 @@ class Command:
                 return True
 
 
-def _cannot_start(program: str, error: OSError) -> str:
+def cannot_start(program: str, error: OSError) -> str:
+    """Return why a program cannot be started, and what to do."""
     if isinstance(error, FileNotFoundError):
         return f"{program}: no such command. Give the path of a program, or one that is found on PATH"
     if isinstance(error, PermissionError):
@@ -138,7 +139,7 @@ def _feed(stdin: IO[bytes], tasks: object) -> None:
         stdin.write(json.dumps(tasks, ensure_ascii=False).encode("utf-8"))
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the process and whatever it left running in its group."""
     for number, patience in ((signal.SIGTERM, _TERM_S), (signal.SIGKILL, 5.0)):
         if number == signal.SIGKILL or process.poll() is None:

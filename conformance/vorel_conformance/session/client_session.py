@@ -66,7 +66,7 @@ class ClientSession:
         self.duration_s = 0.0
         self.situations: list[Situated] = []
         self.stopped = ""  # why the run ended early
-        self._on_event = on_event
+        self.on_event = on_event
         self._lock = threading.Lock()
 
     def add(self, situation: Situated, checks: Iterable[Check]) -> None:
@@ -78,11 +78,17 @@ class ClientSession:
             self.results.record(check, lambda check=check: ClientViolation(check, situation))  # type: ignore[misc]
             if not check.ok and check.clause in self.results.by_id and check.clause not in failed:
                 failed.append(check.clause)
-        self._on_event({"event": "situation-done", "name": situation.name, "failed": failed})
+        self.on_event({"event": "situation-done", "name": situation.name, "failed": failed})
 
     def sort(self, names: Sequence[str]) -> None:
-        """Bring the situations into this order: they ended in another one."""
+        """Bring the situations into this order: they ended in another one. Those of other names stay behind."""
         self.situations.sort(key=lambda each: names.index(each.name))
+
+    def keep_judged(self, made_for: Sequence[str]) -> None:
+        """Leave out the clauses without evidence, except those that the only situation is made for."""
+        for id_, result in list(self.results.by_id.items()):
+            if not result.checks and id_ not in made_for:
+                del self.results.by_id[id_]
 
     def explain_gaps(self, situations: Iterable[MadeFor]) -> None:
         """Give clauses without evidence a reason: the situations that would have given some."""

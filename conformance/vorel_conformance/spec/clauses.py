@@ -33,6 +33,8 @@ class Clause:
     failing: str
     document: str = CONTRACT
     """What is quoted. In any other document than the contract there is no pointer."""
+    does: str = ""
+    """What an integration must do for this clause to apply: handoff, crm or webhooks. Empty: handoff or crm."""
     server_error: bool = False
     """True if a server error violates the clause, because a crash is the failure that it looks for."""
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

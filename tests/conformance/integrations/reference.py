@@ -1,7 +1,4 @@
-"""A correct integration: what docs/integration.md asks for, with the standard library alone.
-
-MUTATION in the environment names one thing that it does wrong: tests/conformance/test_client_proof.py has the table.
-"""
+"""A correct integration: what docs/integration.md asks for, with the standard library alone."""
 
 import hashlib
 import http.client
@@ -11,7 +8,6 @@ import sys
 import time
 import urllib.parse
 
-MUTATION = os.environ.get("MUTATION", "")
 BASE = urllib.parse.urlsplit(os.environ["VOREL_BASE_URL"])
 KEY = os.environ["VOREL_API_KEY"]
 TIMEOUT_S = 4
@@ -20,6 +16,24 @@ ATTEMPTS = 4
 
 class LostError(Exception):
     """The answer was lost: whether the work was done is not known."""
+
+
+def pause(attempt):
+    """Wait before the next attempt: 0.2 s, 0.4 s, 0.8 s."""
+    time.sleep(0.2 * 2**attempt)
+
+
+def headers_of(data):
+    return {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+
+
+def encode(body):
+    return json.dumps(body, ensure_ascii=False).encode("utf-8")
+
+
+def wait_of(headers):
+    """Seconds that a 429 asks to wait."""
+    return int(headers.get("Retry-After", "1"))
 
 
 class Client:
@@ -31,25 +45,26 @@ class Client:
 
     def post(self, path, body):
         time.sleep(max(0.0, self.not_before - time.monotonic()))
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8")
-        if self.connection is None:
-            self.connection = http.client.HTTPConnection(BASE.hostname, BASE.port, timeout=TIMEOUT_S)
-        try:
-            self.connection.request("POST", path, data, headers)
-            response = self.connection.getresponse()
-            answer = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
-            self.connection = None
-            raise LostError(type(error).__name__) from error
-        if response.status == 429:
-            self.not_before = time.monotonic() + int(response.headers.get("Retry-After", "1"))
+        status, headers, answer = self.exchange("POST", path, encode(body))
+        if status == 429:
+            self.not_before = time.monotonic() + wait_of(headers)
         try:
             value = json.loads(answer)
         except ValueError:
             value = {}
-        return response.status, value if isinstance(value, dict) else {}
+        return status, value if isinstance(value, dict) else {}
+
+    def exchange(self, method, path, data):
+        if self.connection is None:
+            self.connection = http.client.HTTPConnection(BASE.hostname, BASE.port, timeout=TIMEOUT_S)
+        try:
+            self.connection.request(method, path, data, headers_of(data))
+            response = self.connection.getresponse()
+            return response.status, response.headers, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.connection.close()
+            self.connection = None
+            raise LostError(type(error).__name__) from error
 
 
 def error_of(status, answer):
@@ -59,50 +74,77 @@ def error_of(status, answer):
     return error or str(status)
 
 
+def handoff_path(task):
+    return f"/api/v1/leads/{task['lead_id']}/handoff"
+
+
+def handoff_body(task):
+    return {name: task[name] for name in ("reason", "summary") if name in task}
+
+
+def may_repeat_handoff(status):
+    """Only what was surely not done: another request would hand the lead off twice."""
+    return status in (429, 503)
+
+
 def handoff(client, task):
-    body = {name: task[name] for name in ("reason", "summary") if name in task}
     for attempt in range(ATTEMPTS):
         try:
-            status, answer = client.post(f"/api/v1/leads/{task['lead_id']}/handoff", body)
+            status, answer = client.post(handoff_path(task), handoff_body(task))
         except LostError as error:
-            return {"outcome": "failed", "error": str(error)}  # another request could hand the lead off twice
+            return {"outcome": "failed", "error": str(error)}
         if status == 200:
             return {"outcome": "done", "handoff_id": answer["handoff_id"]}
-        if status not in (429, 503):
+        if not may_repeat_handoff(status):
             break
-        if status == 503:
-            time.sleep(0.2 * 2**attempt)
+        if status != 429:
+            pause(attempt)
     return {"outcome": "failed", "error": error_of(status, answer)}
 
 
+def key_of(task):
+    return hashlib.sha256(task["id"].encode()).hexdigest()
+
+
+def create_body(task, attempt):
+    return {"object": task["object"], "fields": task["fields"], "idempotency_key": key_of(task)}
+
+
+def may_repeat_create(status, error):
+    """Whatever may pass: the key makes another request safe."""
+    return status == 429 or status >= 500 or (status == 200 and error == "rate_limited")
+
+
 def create(client, task):
-    key = hashlib.sha256(task["id"].encode()).hexdigest()
-    body = {"object": task["object"], "fields": task["fields"], "idempotency_key": key}
     error = ""
     for attempt in range(ATTEMPTS):
         try:
-            status, answer = client.post("/api/v1/crm/create-record", body)
+            status, answer = client.post("/api/v1/crm/create-record", create_body(task, attempt))
         except LostError as lost:
             error = str(lost)
-            time.sleep(0.2 * 2**attempt)
+            pause(attempt)
             continue
         error = error_of(status, answer)
         if status == 200 and answer.get("ok"):
             return {"outcome": "done", "external_id": answer["external_id"]}
-        if status == 200 and error != "rate_limited":
-            break
-        if status < 500 and status not in (200, 429):
+        if not may_repeat_create(status, error):
             break
         if status != 429:
-            time.sleep(0.2 * 2**attempt)
+            pause(attempt)
     return {"outcome": "failed", "error": error}
 
 
+def tell(task, outcome):
+    print(json.dumps({"id": task["id"], **outcome}), flush=True)
+
+
+def work(client, tasks):
+    for task in tasks:
+        tell(task, handoff(client, task) if task["do"] == "handoff" else create(client, task))
+
+
 def main():
-    client = Client()
-    for task in json.load(sys.stdin)["tasks"]:
-        outcome = handoff(client, task) if task["do"] == "handoff" else create(client, task)
-        print(json.dumps({"id": task["id"], **outcome}), flush=True)
+    work(Client(), json.load(sys.stdin)["tasks"])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,17 @@ from vorel_conformance.suite.values import SUSPICIOUS
 _LATE_S = 1.5
 _RETRY_AFTER_S = 2
 
+# The clauses about the form of any request.
+_FORM = (
+    "request.http",
+    "request.declared",
+    "request.method",
+    "request.bearer",
+    "request.media-type",
+    "request.strict-json",
+    "request.schema",
+)
+
 
 @dataclass(frozen=True)
 class Work:
@@ -150,7 +161,22 @@ def _situations() -> Iterator[Situation]:
                 ),
             ),
         ),
-        ("request.declared", "request.fields", "request.left-out", "idempotency.key", "answers.reported-id"),
+        (
+            *_FORM,
+            "request.lead",
+            "request.object",
+            "request.fields",
+            "request.left-out",
+            "idempotency.key",
+            "answers.done",
+            "answers.one-outcome",
+            "answers.exit",
+            "answers.reported-id",
+            "secrets.url",
+            "secrets.body",
+            "secrets.header",
+            "secrets.output",
+        ),
     )
     letters = "Ünïcode 漢字 кириллица עברית हिन्दी 🙂 \U00020000 e\u0301 \u200d"
     yield Situation(
@@ -163,13 +189,13 @@ def _situations() -> Iterator[Situation]:
                 _create(fields={"first_name": letters, "nickname": '"Ann" \\n {{x}} ${y}', "ключ": "значение"}),
             ),
         ),
-        ("request.summary", "request.fields"),
+        ("request.reason", "request.summary", "request.fields", "request.strict-json"),
     )
     longest = {member: _longest(member) for member in ("reason", "summary")}
     yield Situation(
         "at-limit",
         "Reason and summary are just as long as the contract allows.",
-        ((_handoff(reason=_text_of(longest["reason"]), summary=_text_of(longest["summary"])),),),
+        ((_handoff(), _handoff(reason=_text_of(longest["reason"]), summary=_text_of(longest["summary"]))),),
         ("request.at-limit",),
     )
     yield Situation(
@@ -204,22 +230,24 @@ def _situations() -> Iterator[Situation]:
 
 
 def _answers() -> Iterator[Situation]:
-    for name, about, faults in (
+    for name, about, clauses, faults in (
         (
             "lawful-members",
             "Responses have members that the contract does not list, or lack those that it does not require.",
+            ("answers.unlisted-members", "answers.optional-members", "answers.channels"),
             ("unlisted_members", "no_record_url", "email_channel", "slack_channel", "reordered_members"),
         ),
         (
             "lawful-spelling",
             "Responses are spelled in other ways that the contract and HTTP allow.",
-            ("charset_parameter", "white_space", "chunked_framing", "other_header_names"),
+            ("answers.spelling",),
+            ("charset_parameter", "white_space", "chunked_framing", "lower_case_header_names", "other_header_names"),
         ),
     ):
         only = {"no_record_url": (CREATE,), "email_channel": (HANDOFF,), "slack_channel": (HANDOFF,)}
         armed = tuple(Armed(fault, do) for fault in faults for do in only.get(fault, (HANDOFF, CREATE)))
         works = tuple(_handoff() if each.do == HANDOFF else _create() for each in armed)
-        yield Situation(name, about, (works,), ("answers.unlisted-members", "answers.spelling"), armed)
+        yield Situation(name, about, (works,), clauses, armed)
     yield Situation(
         "late",
         f"Responses come late, after {_LATE_S:g} s.",
@@ -233,13 +261,13 @@ def _answers() -> Iterator[Situation]:
         "soft-failures",
         "The CRM refuses some records: HTTP 200 with ok: false, one with an error that the contract does not name.",
         ((*(_create(fields={"source": f"{error}@crm-error.test"}) for error in errors), _create()),),
-        ("answers.soft-failure", "retry.isolated"),
+        ("answers.soft-failure", "answers.soft-not-repeated", "answers.error-name", "retry.isolated"),
     )
     yield Situation(
         "soft-failure-bare",
         "The CRM refuses a record, and the response has no detail.",
         ((_create(),),),
-        ("answers.soft-failure",),
+        ("answers.optional-members", "answers.soft-failure"),
         (Armed("no_detail", CREATE, {"every": 1}),),
         tenant={"crm": None},
     )
@@ -258,7 +286,7 @@ def _rejections() -> Iterator[Situation]:
         "unknown-lead",
         "The lead of one task does not exist: 404. The tasks around it are fine.",
         ((_handoff(), _handoff(unknown_lead=True), _handoff(), _create()),),
-        ("retry.not-rejected", "retry.isolated"),
+        ("retry.not-found", "retry.isolated"),
     )
     yield Situation(
         "revoked-key",
@@ -306,7 +334,13 @@ def _limits() -> Iterator[Situation]:
 
 
 def _network() -> Iterator[Situation]:
-    lost = ("retry.one-handoff", "idempotency.same-key", "idempotency.one-record", "answers.honest")
+    lost = (
+        "retry.one-handoff",
+        "idempotency.same-key",
+        "idempotency.same-body",
+        "idempotency.one-record",
+        "answers.honest",
+    )
     yield from _trouble(
         "unavailable",
         "The API is away for a moment: 503, nothing was done.",
@@ -363,10 +397,10 @@ def _network() -> Iterator[Situation]:
         )
     yield Situation(
         "redirect",
-        "A request is redirected to another host: 307.",
-        ((_handoff(), _create()),),
+        "Requests are redirected to another host: 307 and 308.",
+        ((_handoff(), _create(), _handoff(), _create()),),
         ("secrets.redirect",),
-        _each("redirect"),
+        (*_each("redirect"), *_each("permanent_redirect")),
     )
 
 

@@ -72,7 +72,8 @@ def pace(observation: Observation) -> Iterator[Check]:
             f"{len(attempts)} attempts",
         )
         problem, evidence = _pauses(attempts)
-        if evidence:
+        # After one attempt that succeeds the pauses behind it are not known: a first one may be short.
+        if evidence and len(failed) > 1:
             yield Check("retry.pauses", not problem, f"{name_of(task)}: {problem}", "pauses that grow", problem)
 
 
@@ -84,8 +85,8 @@ def _pauses(attempts: list[Attempt]) -> tuple[str, bool]:
         if one.ended is not None and was_lost(one)
     ]
     answered = [pause for one, _, pause in pairs if one.answered]
-    if any(pause < AT_ONCE_S for pause in answered):
-        return f"it was tried again at once, {min(answered) * 1000:.0f} ms after a {_status(pairs)}", True
+    if answered and all(pause < AT_ONCE_S for pause in answered):
+        return f"it was tried again at once, {max(answered) * 1000:.0f} ms after a {_status(pairs)}", True
     pauses = [pause for *_, pause in pairs]
     if len(pauses) >= 2 and all(pause < AT_ONCE_S for pause in pauses):
         return f"it was tried {len(pauses) + 1} times without a pause", True
