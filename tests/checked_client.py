@@ -11,7 +11,7 @@ from referencing.jsonschema import DRAFT4
 
 from vorel_mock.contract import contract
 from vorel_mock.control import document as document_module
-from vorel_mock.control.app import PREFIX
+from vorel_mock.control.document import PREFIX
 from vorel_mock.mock.mock import Mock
 from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport

@@ -208,8 +208,7 @@ def test_the_demo_world_stays(control: httpx.Client) -> None:
 
 
 def test_the_vendors_are_the_crm_s() -> None:
-    schema = checked.document()["components"]["schemas"]["Crm"]
-    assert schema["properties"]["vendor"]["enum"] == list(VENDORS)
+    assert checked.document()["components"]["schemas"]["Vendor"]["enum"] == list(VENDORS)
 
 
 # -- what hangs on a tenant
@@ -423,7 +422,7 @@ def test_no_body_is_too_strange_for_any_operation(control: httpx.Client, tenant:
         b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}",
         json.dumps({"x" * 100_000: "y" * 100_000}).encode(),
     ]
-    for content in strange:
+    for content in strange[operation.startswith("waitFor") :]:  # nothing is no mistake there, and takes 10 s
         answer = control.request(
             method, url(operation, tenant), content=content, headers={"Content-Type": "application/json"}, timeout=30
         )
@@ -478,6 +477,8 @@ def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: s
         "/_mock/clock": "GET, HEAD, POST",
         tenant: "DELETE, GET, HEAD, PATCH",
         f"{tenant}/requests/wait": "POST",
+        f"{tenant}/deliveries/wait": "POST",  # M51
+        f"{tenant}/deliveries/x": "GET, HEAD",
         f"{tenant}/keys/full_1": "DELETE",
         "/_mock/docs/": "GET, HEAD",
         "/_mock/openapi.json": "GET, HEAD",
@@ -490,9 +491,9 @@ def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: s
 def test_the_document_says_what_is_checked(control: httpx.Client, mock: Mock) -> None:
     document = control.get("/_mock/openapi.json").json()
     OpenAPIV30SpecValidator(document).validate()
-    schemas, parameters = document["components"]["schemas"], document["components"]["parameters"]
+    schemas = document["components"]["schemas"]
     operations = ["handoffLead", "createCrmRecord"]
-    assert parameters["Operation"]["schema"]["enum"] == operations
+    assert schemas["OperationId"]["enum"] == operations
     assert schemas["NewFault"]["properties"]["operation"]["enum"] == [*operations, None]
     assert schemas["NewFault"]["properties"]["fault"]["enum"] == list(CATALOGUE)
     assert schemas["NewTenant"]["properties"]["notified_channel"]["enum"] == list(mock.contract.notified_channels)

@@ -1,5 +1,6 @@
 """Find a request that succeeds with the served document: the curl line that `serve` prints at start."""
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,11 +20,6 @@ from vorel_mock.mock.mock import Mock
 
 #: Requests that are tried in a dry run before giving up.
 _TRIED = 20
-#: The bodies that are tried first for the two operations with a handler.
-_BODIES = {
-    "handoffLead": b'{"reason": "no-response-7d"}',
-    "createCrmRecord": b'{"object": "contact", "fields": {"last_name": "Lee"}, "idempotency_key": "first"}',
-}
 
 
 @dataclass(slots=True)
@@ -70,7 +66,7 @@ def _line(request: _Sample, url: str) -> str:
 
 def _valid(mock: Mock) -> Iterator[_Sample]:
     """Yield requests that the document allows, those of operations with a handler first."""
-    names = list(_BODIES)
+    names = list(demo.BODIES)
     operations = sorted(
         mock.contract.operations, key=lambda o: names.index(o.id) if o.id in names else len(names) + (o.method != "get")
     )
@@ -120,8 +116,8 @@ def _bodies(mock: Mock, operation: Operation) -> Iterator[tuple[bytes, str]]:
     if operation.body is not None:
         content = mock.contract.at(operation.body.pointer).get("content") or {}
         media_type = next(filter(is_json, content), "application/json")
-        if operation.id in _BODIES:
-            yield _BODIES[operation.id], media_type
+        if operation.id in demo.BODIES:
+            yield json.dumps(demo.BODIES[operation.id]).encode(), media_type
         if media_type in content:
             yield msgspec.json.encode(media_value(mock.contract, content[media_type])), media_type
     yield b"", ""

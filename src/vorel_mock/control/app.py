@@ -26,7 +26,7 @@ from vorel_mock.contract.connexion_import import (
     unchecked,
 )
 from vorel_mock.control import document, handlers
-from vorel_mock.control.document import READS
+from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
 from vorel_mock.control.request_validation import BODY, Body, Parameters
@@ -34,7 +34,6 @@ from vorel_mock.mock.mock import Mock
 
 logger = logging.getLogger("vorel_mock")
 
-PREFIX = "/_mock"
 #: Requests that may be under way at once: those that wait (MAX_WAITS), and room for the others, which they wait for.
 WORKERS = 256
 #: Bytes of a body that is not parsed on the event loop.
@@ -140,7 +139,7 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     app = FlaskApp(
         "vorel_mock.control",
         jsonifier=_Jsonifier(),
-        swagger_ui_options=SwaggerUIOptions(swagger_ui=False),
+        swagger_ui_options=SwaggerUIOptions(swagger_ui=False, serve_spec=False),
         server_args={"static_folder": None},
     )
     with unchecked():

@@ -19,8 +19,10 @@ from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 #: Marks a schema whose values the handler checks, who reads them in pieces.
 READ_BY_HANDLER = "x-read-by-handler"
 FILE = Path(__file__).parent / "openapi.yaml"
+#: Below which the control plane is.
+PREFIX = "/_mock"
 
-#: Methods of the paths that the document does not describe: the documentation, and the document itself.
+#: Methods of the paths that the document does not describe: the documentation.
 READS = ("GET", "HEAD")
 
 
@@ -50,8 +52,7 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
     operations = [operation.id for operation in contract.operations]
     channels = contract.notified_channels
     return {
-        "parameters/Operation/schema": operations,
-        "schemas/RequestWait/properties/operation": operations,
+        "schemas/OperationId": operations,
         "schemas/TenantChange/properties/notified_channel": [*channels, None] if channels else [],
         "schemas/NewTenant/properties/notified_channel": channels,
         "schemas/Crm/properties/failure": [*map(str, ErrorName), None],
@@ -73,14 +74,56 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
     }
 
 
+def served(contract: Contract, server: str, *, token: bool) -> dict[str, Any]:
+    """Return the document as it is shown: with its server, and with the control token if one is required."""
+    document: dict[str, Any] = _without_mark(load(contract))
+    document["servers"] = [{"url": server, "description": "this mock"}]
+    used = _used(document, document["paths"])
+    document["components"] = {
+        kind: {name: part for name, part in parts.items() if f"#/components/{kind}/{name}" in used}
+        for kind, parts in document["components"].items()
+    }
+    if token:
+        scheme = {"type": "http", "scheme": "bearer", "description": "The control token of this mock."}
+        document["components"]["securitySchemes"] = {"ControlToken": scheme}
+        document["security"] = [{"ControlToken": []}]
+    return document
+
+
+def _without_mark(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _without_mark(member) for name, member in node.items() if name != READ_BY_HANDLER}
+    return [_without_mark(item) for item in node] if isinstance(node, list) else node
+
+
+def _used(document: Mapping[str, Any], node: Any) -> set[str]:
+    """Return the references in `node`, and those in what they lead to."""
+    found: set[str] = set()
+    left = [node]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += node
+        elif isinstance(node, dict):
+            left += node.values()
+            reference = node.get("$ref")
+            if isinstance(reference, str) and reference not in found:
+                found.add(reference)
+                _, _, kind, name = reference.split("/")
+                left.append(document["components"][kind][name])
+    return found
+
+
 def allowed(document: dict[str, Any], path: str) -> str:
     """Return the methods of `path` (below /_mock), for the Allow header of a 405 (RFC 9110, 15.5.6)."""
-    known = {
-        method.upper()
-        for template, item in document["paths"].items()
+    templates = [
+        template
+        for template in document["paths"]
         if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
-        for method in item
-    }
+    ]
+    # A path that is written out is more than one that has a placeholder there (OpenAPI, Paths Object).
+    nearest_template = min(templates, key=lambda template: template.count("{"), default="")
+    known = {method.upper() for method in document["paths"].get(nearest_template, ())}
     return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known or READS))
 
 

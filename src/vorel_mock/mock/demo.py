@@ -1,5 +1,6 @@
 """The demo tenants, with fixed keys and ids: one for each situation that a client must handle."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,11 @@ from vorel_mock.model.tenant_state import copy_of
 
 #: The roles of keys, in the order in which their tokens are numbered.
 ROLES = ("full", "burst", "read_only", "leads_only", "crm_only", "revoked")
+#: Bodies that succeed, for the operations with a handler.
+BODIES: Mapping[str, Any] = {
+    "handoffLead": {"reason": "no-response-7d"},
+    "createCrmRecord": {"object": "contact", "fields": {"last_name": "Lee"}, "idempotency_key": "first"},
+}
 FULL_KEYS = 40
 BURST_KEYS = 4
 LEADS = 5

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
-from vorel_mock.control.app import PREFIX, ControlPlane
+from vorel_mock.control.app import ControlPlane
+from vorel_mock.control.document import PREFIX
 from vorel_mock.control.guard import MAX_BODY as MAX_CONTROL_BODY
 from vorel_mock.mock.mock import Mock
 from vorel_mock.server.cors import Cors

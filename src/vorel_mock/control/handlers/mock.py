@@ -1,8 +1,14 @@
 """The whole mock: health, target, reset, the documents."""
 
+from copy import deepcopy
 from typing import Any
 
+from flask import request
+
 import vorel_mock
+from vorel_mock.contract.document import Document
+from vorel_mock.contract.operation import Operation, is_json
+from vorel_mock.control import document
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.control.handlers.support import Operations, api_url, reject
 from vorel_mock.mock import demo
@@ -52,8 +58,33 @@ def reserved_values(mock: Mock) -> Json:
 
 
 def contract_document(mock: Mock) -> Json:
-    """Return the contract document with this mock as its only server, so that no one tests against production."""
-    return {**mock.contract.document, "servers": [{"url": mock.contract.base_path or "/", "description": "this mock"}]}
+    """Return the contract document with this mock as its only server, so that no one tests against production.
+
+    What it gives no example of has one that works, so that a page that fills in requests fills in good ones.
+    """
+    shown = Document(deepcopy(mock.contract.document))
+    server = request.script_root + mock.contract.base_path or "/"
+    shown.document["servers"] = [{"url": server, "description": "this mock"}]
+    for operation in mock.contract.operations:
+        if operation.id in demo.BODIES:
+            _add_examples(shown, operation)
+    return shown.document
+
+
+def _add_examples(shown: Document, operation: Operation) -> None:
+    """Add a body and a lead to an operation with a handler, where the document has no examples."""
+    for parameter in map(shown.resolve, shown.at(operation.pointer).get("parameters", ())):
+        if operation.id == "handoffLead" and parameter.get("in") == "path":
+            parameter.setdefault("example", demo.lead_id(1, 1))
+    if operation.body is not None:
+        for media_type, media in shown.at(operation.body.pointer).get("content", {}).items():
+            if is_json(media_type) and "examples" not in media:
+                media.setdefault("example", demo.BODIES[operation.id])
+
+
+def control_document(mock: Mock) -> Json:
+    """Return the document of the control plane."""
+    return document.served(mock.contract, request.script_root + document.PREFIX, token=mock.control_token is not None)
 
 
 OPERATIONS: Operations = {
@@ -62,4 +93,5 @@ OPERATIONS: Operations = {
     "reset": reset,
     "reservedValues": reserved_values,
     "contractDocument": contract_document,
+    "controlDocument": control_document,
 }
