@@ -394,3 +394,34 @@ def test_a_path_that_cannot_be_written_is_found_before_the_run(tmp_path: Path) -
         with pytest.raises(OSError, match="cannot write the report ") as caught:
             report.check_writable(bad)
         assert str(bad) in str(caught.value)
+
+
+def test_a_link_with_the_name_of_the_new_file_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # K16
+    victim, path = tmp_path / "victim", tmp_path / "out" / "r.json"
+    victim.write_text("mine")
+    path.parent.mkdir()
+    opened: list[Path] = []
+    real_open = Path.open
+
+    def link_first(self: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        """Be quicker than the kit: whatever new file it opens beside the report, a link is there first."""
+        if self.parent == path.parent and self != path:
+            opened.append(self)
+            self.symlink_to(victim)
+        return real_open(self, mode, *rest, **more)
+
+    (path.parent / f".r.json.{os.getpid()}.part").symlink_to(victim)
+    report.check_writable(path)
+    report.write(samples.report(), json=path)
+    assert json.loads(path.read_text())["verdict"] == "passed"
+    assert victim.read_text() == "mine"
+    monkeypatch.setattr(Path, "open", link_first)
+    with pytest.raises(OSError, match="file exists"):
+        report.check_writable(path)
+    with pytest.raises(OSError, match="file exists"):
+        report.write(samples.report(), json=path)
+    assert len(opened) == 2
+    assert victim.read_text() == "mine"
+    assert not path.is_symlink()

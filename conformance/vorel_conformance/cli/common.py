@@ -13,8 +13,11 @@ from typing import Any, NoReturn
 
 import click
 
+from vorel_conformance.http.harmless import harmless
+
 # Exit codes.
 PASSED, FAILED, USAGE, NO_TARGET, INCOMPLETE, OUR_FAULT = 0, 1, 2, 3, 4, 70
+_LONGEST_LINE = 4_000  # characters; a profile may have a member with a name of a megabyte
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -29,9 +32,15 @@ def needs_extra() -> None:
         stop(USAGE, f"{error.name} is not installed. Install it with: pip install 'vorel-mock[conformance]'")
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line, in which others may have a word: a server, a profile, a report."""
+    shown = harmless(text)
+    click.echo(shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]}…", err=err)
+
+
 def stop(code: int, message: str) -> NoReturn:
     """End the command with one line on stderr."""
-    click.echo(f"vorel-conformance: {message}", err=True)
+    say(f"vorel-conformance: {message}", err=True)
     raise SystemExit(code)
 
 

@@ -22,6 +22,7 @@ from vorel_conformance.cli.common import (
     needs_extra,
     redacted,
     report_options,
+    say,
     stop,
     stop_with_our_fault,
 )
@@ -126,7 +127,7 @@ def server(
             signals.catch()
             reports.remove_old()
         target = load(url, target_file, owned=owned, cacert=cacert)
-        _print_plan(plan.plan(target, options), console)
+        _print_plan(plan.plan(target, options))
         if dry_run:
             return
         with terminal.Progress(console, clauses=len(selected)) as progress:
@@ -142,24 +143,16 @@ def server(
     reports.finish(apply_accepted(found), console, signals)
 
 
-def _print_plan(plan: Mapping[str, Any], console: Any) -> None:
+def _print_plan(plan: Mapping[str, Any]) -> None:
     from vorel_conformance.report.model import number_of
 
-    console.print(
+    say(
         f"{plan['target']}: {number_of(plan['clauses'], 'clause')}, about {plan['requests']} requests "
-        f"at {plan['rate']:g} a minute, up to {plan['writes']} writes, about {plan['minutes']:g} minutes.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"at {plan['rate']:g} a minute, up to {plan['writes']} writes, about {plan['minutes']:g} minutes."
     )
     missing = [f"for a verdict on all clauses, add to the target profile: {line}" for line in plan["missing"]]
     for line in [*plan["notes"], *missing]:
-        console.print(
-            f"  {line}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"  {line}")
 
 
 @cli.command("clauses")
@@ -247,7 +240,7 @@ def replay(
         found = report_file.load(report)
         Target(found.target, (), agreed=True).permit(owned=owned)
         target = again.profile_for(found, target_file) if target_file else None
-        click.echo(f"Target: {found.target}, {number_of(len(found.items), 'violation')}.")
+        say(f"Target: {found.target}, {number_of(len(found.items), 'violation')}.")
         if not found.items:
             return
         target = target or fetch(found.target, cacert)
@@ -266,7 +259,7 @@ def replay(
             if result.failed
             else f"not seen again ({result.of} tries)"
         )
-        click.echo(redact(f"{result.clause}: {result.message}: {seen}"))
+        say(redact(f"{result.clause}: {result.message}: {seen}"))
     if any(result.failed for result in results):
         raise SystemExit(FAILED)
     raise SystemExit(NO_TARGET if any(result.unasked for result in results) else PASSED)

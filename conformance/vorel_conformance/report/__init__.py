@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
-import os
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vorel_conformance.http.redact import redactor
 from vorel_conformance.report import html as html_page
@@ -69,8 +69,8 @@ def check_writable(*paths: Path | None) -> None:
                 raise IsADirectoryError(0, "is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             part = _part(path)
-            part.touch()
-            part.unlink()
+            part.close()
+            Path(part.name).unlink()
         except OSError as error:
             raise OSError(_problem(path, error)) from error
 
@@ -101,10 +101,14 @@ def _is_device(path: Path) -> bool:
     return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
 
 
-def _part(path: Path) -> Path:
-    """Return a temporary path in the same folder, so that the last step of writing is a rename."""
+def _part(path: Path) -> IO[bytes]:
+    """Open a new file in the folder of the report, so that the last step of writing is a rename.
+
+    Others may write to that folder: the name cannot be guessed, and the file must not exist yet, not even as a link.
+    """
     real = path.resolve()
-    return real.with_name(f".{real.name}.{os.getpid()}.part")
+    name = real.with_name(f".{real.name[:100]}.{uuid.uuid4().hex}.part")
+    return name.open("xb")
 
 
 def _replace(path: Path, text: str) -> None:
@@ -118,7 +122,8 @@ def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part(path)
     try:
-        part.write_bytes(data)
-        part.replace(path.resolve())
+        with part:
+            part.write(data)
+        Path(part.name).replace(path.resolve())
     finally:
-        part.unlink(missing_ok=True)
+        Path(part.name).unlink(missing_ok=True)

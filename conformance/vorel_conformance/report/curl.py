@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from vorel_conformance.http.harmless import harmless
 from vorel_conformance.http.redact import KEY_VARIABLE, redactor
 
 # curl sets these itself. A copied value could contradict the request.
@@ -93,26 +94,33 @@ def _quote(text: str) -> str:
     parts = _EXPANSION.split(text)
     if len(parts) == 1:
         return _literal(text)
-    if text.isprintable() and all(_SAFE_IN_DOUBLE_QUOTES.fullmatch(part) for part in parts[::2]):
+    if _is_harmless(text) and all(_SAFE_IN_DOUBLE_QUOTES.fullmatch(part) for part in parts[::2]):
         # Braces if the next character would become a part of the variable's name.
         return '"' + re.sub(r"\$VOREL_API_KEY(?=\w)", "${VOREL_API_KEY}", text) + '"'
     return "".join(f'"{part}"' if index % 2 else part and _literal(part) for index, part in enumerate(parts))
 
 
+def _is_harmless(text: str) -> bool:
+    """Return True if a terminal and the log of a CI show the text as it is."""
+    return harmless(text) == text
+
+
 def _literal(text: str) -> str:
-    """Return one bash word without expansions. Control characters and bytes that are not UTF-8 are escaped."""
-    if _SAFE.fullmatch(text):
+    """Return one bash word without expansions. Control characters, commands of a CI, and bytes that are not UTF-8 are
+    escaped.
+    """
+    if _SAFE.fullmatch(text) and _is_harmless(text):
         return text
-    if text.isprintable():
+    if _is_harmless(text):
         return "'" + text.replace("'", "'\\''") + "'"
     # `!` starts a history expansion in an interactive bash.
-    return "$'" + "".join(_escape(char, special="\\'!") for char in text) + "'"
+    return "$'" + "".join(_escape(char, special="\\'!:#") for char in text) + "'"
 
 
 def _printf(text: str) -> str:
     """Return the argument of printf that prints `text`, which may contain NUL."""
     return "".join(
-        f'"{part}"' if index % 2 else "'" + "".join(_escape(char, special="\\'!%") for char in part) + "'"
+        f'"{part}"' if index % 2 else "'" + "".join(_escape(char, special="\\'!%:#") for char in part) + "'"
         for index, part in enumerate(_EXPANSION.split(text))
     )
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vorel_conformance.http.harmless import harmless
 from vorel_conformance.report import markdown
-from vorel_conformance.report.model import Report, shown_status, visible, worst_first
+from vorel_conformance.report.model import Report, shown_status, worst_first
 from vorel_conformance.report.sarif import CONTRACT_FILE, level, message
 from vorel_conformance.report.source_lines import line_of
 
@@ -40,7 +41,7 @@ def add_summary(report: Report) -> None:
 
 
 def _data(text: str) -> str:
-    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return harmless(text, newlines=True).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

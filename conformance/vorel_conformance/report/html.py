@@ -7,12 +7,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from vorel_conformance.http.harmless import harmless
 from vorel_conformance.report.model import (
     LOOKS,
     WORST_FIRST,
@@ -27,7 +28,6 @@ from vorel_conformance.report.model import (
     total_violations,
     verdict_sentence,
     verdict_title,
-    visible,
     worst_first,
 )
 from vorel_conformance.report.source_lines import line_of
@@ -79,7 +79,11 @@ def _page() -> tuple[Template, str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "breakable": _breakable, "shown_status": shown_status}
+    environment.filters |= {
+        "harmless": partial(harmless, newlines=True),
+        "breakable": _breakable,
+        "shown_status": shown_status,
+    }
     environment.globals |= {
         "looks": LOOKS,
         "shown": shown_status,
@@ -104,7 +108,7 @@ def _hash(text: str) -> str:
 
 
 def _headers(pairs: list[list[str]]) -> str:
-    return visible("\n".join(f"{name}: {value}" for name, value in pairs))
+    return harmless("\n".join(f"{name}: {value}" for name, value in pairs), newlines=True)
 
 
 def _breakable(text: str) -> Markup:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vorel_conformance.http.harmless import harmless
 from vorel_conformance.http.placeholders import first_key_name
 
 Report = Mapping[str, Any]
@@ -143,7 +144,7 @@ def remarks(report: Report) -> list[str]:
 
 
 def body_text(message: Mapping[str, Any], limit: int) -> tuple[str, int]:
-    """Return a body as visible text of at most `limit` characters, and the number of characters cut off."""
+    """Return a body as harmless text of at most `limit` characters, and the number of characters cut off."""
     text = message.get("body")
     if text is None:
         encoded = message.get("body_base64", "")
@@ -151,29 +152,10 @@ def body_text(message: Mapping[str, Any], limit: int) -> tuple[str, int]:
             text = base64.b64decode(encoded, validate=True).decode("utf-8", "backslashreplace")
         except (binascii.Error, ValueError):
             text = encoded  # redaction may have damaged it
-    return visible(text[:limit]), max(0, len(text) - limit)
-
-
-def visible(text: str, *, newlines: bool = True) -> str:
-    r"""Return the text with unprintable characters as escapes.
-
-    A server must not move the cursor or change the direction of text. Line feeds and tabs stay if `newlines` is true.
-    """
-    kept = "\n\t" if newlines else ""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char in kept else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
-    if named:
-        return named
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return harmless(text[:limit], newlines=True), max(0, len(text) - limit)
 
 
 def shorten(text: str, limit: int) -> str:
     """Return one line of at most `limit` characters, with an ellipsis if it was longer."""
-    line = visible(text[: limit + 1], newlines=False)
+    line = harmless(text[: limit + 1])
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vorel_conformance.http.harmless import harmless
 from vorel_conformance.http.redact import redactor
 from vorel_conformance.report import github
 from vorel_conformance.report.model import (
@@ -30,7 +31,6 @@ from vorel_conformance.report.model import (
     transcript_lines,
     verdict_sentence,
     verdict_title,
-    visible,
     worst_first,
 )
 
@@ -83,7 +83,7 @@ class Progress:
                 case "clause":
                     self._statuses[event["id"]] = event["status"]
                 case "phase":
-                    self._phase = visible(str(event["name"]), newlines=False)
+                    self._phase = harmless(str(event["name"]))
             counts = self.counts
             self._bar.update(
                 self._task,
@@ -131,7 +131,7 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
         try:
             github.add_summary(report)
         except OSError as error:  # the verdict matters more than its summary
-            _line(console, Text(f"cannot write the job summary: {error.strerror}", style="yellow"))
+            _line(console, (f"cannot write the job summary: {error.strerror}", "yellow"))
 
 
 def _print_table(report: Report, console: Console) -> None:
@@ -148,10 +148,10 @@ def _print_table(report: Report, console: Console) -> None:
         table.add_row(
             Text(look.sign, style=look.style),
             Text(look.word, style=look.style),
-            visible(clause["id"], newlines=False),
+            harmless(clause["id"]),
             Text(clause["level"], style="" if clause["level"] == "MUST" else "dim"),
             str(clause["checks"]),
-            visible(clause["title"], newlines=False),
+            harmless(clause["title"]),
         )
     console.print(table)
 
@@ -164,18 +164,18 @@ def _print_lines(report: Report, console: Console) -> None:
     for clause in others:
         look = LOOKS[shown_status(clause)]
         what = f"{look.sign} {look.word:<14} {clause['id']:<{width}}  {clause['level']:<8}  {clause['title']}"
-        _line(console, Text(visible(what, newlines=False), style=look.style))
+        _line(console, (what, look.style))
     if passed := len(clauses) - len(others):
         look = LOOKS["passed"]
-        _line(console, Text(f"{look.sign} {number_of(passed, 'clause')} passed", style=look.style))
+        _line(console, (f"{look.sign} {number_of(passed, 'clause')} passed", look.style))
 
 
 def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str]) -> None:
     look = LOOKS[shown_status(clause)]
     console.print()
-    _line(console, Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {clause['title']}"))
-    _line(console, Text(f"  “{shorten(clause['quote'], 400)}”", style="italic"))
-    _line(console, Text(f"  {visible(place(clause), newlines=False)}", style="dim"))
+    _line(console, (f"{look.sign} {clause['id']}", look.style), f"  {clause['title']}")
+    _line(console, (f"  “{shorten(clause['quote'], 400)}”", "italic"))
+    _line(console, (f"  {place(clause)}", "dim"))
     if accepted := clause.get("accepted"):
         _label(console, "accepted", f"until {accepted['expires']} by {accepted['owner']}: {accepted['reason']}")
         return
@@ -201,7 +201,7 @@ def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str])
         elif violation.get("failure"):
             _label(console, "response", f"none: {violation['failure']}")
         if 0 < len(violation["curl"]) <= _CURL_LIMIT:
-            _line(console, Text.assemble(("  again     ", "dim"), visible(violation["curl"], newlines=False)))
+            _line(console, ("  again     ", "dim"), violation["curl"])
         elif violation["curl"]:
             _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
         if hint := key_hint(violation):
@@ -219,11 +219,11 @@ def _print_transcript(violation: Mapping[str, Any], console: Console) -> None:
     """Print what happened in the situation, and the command that repeats it alone."""
     lines = transcript_lines(violation)
     for line in lines[:_TRANSCRIPT_SHOWN]:
-        _line(console, Text(f"  {shorten(line, 200)}", style="dim"))
+        _line(console, (f"  {shorten(line, 200)}", "dim"))
     if len(lines) > _TRANSCRIPT_SHOWN:
-        _line(console, Text(f"  … {len(lines) - _TRANSCRIPT_SHOWN} more lines in the reports", style="dim"))
+        _line(console, (f"  … {len(lines) - _TRANSCRIPT_SHOWN} more lines in the reports", "dim"))
     if again := violation.get("again"):
-        _line(console, Text.assemble(("  again     ", "dim"), visible(again, newlines=False)))
+        _line(console, ("  again     ", "dim"), again)
 
 
 def _print_reasons(report: Report, console: Console) -> None:
@@ -236,36 +236,32 @@ def _print_reasons(report: Report, console: Console) -> None:
     if reasons:
         console.print()
     for look, clause in reasons:
-        _line(
-            console,
-            Text.assemble((f"{look.sign} {clause['id']}", look.style), f"  {shorten(clause['reason'], 600)}"),
-        )
+        _line(console, (f"{look.sign} {clause['id']}", look.style), f"  {shorten(clause['reason'], 600)}")
 
 
 def _print_verdict(report: Report, console: Console) -> None:
     console.print()
     for problem in report.get("accepted", {}).get("problems", []):
-        _line(console, Text.assemble(("✗ accepted failures ", "bold red"), visible(problem, newlines=False)))
+        _line(console, ("✗ accepted failures ", "bold red"), problem)
     for note in remarks(report):
-        _line(console, Text(f"  {visible(note, newlines=False)}", style="dim"))
+        _line(console, (f"  {note}", "dim"))
     look = LOOKS[report["verdict"]]
-    _line(
-        console,
-        Text.assemble((f"{look.sign} {verdict_title(report)}.", look.style), f" {verdict_sentence(report)}"),
-    )
+    _line(console, (f"{look.sign} {verdict_title(report)}.", look.style), f" {verdict_sentence(report)}")
     contract = report["contract"]
     facts = (
-        f"  {visible(report['target'], newlines=False)} · contract {contract['version']} {contract['sha256'][:12]} · "
+        f"  {report['target']} · contract {contract['version']} {contract['sha256'][:12]} · "
         f"{report['requests']} requests in {report['duration_s']:.0f} s · seed {report['seed']}"
     )
-    _line(console, Text(facts, style="dim"))
+    _line(console, (facts, "dim"))
 
 
 def _label(console: Console, name: str, text: str) -> None:
     """Print a line with a label. Server text never begins a line, because CI servers look for commands there."""
-    _line(console, Text.assemble((f"  {name:<10}", "dim"), shorten(text, 600)))
+    _line(console, (f"  {name:<10}", "dim"), shorten(text, 600))
 
 
-def _line(console: Console, text: Text) -> None:
+def _line(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print a line from texts, and texts with a style. Whoever wrote them, they cannot do more than be read."""
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
     # Only the terminal wraps the line, so that a curl line can be copied as a whole.
-    console.print(text, soft_wrap=True)
+    console.print(Text.assemble(*((harmless(text), style) for text, style in styled)), soft_wrap=True)
