@@ -15,7 +15,8 @@ from tests import checked_client as checked
 from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.control import handlers
 from vorel_mock.mock import demo
-from vorel_mock.mock.mock import MAX_WAITS, Mock
+from vorel_mock.mock.mock import Mock
+from vorel_mock.mock.waiting_places import MAX_WAITS
 from vorel_mock.model.armed_faults import MAX_FAULTS
 from vorel_mock.model.crm import VENDORS
 from vorel_mock.model.webhooks import EVENTS
@@ -678,24 +679,31 @@ def test_those_who_wait_keep_nobody_waiting(control: httpx.Client, made: Json, t
 
 
 def test_so_many_may_wait_and_the_others_are_told(mock: Mock) -> None:
+    most = MAX_WAITS * 3 // 4
     with checked.client(mock) as control:
-        made = control.post("/_mock/tenants").json()
-        tenant = f"/_mock/tenants/{made['id']}"
+        made, other = (control.post("/_mock/tenants").json() for _ in range(2))
+        tenant, another = (f"/_mock/tenants/{each['id']}" for each in (made, other))
         answers: list[httpx.Response] = []
 
         def wait() -> None:
             answers.append(control.post(f"{tenant}/requests/wait", json={"timeout": "60s"}, timeout=120))
 
-        waiting = start_all([wait] * (MAX_WAITS + 60))
+        waiting = start_all([wait] * (most + 60))
         until(lambda: len(answers) == 60)  # nobody else is answered before what they wait for has happened
         for refused in (*answers, control.post(f"{tenant}/clock", json={"advance": "1s"})):
-            assert message(refused, 429) == f"{MAX_WAITS} requests wait already; try again when one of them has ended"
+            assert message(refused, 429) == (
+                "too many requests wait for this tenant already; try again when one of them has ended"
+            )
             assert refused.headers["Retry-After"] == "1"
         assert control.get("/_mock/health").json()["clock"]["now"] == "2026-01-01T00:00:00.000Z"
+        # Another tenant has places of its own, and so has the clock of all.
+        assert control.post(f"{another}/requests/wait", json={"timeout": "0s"}).status_code == 408
+        assert control.post(f"{another}/clock", json={"advance": "1s"}).status_code == 200
+        assert control.post("/_mock/clock", json={"freeze": True}).status_code == 200
         assert control.patch(tenant, json={"rate_limit": 3}).status_code == 200
         assert handoff(control, made).status_code == 200
         join_all(waiting)
-        assert [answer.status_code for answer in answers[60:]] == [200] * MAX_WAITS
+        assert [answer.status_code for answer in answers[60:]] == [200] * most
         assert control.post(f"{tenant}/clock", json={"advance": "1s"}).status_code == 200
 
 
@@ -708,7 +716,7 @@ def test_who_waits_on_a_tenant_that_is_deleted_is_told_and_leaves_nothing(mock: 
         answers: list[httpx.Response] = []
         body = {"timeout": "60s"}
         waiting = start_all([lambda: answers.append(control.post(f"{tenant}/{what}/wait", json=body, timeout=120))] * 3)
-        until(lambda: mock.waits._value == MAX_WAITS - 3)
+        until(lambda: mock.waits.free == MAX_WAITS - 3)
         assert control.delete(tenant).status_code == 204
         started = monotonic()
         join_all(waiting)

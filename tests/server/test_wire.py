@@ -27,7 +27,7 @@ from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.model.armed_faults import ArmedFault
-from vorel_mock.server import http_connection
+from vorel_mock.server import descriptors, http_connection
 from vorel_mock.server.app import App
 from vorel_mock.server.http_connection import HttpConnection
 from vorel_mock.server.listener import Server
@@ -947,6 +947,59 @@ def test_500_connections_at_once_each_get_their_own_answer(mock_process: Running
     finally:
         for client in clients:
             client.__exit__()
+
+
+def test_connections_beyond_the_most_are_closed_and_the_others_served(  # M30
+    monkeypatch: pytest.MonkeyPatch, mock_server: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(descriptors, "MAX_CONNECTIONS", 5)
+    mock = mock_server()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(mock.connect()) for _ in range(5)]
+        for client in clients:
+            client.send(request(b"{}"))
+            assert client.answer().status == 200
+        for _ in range(2):
+            with mock.connect() as another:
+                assert another.closed()
+        clients[0].send(request(b"{}"))
+        assert clients[0].answer().status == 200
+    assert len([each for each in caplog.records if "5 connections are open" in each.message]) == 1
+    assert mock.server is not None
+    server = mock.server
+    _until(lambda: not server.connections)
+    assert mock.ask(request(b"{}"))[0].status == 200
+
+
+def test_the_connections_leave_files_for_others(mock_process: Running) -> None:  # M30
+    limits = Path(f"/proc/{mock_process.pid}/limits")
+    if not limits.exists():
+        pytest.skip("this system does not show a process's limits")
+    found = re.search(r"Max open files +(\d+) +(\d+)", limits.read_text())
+    assert found
+    assert int(found[1]) >= min(int(found[2]), descriptors.MAX_CONNECTIONS + 1000)
+
+
+HAR = request(method="GET", target="/_mock/requests.har")
+
+
+def test_clients_that_do_not_read_a_har_hold_little_of_it(mock_server: Callable[..., Running]) -> None:  # M30
+    """Ten of them held a gigabyte."""
+    mock = mock_server(WRITE_TIMEOUT=1.0)
+    assert mock.server is not None
+    server = mock.server
+    mock.ask(request(b'{"reason": "' + b"x" * 50_000 + b'"}') * 100)  # rejected and kept: a HAR of 5 MB
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", mock.port))
+            client.sendall(HAR)
+        _until(lambda: len([each for each in server.connections if each._buffered()]) == 10)
+        connections = list(server.connections)
+        assert sum(each._buffered() for each in connections) < 10 * 512 * 1024
+        _until(lambda: not server.connections)
+        _until(lambda: all(each.task is None for each in connections))
 
 
 def test_a_client_in_trouble_does_not_trouble_another(mock_process: Running) -> None:

@@ -34,7 +34,7 @@ from vorel_mock.mock.mock import Mock
 
 logger = logging.getLogger("vorel_mock")
 
-#: Requests that may be under way at once: those that wait (MAX_WAITS), and room for the others, which they wait for.
+#: Requests that may be under way at once: those that wait (`mock/waiting_places.py`), and the others.
 WORKERS = 256
 #: Bytes of a body that is not parsed on the event loop.
 _LARGE = 64 * 1024

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from threading import BoundedSemaphore, RLock
+from threading import RLock
 from typing import Any
 
 from vorel_mock.api.core import Core
@@ -18,6 +18,7 @@ from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
 from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.mock.waiting_places import WaitingPlaces
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
 from vorel_mock.model.store import Store
@@ -31,8 +32,6 @@ logger = logging.getLogger("vorel_mock")
 
 #: Seconds that moving a clock may take because receivers of webhooks are slow.
 SETTLE_TIMEOUT = 90.0
-#: Requests to the control plane that may wait at once for something to happen. Fewer than it has threads.
-MAX_WAITS = 200
 
 
 class Mock:
@@ -53,8 +52,7 @@ class Mock:
         self.ids = Ids(self.seed, "mock")
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
-        self.waits = BoundedSemaphore(MAX_WAITS)
-        """The places for requests to the control plane that wait; one request takes one."""
+        self.waits = WaitingPlaces()
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):

@@ -11,15 +11,26 @@ import sys
 from collections.abc import Callable, Sequence
 
 from vorel_mock.server.app import App
+from vorel_mock.server.descriptors import most_connections, raise_limit
 from vorel_mock.server.http_connection import HttpConnection
 from vorel_mock.unpatched.event_loop import new_event_loop
 from vorel_mock.unpatched.sockets import listening
+
+logger = logging.getLogger("vorel_mock")
 
 #: Seconds that a response under way is given when the mock is told to end.
 GRACE = 1.0
 _BACKLOG = 2048
 #: Free ports that are tried until one is free on both loopback addresses.
 _TRIES = 20
+
+
+class _Refused(asyncio.Protocol):
+    """A connection beyond the most that may be open."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
 
 
 class Server:
@@ -32,6 +43,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._stop_asked = False
+        self._warned = False
 
     def run(self, sockets: Sequence[socket.socket]) -> None:
         """Serve until `stop` is called, then close `sockets`. It has the calling thread to itself."""
@@ -45,12 +57,15 @@ class Server:
         if self._stop_asked:
             self._ended.set()
         control_start = asyncio.Lock()
-        listening = [
-            await loop.create_server(
-                lambda: HttpConnection(self._app, self.connections, loop, control_start), sock=sock, backlog=_BACKLOG
-            )
-            for sock in sockets
-        ]
+        most = most_connections()
+
+        def connection() -> asyncio.Protocol:
+            if len(self.connections) >= most:
+                self._warn(most)
+                return _Refused()
+            return HttpConnection(self._app, self.connections, loop, control_start)
+
+        listening = [await loop.create_server(connection, sock=sock, backlog=_BACKLOG) for sock in sockets]
         try:
             self._on_ready()
             await self._ended.wait()
@@ -66,6 +81,11 @@ class Server:
         if self._loop is not None and self._ended is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
                 self._loop.call_soon_threadsafe(self._ended.set)
+
+    def _warn(self, most: int) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("%d connections are open, which is the most; further ones are closed at once", most)
 
     async def _close_connections(self) -> None:
         for connection in list(self.connections):
@@ -122,6 +142,7 @@ def run(app: App, sockets: Sequence[socket.socket], on_ready: Callable[[], None]
         sys.setswitchinterval(0.0005)
         on_ready()
 
+    raise_limit()
     server = Server(app, ready)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())

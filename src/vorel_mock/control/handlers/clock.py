@@ -22,7 +22,7 @@ def get_clock(mock: Mock) -> Json:
 
 def set_clock(mock: Mock, body: Json) -> Json:
     """Move or hold the mock's clock. A tenant whose clock is held by itself is moved as well, so that all are."""
-    with waiting_slot(mock):
+    with waiting_slot(mock, None):
         with mock.lock:
             before = mock.clock.now()
             furthest = max((tenant.clock.now() for tenant in mock.store.tenants()), default=before)
@@ -43,7 +43,7 @@ def get_tenant_clock(mock: Mock, tenant_id: str) -> Json:
 
 def set_tenant_clock(mock: Mock, tenant_id: str, body: Json) -> Json:
     """Move or hold a tenant's clock; `settled` says whether the webhook attempts that are due then have been made."""
-    with waiting_slot(mock):
+    with waiting_slot(mock, tenant_id):
         with mock.lock:
             tenant = find_tenant(mock, tenant_id)
             _change(tenant.clock, body)

@@ -64,7 +64,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
     """Wait until `count` requests that match have been answered; 408 if that takes longer than `timeout`."""
     matches, count, seconds = _matcher(body), body.get("count", 1), timeout(body)
     wait: Wait[Exchange] = Wait(matches, count)
-    with waiting_slot(mock):
+    with waiting_slot(mock, tenant_id):
         with mock.lock:
             tenant = find_tenant(mock, tenant_id)
             kept = mock.journal.exchanges(tenant.id)

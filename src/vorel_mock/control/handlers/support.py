@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from flask import request
 
 from vorel_mock.contract.connexion_import import ProblemException
-from vorel_mock.mock.mock import MAX_WAITS, Mock
+from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import parse_duration
 from vorel_mock.model.tenant import Tenant
 
@@ -56,14 +56,20 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
 
 
 @contextmanager
-def waiting_slot(mock: Mock) -> Iterator[None]:
-    """Count a request that waits for something. Rejects it with 429 if too many do: the others need threads as well."""
-    if not mock.waits.acquire(blocking=False):
-        reject(429, f"{MAX_WAITS} requests wait already; try again when one of them has ended", {"Retry-After": "1"})
+def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[None]:
+    """Count a request that waits for something of a tenant, or of all.
+
+    Rejects it with 429 if too many do: the others need threads as well.
+    """
+    owner = None if tenant_id is None else tenant_id.lower()
+    if not mock.waits.take(owner):
+        whose = "the mock" if owner is None else "this tenant"
+        message = f"too many requests wait for {whose} already; try again when one of them has ended"
+        reject(429, message, {"Retry-After": "1"})
     try:
         yield
     finally:
-        mock.waits.release()
+        mock.waits.give_back(owner)
 
 
 def timeout(body: Mapping[str, Any]) -> float:

@@ -99,7 +99,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
         )
 
     seconds = timeout(body)
-    with waiting_slot(mock):
+    with waiting_slot(mock, tenant_id):
         found = mock.webhooks.wait(tenant, matches, seconds, skip=body.get("after", 0))
     with mock.lock:
         if mock.store.tenant(tenant.id) is not tenant:
