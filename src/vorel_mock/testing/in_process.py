@@ -9,7 +9,7 @@ from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
 from vorel_mock.testing.channels import IN_PROCESS_URL
 from vorel_mock.testing.control_client import Control
-from vorel_mock.testing.tenant import Tenant
+from vorel_mock.testing.tenant import Tenant, TenantOperations
 from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
 
 
@@ -40,11 +40,11 @@ class InProcessMock:
         """Create a tenant, see `Control.new_tenant`."""
         return self.control.new_tenant(**settings)
 
-    def client(self, tenant: Tenant | None = None, **options: Any) -> httpx.Client:
+    def client(self, tenant: TenantOperations | None = None, **options: Any) -> httpx.Client:
         """Return an httpx.Client that calls the mock with the tenant's key. `options` are those of httpx.Client."""
         return httpx.Client(transport=MockTransport(self._app), **_options(tenant, options))
 
-    def async_client(self, tenant: Tenant | None = None, **options: Any) -> httpx.AsyncClient:
+    def async_client(self, tenant: TenantOperations | None = None, **options: Any) -> httpx.AsyncClient:
         """Return an httpx.AsyncClient, as `client` does."""
         return httpx.AsyncClient(transport=AsyncMockTransport(self._app), **_options(tenant, options))
 
@@ -54,7 +54,7 @@ class InProcessMock:
         self._app.stop()
 
 
-def _options(tenant: Tenant | None, options: dict[str, Any]) -> dict[str, Any]:
+def _options(tenant: TenantOperations | None, options: dict[str, Any]) -> dict[str, Any]:
     headers = httpx.Headers(tenant.headers if tenant is not None else {})
     headers.update(options.get("headers"))
     return {"base_url": IN_PROCESS_URL, **options, "headers": headers}

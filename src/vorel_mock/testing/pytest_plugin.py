@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixtures `vorel_server` and `vorel`, the marker `vorel`, the option --vorel-mock-url.
+"""The pytest plugin: fixtures `vorel_server`, `vorel` and `avorel`, marker `vorel`, option --vorel-mock-url.
 
 Every pytest run loads it in an environment where vorel-mock is installed. It imports nothing but pytest until a test
 uses a fixture.
@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from vorel_mock.testing.control_client import Control
-    from vorel_mock.testing.tenant import Tenant
+    from vorel_mock.testing.tenant import AsyncTenant, Tenant
 
 #: Requests that the report of a failing test shows, the latest ones.
 _SHOWN = 50
@@ -103,6 +103,12 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     request.node.stash[_BEFORE] = before[0]["id"] if before else None
     with tenant:
         yield tenant
+
+
+@pytest.fixture
+def avorel(vorel: "Tenant") -> "AsyncTenant":
+    """The tenant of `vorel` for tests that run on an event loop: the same names, to be awaited."""
+    return vorel.asynchronous
 
 
 def _fail_if(problem: str | None) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from types import GenericAlias
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.rate_window import WINDOW, Window
 from vorel_mock.model.tenant import MAX_KEYS, MAX_LEADS, MAX_LIMIT, CrmConnection
 from vorel_mock.model.webhooks import Attempt, Delivery, State, Webhook
+from vorel_mock.unpatched.dates import real_datetime
 from vorel_mock.webhooks.dispatcher import MAX_WEBHOOKS
 from vorel_mock.webhooks.queue import RETRY_SCHEDULE
 from vorel_mock.webhooks.sender import MAX_KEPT
@@ -49,7 +50,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Ordinal = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Limit = Annotated[int, msgspec.Meta(ge=0, le=MAX_LIMIT)]
 Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
+if TYPE_CHECKING:
+    Time = Annotated[datetime, msgspec.Meta(tz=True)]
+else:  # msgspec knows no subclass, such as the one that freezegun puts in its place
+    Time = Annotated[real_datetime(), msgspec.Meta(tz=True)]
 Duration = Annotated[str, msgspec.Meta(max_length=32, pattern=_DURATION)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Word = Annotated[str, msgspec.Meta(max_length=100)]
@@ -372,7 +376,7 @@ _COMPONENTS = "#/components/schemas/"
 
 def time(moment: float) -> datetime:
     """Return seconds since the epoch as a time."""
-    return datetime.fromtimestamp(moment, UTC)
+    return real_datetime().fromtimestamp(moment, UTC)
 
 
 def seconds(moment: datetime, place: str) -> float:
@@ -386,7 +390,9 @@ def seconds(moment: datetime, place: str) -> float:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a snapshot, as OpenAPI 3.0 writes it: the components by name."""
     inlined: set[str] = set()
-    _, components = msgspec.json.schema_components([Snapshot], ref_template=f"{_COMPONENTS}{{name}}")
+    _, components = msgspec.json.schema_components(
+        [Snapshot], ref_template=f"{_COMPONENTS}{{name}}", schema_hook=_schema_of_time
+    )
 
     def in_openapi(node: Any) -> Any:
         if isinstance(node, list):
@@ -408,6 +414,13 @@ def schema() -> dict[str, Any]:
 
     made = {name: in_openapi(component) for name, component in components.items()}
     return {name: component for name, component in made.items() if name not in inlined}
+
+
+def _schema_of_time(kind: Any) -> dict[str, Any]:
+    """Return the schema of a time, which msgspec does not recognise while freezegun is at work."""
+    if kind is not real_datetime():
+        raise NotImplementedError
+    return {"type": "string", "format": "date-time"}
 
 
 def _like(made: Callable[..., Made], source: Any, **own: Any) -> Made:
