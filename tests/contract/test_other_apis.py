@@ -1,6 +1,7 @@
 """Documents of other APIs: errors as they declare them, alternatives named, paths that are almost right. M42."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,95 @@ def test_an_example_of_an_error_is_used(tmp_path: Path) -> None:
     example = {"fault": "F-1", "message": "as shown"}
     response = post(tmp_path, document(of({"type": "object"}, example=example), {"type": "string"}), 5)
     assert response.json() == {"fault": "F-1", "message": 'body: is not of type "string"'}
+
+
+# Examples: Accept, and Prefer: example=.
+
+CATS: Json = {
+    "application/json": {
+        "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+        "examples": {"tom": {"value": {"name": "Tom"}}, "kitty": {"$ref": "#/components/examples/kitty"}},
+    },
+    "application/hal+json": {"example": {"name": "Hal"}},
+    "text/csv": {"schema": {"type": "string"}, "examples": {"none": {"value": "name"}, "two": {"value": "name\na\nb"}}},
+    "application/xml": {"schema": {"type": "object"}},
+}
+
+
+@pytest.fixture(scope="module")
+def cats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    content = document({}, {})
+    response = {"description": "Cats.", "content": CATS}
+    content["paths"] = {
+        "/cats": {"get": {"operationId": "cats", "responses": {"200": response}}},
+        "/open": {"get": {"operationId": "open", "security": [], "responses": {"200": response}}},
+        "/none": {"get": {"operationId": "none", "security": [], "responses": {"204": {"description": "None."}}}},
+    }
+    content["components"]["examples"] = {"kitty": {"value": {"name": "Kitty"}}}
+    with mock(tmp_path_factory.mktemp("cats"), content) as running:
+        key = running.control.target()["keys"]["full"][0]
+        client = running.client()
+        client.headers["Authorization"] = f"Bearer {key}"
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv"),
+        ("TEXT/CSV; charset=utf-8", "text/csv"),
+        ("text/*", "text/csv"),
+        ("application/hal+json", "application/hal+json"),
+        ("application/json;q=0.1, application/hal+json", "application/hal+json"),
+        ("*/*;q=0.5, application/json;q=0", "application/hal+json"),
+        ("text/csv;q=0, */*", "application/json"),
+        ("text/csv;q=x, application/json;q=0.9", "text/csv"),
+        ("application/xml", "application/json"),  # made from a schema, and we write no XML
+        ("image/png", "application/json"),
+        (",;=q", "application/json"),
+    ],
+)
+def test_an_example_comes_in_the_media_type_that_the_client_prefers(
+    cats: Any, accept: str | None, media_type: str
+) -> None:
+    for path in ("/v2/cats", "/v2/open"):
+        response = cats.get(path, headers={} if accept is None else {"Accept": accept})
+        assert (response.status_code, response.headers["Content-Type"]) == (200, media_type)
+    expected = {"application/json": '{"name":"Tom"}', "application/hal+json": '{"name":"Hal"}', "text/csv": "name"}
+    assert response.text == expected[media_type]
+
+
+@pytest.mark.parametrize(
+    ("prefer", "accept", "body"),
+    [
+        ("example=kitty", "*/*", '{"name":"Kitty"}'),
+        ('respond-async, example="kitty"', "*/*", '{"name":"Kitty"}'),
+        ("example=two", "text/csv", "name\na\nb"),
+        ("example=two", "application/json", "name\na\nb"),  # only there it has this name
+    ],
+)
+def test_an_example_is_chosen_by_its_name(cats: Any, prefer: str, accept: str, body: str) -> None:
+    for path in ("/v2/cats", "/v2/open"):
+        response = cats.get(path, headers={"Prefer": prefer, "Accept": accept})
+        assert (response.status_code, response.text) == (200, body)
+        assert response.headers["Preference-Applied"] == prefer.rpartition(" ")[2].replace('"', "")
+
+
+@pytest.mark.parametrize(
+    ("path", "prefer", "message"),
+    [
+        ("cats", "example=kity", 'Prefer: unknown example "kity"; did you mean "kitty"?'),
+        ("open", "example=xyz", 'Prefer: unknown example "xyz"; allowed: tom, kitty, none, two'),
+        ("none", "example=tom", 'Prefer: unknown example "tom"; none is allowed here'),
+        ("cats", "exampel=tom", 'Prefer: unknown preference "exampel"; did you mean "example"?'),
+        ("cats", "example=tom, code=200", "Prefer: asks for example=tom and code=200; ask for one of them"),
+    ],
+)
+def test_an_example_that_does_not_exist_is_named(cats: Any, path: str, prefer: str, message: str) -> None:
+    response = cats.get(f"/v2/{path}", headers={"Prefer": prefer})
+    assert (response.status_code, response.json()["error"]["message"]) == (400, message)
 
 
 # Alternatives.

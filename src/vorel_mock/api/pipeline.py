@@ -7,7 +7,7 @@ import msgspec
 
 from vorel_mock.api.errors import JSON
 from vorel_mock.api.faults import injection
-from vorel_mock.api.messages import Exchange, Response
+from vorel_mock.api.messages import ApiError, Exchange, Response
 from vorel_mock.api.operations import Handler
 from vorel_mock.api.router import Endpoint
 from vorel_mock.api.steps import authentication, authorization, rate_limit, validation
@@ -90,5 +90,12 @@ def _example(exchange: Exchange, endpoint: Endpoint) -> Response:
     assert endpoint.example is not None
     exchange.reason = "answered by example: the mock has no handler for this operation"
     exchange.pointer = f"{endpoint.operation.pointer}/responses"
-    made = endpoint.example.response
-    return Response(made.status, made.body, list(made.headers))
+    accept = b",".join(value for name, value in exchange.request.headers if name == b"accept").decode("latin-1")
+    name = injection.wanted_example(exchange)
+    try:
+        response = endpoint.example.response(accept or None, name)
+    except ValueError as error:
+        raise ApiError(400, f"Prefer: {error}") from None
+    if name is not None:
+        exchange.preference = f"example={name}" if name.replace("-", "_").isidentifier() else f'example="{name}"'
+    return response

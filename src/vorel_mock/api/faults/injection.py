@@ -19,7 +19,7 @@ from vorel_mock.model.unknown_name import unknown_name
 #: A preference, or a parameter of one (RFC 7240, 2). In a quoted value, commas and semicolons separate nothing.
 _PART = re.compile(r'(?:[^,;"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
 #: The preferences of the mock.
-_OURS = ("code", "fault")
+_OURS = ("code", "fault", "example")
 #: Bytes of all Prefer fields of a request: what a header holds must not decide what it costs.
 MAX_PREFER = 1024
 #: Characters of a preference that an error message repeats.
@@ -29,10 +29,7 @@ _SHOWN = 60
 def before(exchange: Exchange, contract: Contract) -> Response | None:
     """Read the Prefer header, and apply a fault that replaces the response. Returns None if there is none."""
     if b"prefer" in exchange.request.fields:
-        fields = b",".join(value for name, value in exchange.request.headers if name == b"prefer")
-        if len(fields) > MAX_PREFER:
-            raise ApiError(400, f"Prefer: is longer than {MAX_PREFER} bytes; ask for one preference, once")
-        forced = _prefer(exchange, contract, _preference(fields.decode("latin-1")))
+        forced = _prefer(exchange, contract, _preference(exchange))
         if forced is not None:
             return forced
     return _meet(exchange, "before", contract) if may_meet(exchange) else None
@@ -41,6 +38,14 @@ def before(exchange: Exchange, contract: Contract) -> Response | None:
 def may_meet(exchange: Exchange) -> bool:
     """Return True if there is a fault that the request could meet. Else the functions below need not be called."""
     return exchange.asked is not None or (exchange.tenant is not None and bool(exchange.tenant.faults))
+
+
+def wanted_example(exchange: Exchange) -> str | None:
+    """Return the name of the example that the Prefer header asks for. Of use where an example is the response."""
+    if b"prefer" not in exchange.request.fields:
+        return None
+    preference = _preference(exchange)
+    return preference[1] if preference is not None and preference[0] == "example" else None
 
 
 def crm(exchange: Exchange, contract: Contract) -> None:
@@ -66,7 +71,8 @@ def after(exchange: Exchange, contract: Contract, response: Response) -> Respons
 def was_applied(exchange: Exchange, response: Response) -> bool:
     """Return True if the request got what its Prefer header asked for (Preference-Applied, RFC 7240)."""
     if exchange.asked is None:
-        return exchange.preference == f"code={response.status}"
+        preference = exchange.preference or ""
+        return preference == f"code={response.status}" or preference.startswith("example=")
     return exchange.asked.met > 0
 
 
@@ -113,11 +119,15 @@ def _draw(tenant: Tenant, armed: ArmedFault, number: int) -> float:
     return Ids(tenant.ids.seed, f"{tenant.ids.stream}/{armed.id}", number).chance()
 
 
-def _preference(fields: str) -> tuple[str, str] | None:
+def _preference(exchange: Exchange) -> tuple[str, str] | None:
     """Return name and value of our preference in all `Prefer` fields; it may be repeated. None if there is none.
 
     Other preferences are ignored (RFC 7240, 2), but for those that are probably typing errors.
     """
+    raw = b",".join(value for name, value in exchange.request.headers if name == b"prefer")
+    if len(raw) > MAX_PREFER:
+        raise ApiError(400, f"Prefer: is longer than {MAX_PREFER} bytes; ask for one preference, once")
+    fields = raw.decode("latin-1")
     found: dict[tuple[str, str], None] = {}
     for part in _PART.findall(fields):
         name, _, value = (piece.strip().strip('"') for piece in part.partition("="))
@@ -146,7 +156,7 @@ def _prefer(exchange: Exchange, contract: Contract, preference: tuple[str, str] 
     operation = exchange.operation
     assert operation is not None
     match preference:
-        case None:
+        case None | ("example", _):
             return None
         case "code", value:
             if value not in operation.responses:
