@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import shlex
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,21 +201,33 @@ def explain(clause: str) -> None:
     click.echo("\nThe level is defined by the kit: the contract does not use these words.")
 
 
+ADAPTERS = {"python": "adapter.py", "typescript": "adapter.mjs", "bash": "adapter.sh"}
+
+
 @cli.command()
-@click.argument("file", type=FILE, default="target.toml")
-def init(file: Path) -> None:
-    """Write a commented target profile to FILE (target.toml)."""
+@click.argument("file", type=FILE, required=False)
+@click.option("--client", "language", type=click.Choice(list(ADAPTERS)), help="Write an adapter for an integration.")
+def init(file: Path | None, language: str | None) -> None:
+    """Write a commented target profile to FILE (target.toml), or an adapter (adapter.py, adapter.mjs, adapter.sh)."""
     from vorel_conformance.http.target import TEMPLATE
 
+    if language:
+        name = ADAPTERS[language]
+        file = file or Path(name)
+        text = (Path(__file__).parents[1] / "adapters" / name).read_text(encoding="utf-8")
+        then = f"Try it: vorel-conformance client -- {shlex.quote(str(file.absolute()))}"
+    else:
+        file = file or Path("target.toml")
+        text, then = TEMPLATE, f"Fill it in, then: vorel-conformance server URL --target {file}"
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(TEMPLATE)
-        file.chmod(0o600)  # it will contain keys
+            out.write(text)
+        file.chmod(0o755 if language else 0o600)  # a profile will contain keys
     except FileExistsError:
         stop(USAGE, f"{file} exists already; nothing was written.")
     except OSError as error:
         stop(USAGE, f"{file}: cannot be written: {error.strerror}")
-    click.echo(f"Wrote {file}. Fill it in, then: vorel-conformance server URL --target {file}")
+    click.echo(f"Wrote {file}. {then}")
 
 
 @cli.command()
