@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +26,10 @@ from vorel_conformance.cli.common import (
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- CMD ARG...]")
 @click.option("--trigger", metavar="URL", help="Give the tasks to a running service: POST to URL.")
+@click.option("--watch", metavar="DURATION", help="Drive nothing: judge what comes by, for example for 10m.")
+@click.option(
+    "--har", type=click.Path(path_type=Path), metavar="FILE", help="Judge traffic that was recorded elsewhere."
+)
 @click.option("--receiver", metavar="URL", help="Certify the webhook receiver that runs at URL.")
 @click.option("--receiver-command", metavar="CMD", help="Start this webhook receiver: it listens on PORT.")
 @click.option("--receiver-path", metavar="PATH", default="/", show_default=True, help="Path of a started receiver.")
@@ -52,6 +58,8 @@ from vorel_conformance.cli.common import (
 def client(
     command: tuple[str, ...],
     trigger: str | None,
+    watch: str | None,
+    har: Path | None,
     receiver: str | None,
     receiver_command: str | None,
     receiver_path: str,
@@ -78,6 +86,7 @@ def client(
     needs_extra()
     from rich.console import Console
 
+    from vorel_conformance.http.har import HarError
     from vorel_conformance.http.mock_control import MockError
     from vorel_conformance.report import client_entries, terminal
     from vorel_conformance.runs import client as runs
@@ -92,7 +101,10 @@ def client(
     try:
         if receiver or receiver_command:
             hook = _receiver(receiver, receiver_command, receiver_path, webhook_secret, effects)
-        asked = [*(("handoff", "crm") if command or trigger else ()), *(("webhooks",) if hook else ())]
+        seconds = _seconds(watch) if watch else 0.0
+        if sum(map(bool, (command, trigger, watch, har))) > 1:
+            raise ValueError("give one of -- CMD, --trigger, --watch and --har")
+        asked = [*(("handoff", "crm") if command or trigger or watch or har else ()), *(("webhooks",) if hook else ())]
         known = runs.check_does(names_of(does) if does else asked)
         if does and (missing := known - set(asked)):
             raise ValueError(f"--does {', '.join(sorted(missing))}: {_HOW[sorted(missing)[0]]}")
@@ -123,11 +135,17 @@ def client(
         signals.catch()
         reports.remove_old()
         with terminal.Progress(console, clauses=len(selected)) as progress:
-            session = runs.run(door, options, _Told(console, progress))
+            told = _Told(console, progress)
+            if har:
+                session = runs.judge_har(har, options, told)
+            elif watch:
+                session = runs.watch(options, seconds, told)
+            else:
+                session = runs.run(door, options, told)
         found = client_entries.report_of(session)
     except (StartError, MockError) as error:
         stop(NO_TARGET, redacted(str(error)))
-    except ValueError as error:
+    except (ValueError, HarError) as error:
         stop(USAGE, redacted(str(error)))
     except KeyboardInterrupt as error:
         stop(signals.exit_code, f"{error}; no report was written")
@@ -148,8 +166,6 @@ def _door(command: tuple[str, ...], trigger: str | None, timeout: float, port: i
     from vorel_conformance.http import urls
     from vorel_conformance.runs.integration import Command, Trigger
 
-    if command and trigger:
-        raise ValueError("give either -- CMD or --trigger URL, not both")
     if command:
         return Command(command, timeout)
     if trigger is None:
@@ -158,6 +174,18 @@ def _door(command: tuple[str, ...], trigger: str | None, timeout: float, port: i
         raise ValueError("--trigger needs --port and --api-key: a running service cannot be told where the API is")
     urls.base(trigger.partition("?")[0])
     return Trigger(trigger, timeout)
+
+
+_DURATION = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>s|m|h|)")
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a duration. Raises ValueError."""
+    found = _DURATION.fullmatch(text)
+    seconds = float(found["number"]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found["unit"]] if found else 0.0
+    if not 0 < seconds <= 86_400:
+        raise ValueError(f"--watch: {text!r} is no duration; use one like 90s, 10m or 2h, at most 24h")
+    return seconds
 
 
 def _receiver(url: str | None, command: str | None, path: str, secret: str | None, effects: str | None) -> Any:
@@ -194,6 +222,11 @@ class _Told:
 
     def __call__(self, event: dict[str, Any]) -> None:
         match event["event"]:
+            case "watching":
+                self._print(f"VOREL_BASE_URL={event['base_url']}")
+                self._print(f"VOREL_API_KEY={event['key']}")
+                self._print(f"Leads: {' '.join(event['leads'])}")
+                self._print("Use the integration now. Ctrl-C ends the watch, and judges what came by.")
             case "situation":
                 self._about[event["name"]] = event["about"]
                 self._progress({"event": "phase", "name": event["name"]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -100,12 +100,7 @@ def attempts(connections: Sequence[Connection], began: float) -> list[Attempt]:
     """Return all requests of these connections, in the order of their first bytes."""
     found = [attempt for each in connections for attempt in _of_connection(each, began)]
     found.sort(key=lambda attempt: attempt.started)
-    return [_numbered(attempt, n) for n, attempt in enumerate(found, 1)]
-
-
-def _numbered(attempt: Attempt, number: int) -> Attempt:
-    fields = {name: getattr(attempt, name) for name in Attempt.__dataclass_fields__}
-    return Attempt(**{**fields, "number": number})
+    return [replace(attempt, number=n) for n, attempt in enumerate(found, 1)]
 
 
 def _of_connection(connection: Connection, began: float) -> list[Attempt]:

@@ -53,9 +53,11 @@ class MockControl:
         """Delete a tenant."""
         self._ask("DELETE", f"/_mock/tenants/{tenant}")
 
-    def add_key(self, tenant: str, token: str, scopes: list[str]) -> None:
+    def add_key(self, tenant: str, token: str, scopes: list[str], *, revoked: bool = False) -> None:
         """Give the tenant a key with a chosen token."""
-        self._ask("POST", f"/_mock/tenants/{tenant}/keys", {"scopes": scopes, "token": token})
+        key = self._ask("POST", f"/_mock/tenants/{tenant}/keys", {"scopes": scopes, "token": token})
+        if revoked:
+            self._ask("DELETE", f"/_mock/tenants/{tenant}/keys/{key['id']}")
 
     def arm(self, tenant: str, fault: str, operation: str, options: Mapping[str, Any]) -> None:
         """Arm a fault."""

@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from vorel_conformance.http import har
 from vorel_conformance.http.attempt import Attempt, attempts
 from vorel_conformance.http.mock_control import MockControl, MockError
 from vorel_conformance.http.redact import redactor
@@ -25,7 +27,7 @@ from vorel_conformance.session.client_session import ClientSession, Situated
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.clauses import Clause
 from vorel_conformance.spec.unknown_name import unknown_name
-from vorel_conformance.suite.client import deliveries, situations
+from vorel_conformance.suite.client import deliveries, situations, watched
 from vorel_conformance.suite.client.deliveries import DeliverySituation
 from vorel_conformance.suite.client.making import leads_needed, make
 from vorel_conformance.suite.client.observation import Execution, Observation
@@ -40,6 +42,9 @@ WEBHOOKS = "webhooks"
 DOES = {"handoff": HANDOFF, "crm": CREATE}
 # Seconds of the tenant's window that are left when its quota is spent; Retry-After rounds up.
 _LEFT_S = 1.5
+_WATCHED_LEADS = 20
+# Characters; a shorter word is no key, and would be found everywhere.
+_SHORTEST_KEY = 20
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,67 @@ class NothingSentError(StartError):
     """The integration sent no request in any situation."""
 
 
+def judge_har(path: Path, options: Options, on_event: Event = lambda _: None) -> ClientSession:
+    """Judge traffic that was recorded elsewhere, as far as it gives evidence. Raises HarError."""
+    began, started = time.monotonic(), datetime.now(UTC)
+    session = ClientSession(select(options.clauses, options.does), str(path), options.seed or 0, started, on_event)
+    seen = har.attempts(path)
+    tokens = {value.rpartition(" ")[2] for each in seen if (value := each.header("Authorization"))}
+    finders = [_finder(token) for token in tokens if len(token) >= _SHORTEST_KEY]
+    observation = Observation(
+        watched.HAR,
+        watched.tasks_of(seen),
+        (),
+        seen,
+        key="",
+        holds_key=lambda text: any(finder(text) for finder in finders),
+    )
+    _add_watched(session, observation, tuple(tokens), f"vorel-conformance client --har {shlex.quote(str(path))}")
+    session.duration_s = time.monotonic() - began
+    return session
+
+
+def watch(options: Options, seconds: float, on_event: Event = lambda _: None) -> ClientSession:
+    """Offer a tenant of a mock for some time, and judge what comes by. Raises MockError.
+
+    Ends early with KeyboardInterrupt, and judges what there is.
+    """
+    seed = secrets.randbelow(2**32) if options.seed is None else options.seed
+    began, started = time.monotonic(), datetime.now(UTC)
+    session = ClientSession(select(options.clauses, options.does), "watched", seed, started, on_event)
+    faults = tuple(each for each in watched.WATCH.faults if each.do in options.kinds)
+    with contextlib.ExitStack() as stack:
+        base_url = options.mock or stack.enter_context(mock_process.started(seed))
+        control = MockControl(base_url, options.mock_token)
+        stack.callback(control.close)
+        control.check({each.fault for each in faults})
+        relay = stack.enter_context(Relay())
+        runner = _Runner(None, options, seed, control, relay, session)
+        observation = runner.watch(replace(watched.WATCH, faults=faults), seconds)
+    again = f"vorel-conformance client --watch {seconds:g}s --seed {seed}"
+    _add_watched(session, observation, (observation.key,), again)
+    session.duration_s = time.monotonic() - began
+    return session
+
+
+def _add_watched(session: ClientSession, observation: Observation, keys: tuple[str, ...], again: str) -> None:
+    situation = observation.situation
+    session.add(
+        Situated(
+            name=situation.name,
+            about=situation.about,
+            again=again,
+            transcript=transcript(observation),
+            requests=len(observation.attempts),
+            secrets=keys,
+        ),
+        judge(observation),
+    )
+    for id_, result in session.results.by_id.items():
+        if not result.checks:
+            session.results.gap(id_, "no evidence: what came by does not tell; a run with -- CMD would")
+
+
 def _check_that_it_works(session: ClientSession, door: Door, *, whole: bool) -> None:
     """Raise StartError for an integration that crashes always, or sends nothing: that is no verdict.
 
@@ -214,7 +280,7 @@ class _Runner:
 
     def __init__(
         self,
-        door: Door,
+        door: Door | None,
         options: Options,
         seed: int,
         control: MockControl,
@@ -270,8 +336,39 @@ class _Runner:
             checks,
         )
 
+    def watch(self, situation: Situation, seconds: float) -> Observation:
+        """Offer a tenant, and return what came by."""
+        tenant = self._control.create_tenant(keys={"full": 1, "burst": 0}, leads=_WATCHED_LEADS)
+        tap = self._open_tap()
+        id_, key = tenant["id"], self._options.api_key or tenant["keys"]["full"][0]
+        try:
+            if self._options.api_key:
+                self._control.add_key(id_, key, _scopes(situation))
+            self._arm(situation, id_, None)
+            began = time.monotonic()
+            leads = tenant["leads"]["own"]
+            self._session.on_event({"event": "watching", "base_url": tap.base_url, "key": key, "leads": leads})
+            try:
+                time.sleep(seconds)
+            except KeyboardInterrupt as interrupt:
+                self._session.stopped = str(interrupt)
+            seen = attempts(tap.connections, began)
+            return Observation(
+                situation,
+                watched.tasks_of(seen),
+                (),
+                seen,
+                key,
+                handoffs=self._control.handoffs(id_),
+                records=self._control.records(id_),
+                holds_key=_finder(key),
+            )
+        finally:
+            tap.close()
+            self._control.delete_tenant(id_)
+
     def _again(self, situation: Situation) -> str:
-        return f"vorel-conformance client --situation {situation.name} --seed {self._seed} -- {self._door.name}"
+        return f"vorel-conformance client --situation {situation.name} --seed {self._seed} -- {self._session.subject}"
 
     def _observe(self, situation: Situation) -> Observation:
         settings = {"keys": {"full": 1, "burst": 0}, "leads": leads_needed(situation), **situation.tenant}
@@ -297,15 +394,17 @@ class _Runner:
         keys = {**tenant["keys"], "full": tenant["keys"]["full"][0]}
         key = self._options.api_key or keys[situation.key]
         if self._options.api_key:
-            self._control.add_key(id_, key, _scopes(situation))
+            self._control.add_key(id_, key, _scopes(situation), revoked=situation.key == "revoked")
         elsewhere = self._relay.sink() if any(_redirects(each) for each in situation.faults) else None
         self._arm(situation, id_, elsewhere)
         holds_key = _finder(key)
         began = time.monotonic()
         executions: list[Execution] = []
+        door = self._door
+        assert door is not None
         with self._quota(situation, id_, tap):
             executions += [
-                self._door.give(tasks, tap.base_url, key, holds_key, began)
+                door.give(tasks, tap.base_url, key, holds_key, began)
                 for tasks in make(situation, tenant["leads"]["own"], self._seed)
             ]
         self._control.disarm(id_)
@@ -365,7 +464,7 @@ def _redirects(armed: Armed) -> bool:
 
 
 def _scopes(situation: Situation) -> list[str]:
-    if situation.key != "full":
+    if situation.key == "read_only":
         return ["read"]
     return sorted({scope for each in contract.load().operations.values() for scope in each.scopes})
 

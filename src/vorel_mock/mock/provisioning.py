@@ -114,10 +114,17 @@ def configure(tenant: Tenant, wanted: Mapping[str, Any], settings: Settings) -> 
 
 
 def mint(
-    tenant: Tenant, key_id: str, scopes: frozenset[str], ids: Ids, store: MemoryStore, *, revoked: bool = False
+    tenant: Tenant,
+    key_id: str,
+    scopes: frozenset[str],
+    ids: Ids,
+    store: MemoryStore,
+    *,
+    revoked: bool = False,
+    token: str | None = None,
 ) -> ApiKey:
-    """Return a new key of `tenant` with a token that is not in `store`. The caller adds it to the index."""
-    key = ApiKey(key_id, _token(ids, store), scopes, revoked)
+    """Return a new key of `tenant` with `token`, or one that is not in `store`. The caller adds it to the index."""
+    key = ApiKey(key_id, token or _token(ids, store), scopes, revoked)
     tenant.keys[key.id] = key
     return key
 

@@ -61,6 +61,11 @@ class Observation:
                 found[outcome.id].append(outcome)
         return found
 
+    @property
+    def told(self) -> bool:
+        """True if the integration tells outcomes. One that is only watched does not."""
+        return bool(self.executions)
+
     def outcome(self, task: Task) -> Outcome | None:
         """Return the last outcome of a task, or None."""
         return self.outcomes[task.id][-1] if self.outcomes[task.id] else None

@@ -29,7 +29,7 @@ def list_keys(mock: Mock, tenant_id: str) -> Json:
 
 
 def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
-    """Create a key. Only this response shows its token."""
+    """Create a key. Only this response shows its token, unless that was chosen."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         if len(tenant.keys) >= MAX_KEYS:
@@ -38,10 +38,19 @@ def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         key_id = body.get("id") or undrawn(lambda: f"key_{tenant.ids.hex(12)}", tenant.keys.get)
         if key_id in tenant.keys:
             reject(409, "id: the tenant has a key of this id")
+        if (token := body.get("token")) is not None:
+            _check_token(mock, token)
         stream = Ids(mock.ids.seed, f"{tenant.id}/{key_id}/{tenant.ids.hex(16)}")
-        key = provisioning.mint(tenant, key_id, scopes, stream, mock.store)
+        key = provisioning.mint(tenant, key_id, scopes, stream, mock.store, token=token)
         mock.store.index(tenant, key)
         return {**_key(key), "token": key.token}, 201
+
+
+def _check_token(mock: Mock, token: str) -> None:
+    if not mock.contract.token_pattern.fullmatch(token):
+        reject(400, "token: has not the shape of a key")
+    if mock.store.by_token(token) is not None:
+        reject(409, "token: another key has it")
 
 
 def revoke_key(mock: Mock, tenant_id: str, key_id: str) -> tuple[None, int]:

@@ -61,6 +61,8 @@ def outcomes(observation: Observation) -> Iterator[Check]:
 
 def reports(observation: Observation) -> Iterator[Check]:
     """What is reported of each task is what the API answered."""
+    if not observation.told:
+        return
     for task in observation.tasks:
         outcome, answered = observation.outcome(task), success(observation, task)
         if answered is not None:
@@ -159,7 +161,7 @@ def soft_failures(observation: Observation) -> Iterator[Check]:
         if not failed:
             continue
         outcome, error = observation.outcome(task), error_of(failed[-1])
-        if success(observation, task) is None:
+        if success(observation, task) is None and observation.told:
             yield Check(
                 "answers.soft-failure",
                 outcome is not None and not outcome.done,
@@ -205,6 +207,8 @@ def _limited_softly(task: Task, attempts: list[Attempt], failed: list[Attempt]) 
 
 def tolerance(observation: Observation) -> Iterator[Check]:
     """Lawful answers of any kind are understood."""
+    if not observation.told:
+        return
     for task in observation.tasks:
         outcome = observation.outcome(task)
         for attempt in observation.of(task):

@@ -56,7 +56,8 @@ def attempts_of_one_task(observation: Observation) -> Iterator[Check]:
                 shown({name: first.get(name) for name in ("object", "fields")}),
                 shown({name: body_of(changed).get(name) for name in ("object", "fields")}) if changed else "",
             )
-        if len(_by_execution(observation, task)) == 1 and any(map(was_lost, observation.of(task))):
+        once = observation.told and len(_by_execution(observation, task)) == 1
+        if once and any(map(was_lost, observation.of(task))):
             written = len(observation.records_of(task))
             yield Check(
                 "idempotency.one-record",
@@ -152,7 +153,18 @@ def _keys(attempts: list[Attempt]) -> list[str]:
 
 
 def _by_execution(observation: Observation, task: Task) -> list[list[Attempt]]:
-    """Return the attempts of a task in each execution that has some."""
+    """Return the attempts of a task in each execution that has some.
+
+    Without executions, in traffic that was watched, an attempt belongs to the one before if that one's answer was lost.
+    """
+    if not observation.told:
+        runs: list[list[Attempt]] = []
+        for attempt in observation.of(task):
+            if runs and was_lost(runs[-1][-1]):
+                runs[-1].append(attempt)
+            else:
+                runs.append([attempt])
+        return runs
     found = [
         [each for each in observation.of(task) if execution.started <= each.started <= execution.ended]
         for execution in observation.executions

@@ -29,7 +29,9 @@ def waits(observation: Observation) -> Iterator[Check]:
         later = [
             each
             for each in observation.attempts
-            if each.number > limited.number and limited.ended < each.started < over
+            if each.header("Authorization") == limited.header("Authorization")
+            and each.number > limited.number
+            and limited.ended < each.started < over
         ]
         early = next((each for each in later if _is_early(each, limited, later, task_of)), None)
         yield Check(
@@ -69,6 +71,8 @@ def after_the_wait(observation: Observation) -> Iterator[Check]:
         outcome = observation.outcome(task)
         done, times = outcome is not None and outcome.done, observation.effects_of(task)
         waited = limited[-1].retry_after
+        if not observation.told:
+            done = any(map(succeeded, observation.of(task)))
         yield Check(
             "limit.completes",
             done,
@@ -76,6 +80,8 @@ def after_the_wait(observation: Observation) -> Iterator[Check]:
             "the work is done after Retry-After",
             f"reported {outcome.outcome}" if outcome else "no outcome",
         )
+        if not observation.told:
+            continue  # a lead may be handed off again for another reason
         yield Check(
             "limit.once",
             times <= 1,

@@ -60,7 +60,7 @@ def _credentials(attempt: Attempt, key: str) -> Iterator[Check]:
             else f"there are {len(found['blanks'])} spaces after Bearer"
             if len(found["blanks"]) > 1
             else "the token is not the key that was given"
-            if found["token"] != key
+            if key and found["token"] != key
             else ""
         )
     yield Check("request.bearer", not problem, f"Authorization: {problem}", expected, problem)
@@ -105,6 +105,8 @@ def _schema(operation: contract.Operation) -> str:
 
 def content(observation: Observation) -> Iterator[Check]:
     """Lead, texts, object and fields: what the task says, in each attempt."""
+    if not observation.told:
+        return  # what was to be done is not known
     leads = {task.lead_id for task in observation.tasks_of(HANDOFF)}
     for attempt in observation.attempts:
         if attempt.lead:

@@ -124,7 +124,9 @@ def losses(observation: Observation) -> Iterator[Check]:
         if not failed:
             continue
         outcome = observation.outcome(task)
-        if success(observation, task) is None and not observation.effects_of(task):
+        if not observation.told:
+            pass
+        elif success(observation, task) is None and not observation.effects_of(task):
             met = told(failed[-1])
             yield Check(
                 "retry.reported",
@@ -175,6 +177,8 @@ def twice(observation: Observation) -> Iterator[Check]:
 
 def isolated(observation: Observation) -> Iterator[Check]:
     """One failing task does not take the others with it."""
+    if not observation.told:
+        return
     refused = [task for task in observation.tasks if _is_refused(observation, task)]
     others = [task for task in observation.tasks if task not in refused]
     if not refused or not others:
