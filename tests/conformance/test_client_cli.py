@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from vorel_conformance.suite.client import making, situations
 
 PROGRAMS = ROOT / "tests" / "conformance" / "integrations"
 REFERENCE = [sys.executable, str(PROGRAMS / "reference.py")]
+KIT = [sys.executable, "-m", "vorel_conformance"]
 KEY = "vapk_live_" + "0a1b2c3d" * 6
 Client = Callable[..., Result]
 
@@ -61,7 +63,8 @@ import json, os, sys, time, urllib.request
 tasks = json.load(sys.stdin)["tasks"]
 def send(task):
     request = urllib.request.Request(os.environ["VOREL_BASE_URL"] + f"/api/v1/leads/{task['lead_id']}/handoff",
-        data=b"{}", headers={"Authorization": "Bearer " + os.environ["VOREL_API_KEY"],
+        data=json.dumps({k: task[k] for k in ("reason", "summary") if k in task}).encode(),
+        headers={"Authorization": "Bearer " + os.environ["VOREL_API_KEY"],
         "Content-Type": "application/json"}, method="POST")
     return json.load(urllib.request.urlopen(request))
 def done(task):
@@ -101,15 +104,14 @@ def test_a_lawful_integration_is_not_failed(client: Client, variant: str) -> Non
 def test_an_adapter_runs_as_it_is(client: Client, tmp_path: Path, language: str, needs: str) -> None:
     if shutil.which(needs) is None:
         pytest.skip(f"{needs} is not installed")
-    with CliRunner().isolated_filesystem(tmp_path):
-        made = CliRunner().invoke(cli, ["init", "--client", language])
-        assert made.exit_code == 0
-        (file,) = Path().iterdir()
-        for situation in ("plain", "limited", "soft-failures"):
-            found = client("--situation", situation, "--strict", "--complete", command=[str(file.absolute())])
-            assert found.exit_code == 0, found.output
-        again = CliRunner().invoke(cli, ["init", "--client", language])
-        assert (again.exit_code, "exists already" in again.output) == (2, True)
+    file = tmp_path / ("adapter.mjs" if language == "typescript" else "adapter")
+    made = CliRunner().invoke(cli, ["init", "--client", language, str(file)])
+    assert made.exit_code == 0
+    for situation in ("plain", "limited", "soft-failures"):
+        found = client("--situation", situation, "--strict", "--complete", command=[str(file)])
+        assert found.exit_code == 0, found.output
+    again = CliRunner().invoke(cli, ["init", "--client", language, str(file)])
+    assert (again.exit_code, "exists already" in again.output) == (2, True)
 
 
 # -- what cannot be started, or says nothing of use
@@ -238,11 +240,11 @@ def test_an_integration_that_closes_stdout(client: Client, tmp_path: Path) -> No
         ([], "what is to be certified?"),
         (["--trigger", "http://127.0.0.1:1", "--", "x"], "give one of -- CMD, --trigger, --watch and --har"),
         (["--trigger", "http://127.0.0.1:1"], "--trigger needs --port and --api-key"),
-        (["--does", "handof", "--", "x"], "did you mean handoff?"),
+        (["--does", "handof", "--", "x"], 'did you mean "handoff"?'),
         (["--does", "webhooks", "--", "x"], "needs --receiver URL or --receiver-command"),
-        (["--situation", "outag", "--", "x"], "did you mean outage?"),
+        (["--situation", "outag", "--", "x"], 'did you mean "outage"?'),
         (["--situation", "restart", "--does", "handoff", "--", "x"], "something else"),
-        (["--clauses", "limit.wait", "--", "x"], "did you mean limit.waits?"),
+        (["--clauses", "limit.wait", "--", "x"], 'did you mean "limit.waits"?'),
         (["--receiver", "http://127.0.0.1:1"], "--receiver needs --webhook-secret"),
         (["--receiver", "ftp://x", "--webhook-secret", "s"], "--receiver: "),
         (["--watch", "soon"], "'soon' is no duration"),
@@ -284,7 +286,7 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Any]], por
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the name that the base class calls
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -355,31 +357,41 @@ def test_a_service_that_answers_nonsense(client: Client) -> None:
     assert "never sent a request" in found.output
 
 
-def test_what_comes_by_is_judged(client: Client, tmp_path: Path) -> None:
+def test_what_comes_by_is_judged(mock_url: str, tmp_path: Path) -> None:
     port, path = free_port(), tmp_path / "report.json"
-    results: list[Result] = []
-    options = ("--watch", "4s", "--port", str(port), "--api-key", KEY, "--json", str(path), "--seed", "9")
-    watching = threading.Thread(target=lambda: results.append(client(*options)))
-    watching.start()
-    _wait_for(port)
-    environment = {**os.environ, "VOREL_BASE_URL": f"http://127.0.0.1:{port}", "VOREL_API_KEY": KEY}
-    tasks = [
-        {"id": f"t{n}", "do": "create_record", "object": "contact", "fields": {"email": f"a{n}@example.com"}}
-        for n in range(4)
-    ]
-    mutant = [sys.executable, str(PROGRAMS / "mutants.py"), "key_inside_the_retry"]
-    subprocess.run(
-        mutant,
-        input=json.dumps({"tasks": tasks}).encode(),
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=30,
-    )
-    watching.join(30)
-    assert results[0].exit_code == 1, results[0].output
+    options = ["--watch", "5m", "--port", str(port), "--api-key", KEY, "--json", str(path), "--mock", mock_url]
+    with subprocess.Popen([*KIT, "client", *options], stdout=subprocess.PIPE, text=True) as watching:
+        _wait_for(port)
+        environment = {**os.environ, "VOREL_BASE_URL": f"http://127.0.0.1:{port}", "VOREL_API_KEY": KEY}
+        tasks = [
+            {"id": f"t{n}", "do": "create_record", "object": "contact", "fields": {"email": f"a{n}@example.com"}}
+            for n in range(4)
+        ]
+        mutant = [sys.executable, str(PROGRAMS / "mutants.py"), "key_inside_the_retry"]
+        document = json.dumps({"tasks": tasks}).encode()
+        subprocess.run(mutant, input=document, env=environment, check=True, capture_output=True, timeout=60)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == 1
     failed = {each["id"] for each in json.loads(path.read_text())["clauses"] if each["status"] == "failed"}
     assert failed == {"idempotency.same-key"}
+
+
+def test_a_run_that_is_stopped_reports_what_was_done(mock_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    command = program(
+        tmp_path, READ + "import urllib.error\n" + _patient("[print(done(t), flush=True) for t in tasks]")
+    )
+    options = ["--mock", mock_url, "--json", str(path), "--jobs", "1"]
+    with subprocess.Popen([*KIT, "client", *options, "--", *command], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        while "outage" not in (running.stdout.readline() or "outage"):
+            pass
+        running.send_signal(signal.SIGINT)
+        running.stdout.read()
+        assert running.wait(60) == 130
+    written = json.loads(path.read_text())
+    assert written["stopped"] == "stopped by SIGINT"
+    assert 0 < len(written["situations"]) < len(situations.load())
 
 
 def _wait_for(port: int) -> None:

@@ -140,6 +140,7 @@ def client(
                 session = runs.judge_har(har, options, told)
             elif watch:
                 session = runs.watch(options, seconds, told)
+                signals.exit_code = 0  # Ctrl-C is how a watch ends
             else:
                 session = runs.run(door, options, told)
         found = client_entries.report_of(session)

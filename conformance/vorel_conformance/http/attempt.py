@@ -37,6 +37,8 @@ class Attempt:
     ended: float | None = None  # last byte of the response, or end of the connection; None if neither came
     end: str = "no answer"  # answered, cut short, reset, closed, given up, no answer
     problem: str = ""  # why the request is not HTTP
+    opened: float = 0.0  # its connection
+    closed: float | None = None  # its connection; None: it was open to the end
 
     @property
     def path(self) -> str:
@@ -108,6 +110,7 @@ def _of_connection(connection: Connection, began: float) -> list[Attempt]:
     methods = [each.start_line[0] for each in requests if not each.problem]
     responses = _messages(connection.responses, client=False, methods=methods)
     found = []
+    closed = min((each.ended for each in (connection.requests, connection.responses) if each.ended), default=None)
     for position, request in enumerate(requests):
         response = responses[position] if position < len(responses) else None
         end, ended = _end(connection, request, response)
@@ -129,6 +132,8 @@ def _of_connection(connection: Connection, began: float) -> list[Attempt]:
                 ended=None if ended is None else ended - began,
                 end=end,
                 problem=request.problem,
+                opened=connection.opened - began,
+                closed=None if closed is None else closed - began,
             )
         )
     return found

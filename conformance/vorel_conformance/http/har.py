@@ -79,6 +79,8 @@ def _attempt(entry: Any) -> Attempt | None:
         response=_content(response.get("content") or {}),
         ended=started + seconds,
         end="answered" if status > 0 else "no answer",
+        opened=started,
+        closed=started + seconds,
     )
 
 
@@ -97,4 +99,5 @@ def _moved(attempt: Attempt, number: int, began: float) -> Attempt:
     """Return the attempt with times since the first one."""
     sent = None if attempt.sent is None else attempt.sent - began
     ended = None if attempt.ended is None else attempt.ended - began
-    return replace(attempt, number=number, started=attempt.started - began, sent=sent, ended=ended)
+    started = attempt.started - began
+    return replace(attempt, number=number, started=started, sent=sent, ended=ended, opened=started, closed=ended)

@@ -8,7 +8,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,10 +138,10 @@ def run(door: Door | None, options: Options, on_event: Event = lambda _: None) -
         if door and chosen and control:
             relay = stack.enter_context(Relay())
             _Runner(door, options, seed, control, relay, session).run_all(chosen)
-        if receiver and options.situation not in situations.load():
+        if receiver and not session.stopped and options.situation not in situations.load():
             _certify_receiver(receiver, options, control, session, stack)
     session.duration_s = time.monotonic() - began
-    if door and chosen:
+    if door and chosen and not session.stopped:
         _check_that_it_works(session, door, whole=not options.situation and not options.clauses)
     if options.situation:
         session.keep_judged(next(each.clauses for each in _made_for(seed) if each.name == options.situation))
@@ -295,7 +295,6 @@ class _Runner:
         self._session = session
         url = urlsplit(control.base_url)
         self._upstream = (url.hostname or "127.0.0.1", url.port or 80)
-        self._stop = threading.Event()
 
     def run_all(self, chosen: Sequence[Situation]) -> None:
         """Run the situations, long ones first. Raises the first StartError or MockError."""
@@ -308,18 +307,29 @@ class _Runner:
             try:
                 for future in futures:
                     future.result()
+            except KeyboardInterrupt as interrupt:
+                # What was seen so far is reported; situations under way are not judged.
+                self._session.stopped = str(interrupt)
+                self._end(futures)
             except BaseException:
-                self._stop.set()
-                for future in futures:
-                    future.cancel()
+                self._end(futures)
                 raise
         self._session.sort([each.name for each in chosen])
 
+    def _end(self, futures: Sequence[Future[None]]) -> None:
+        assert self._door is not None
+        self._door.stop.set()
+        for future in futures:
+            future.cancel()
+
     def _run(self, situation: Situation) -> None:
-        if self._stop.is_set():
+        assert self._door is not None
+        if self._door.stop.is_set():
             return
         self._session.on_event({"event": "situation", "name": situation.name, "about": situation.about})
         observation = self._observe(situation)
+        if self._door.stop.is_set():
+            return
         checks = judge(observation)
         self._session.add(
             Situated(

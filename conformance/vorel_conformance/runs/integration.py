@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Protocol
 from urllib.parse import urlsplit
 
@@ -43,6 +43,10 @@ class Door(Protocol):
     def name(self) -> str:
         """The integration, for the report."""
 
+    @property
+    def stop(self) -> threading.Event:
+        """Set: whatever is under way ends soon."""
+
     def give(
         self, tasks: Sequence[Task], base_url: str, key: str, holds_key: Callable[[str], bool], began: float
     ) -> Execution:
@@ -55,6 +59,7 @@ class Command:
 
     argv: tuple[str, ...]
     timeout: float
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)  # set: end what runs
 
     @property
     def name(self) -> str:
@@ -116,7 +121,11 @@ class Command:
                 now = time.monotonic()
                 if told_at is None and all_told():
                     told_at = now
-                if now - started > self.timeout or (told_at is not None and now - told_at > _GRACE_S):
+                if (
+                    self.stop.is_set()
+                    or now - started > self.timeout
+                    or (told_at is not None and now - told_at > _GRACE_S)
+                ):
                     return False
             else:
                 return True
@@ -211,6 +220,7 @@ class Trigger:
 
     url: str
     timeout: float
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def name(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from vorel_conformance.checks.response import Check
 from vorel_conformance.http.attempt import Attempt
@@ -21,6 +22,7 @@ _LONGEST_WAIT_S = 10
 
 def waits(observation: Observation) -> Iterator[Check]:
     """After a 429 nothing leaves on that key before Retry-After is over."""
+    side_by_side = _works_side_by_side(observation.attempts)
     task_of = {each.number: task.id for task in observation.tasks for each in observation.of(task)}
     for limited in observation.attempts:
         if limited.status != 429 or limited.ended is None or limited.retry_after is None:
@@ -33,7 +35,9 @@ def waits(observation: Observation) -> Iterator[Check]:
             and each.number > limited.number
             and limited.ended < each.started < over
         ]
-        early = next((each for each in later if _is_early(each, limited, later, task_of)), None)
+        early = next(
+            (each for each in later if _is_early(each, limited, later, task_of, side_by_side=side_by_side)), None
+        )
         yield Check(
             "limit.waits",
             early is None,
@@ -46,15 +50,30 @@ def waits(observation: Observation) -> Iterator[Check]:
         )
 
 
-def _is_early(attempt: Attempt, limited: Attempt, later: list[Attempt], task_of: dict[int, str]) -> bool:
+def _is_early(
+    attempt: Attempt, limited: Attempt, later: list[Attempt], task_of: dict[int, str], *, side_by_side: bool
+) -> bool:
     """Return True unless the request may have been under way in another thread when the 429 came."""
     assert limited.ended is not None
-    if attempt.started > limited.ended + UNDER_WAY_S:
+    if not side_by_side or attempt.started > limited.ended + UNDER_WAY_S:
+        return True
+    if attempt.connection == limited.connection:
         return True
     if task_of.get(attempt.number) == task_of.get(limited.number) is not None:
         return True
-    # After another request that also began later had been answered, its thread has seen the 429.
-    return any(other.ended is not None and other.ended < attempt.started for other in later)
+    # The thread of this connection had an answer after the 429, so it looked again.
+    return any(
+        other.connection == attempt.connection and other.ended is not None and other.ended < attempt.started
+        for other in later
+    )
+
+
+def _works_side_by_side(attempts: Sequence[Attempt]) -> bool:
+    """Return True if two connections were open at the same time: the integration may have several threads."""
+    spans = sorted(
+        {each.connection: (each.opened, each.closed) for each in attempts}.values(), key=lambda span: span[0]
+    )
+    return any(closed is None or opened < closed for (_, closed), (opened, _) in pairwise(spans))
 
 
 def _limited(observation: Observation, task: Task) -> list[Attempt]:
