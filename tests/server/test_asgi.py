@@ -100,6 +100,24 @@ def test_under_another_server_the_bytes_are_the_same() -> None:
     assert {status for _, _, status, _, _ in own} == {200, 201, 204, 400, 401, 404, 405, 415, 429} - {204, 415}
 
 
+@pytest.mark.parametrize("prefer", ["code=429", "fault=other_header_names", "fault=redirect"])
+def test_journal_and_har_name_headers_as_the_wire_does(prefer: str) -> None:  # M55
+    settings = Settings(seed=1, rate_limit_headers="always")
+    for door in (serving(App(Mock(settings))), under_uvicorn(create(settings))):
+        with door as where:
+            url = where if isinstance(where, str) else where[0]
+            answer = httpx.post(f"{url}{HANDOFF}", headers={**KEY, "Prefer": prefer}, trust_env=False)
+            on_the_wire = {name.decode() for name, _ in answer.headers.raw}
+            (kept,) = httpx.get(f"{url}/_mock/requests", trust_env=False).json()["data"]
+            (entry,) = httpx.get(f"{url}/_mock/requests.har", trust_env=False).json()["log"]["entries"]
+            names = {name for name, _ in kept["response"]["headers"]}
+            assert names == {name for name in on_the_wire if name not in _SERVER}
+            assert names == {header["name"] for header in entry["response"]["headers"]}
+            assert entry["response"]["content"]["mimeType"] == answer.headers.get("Content-Type", "")
+            assert entry["response"]["redirectURL"] == answer.headers.get("Location", "")
+            assert "authorization" in {name for name, _ in kept["request"]["headers"]}
+
+
 def test_a_fault_that_resets_is_left_to_the_server() -> None:
     """ASGI has no word for it: what was begun is broken off, and of what was not, uvicorn makes a 500."""
     with under_uvicorn(create(SETTINGS)) as url:

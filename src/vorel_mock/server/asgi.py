@@ -63,8 +63,11 @@ class AsgiApp:
 async def _transmit(response: Response, send: Send) -> None:
     """Send a response, the way a fault may ask for."""
     started = False
-    # The server frames a body without a length in its own way: HTTP/2 knows no chunks.
-    headers = [header for header in response.headers if header[0].lower() != b"transfer-encoding"]
+    # ASGI has names in lower case; the journal shows this response, and so the names that are sent. The server frames a
+    # body without a length in its own way: HTTP/2 knows no chunks.
+    headers = response.headers = [
+        (name.lower(), value) for name, value in response.headers if name.lower() != b"transfer-encoding"
+    ]
     held = None if response.transmission is None else response.transmission.held
     try:
         for action in actions(response):

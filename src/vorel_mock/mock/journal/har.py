@@ -20,9 +20,9 @@ def har(entries: list[Json]) -> Json:
 def entry(exchange: Json) -> Json:
     """Return the entry of an exchange that was explained, and so is redacted."""
     request, response = exchange["request"], exchange["response"]
-    host = next((value for name, value in request["headers"] if name == "host"), "localhost")
+    host = _header(request, "host") or "localhost"
     query = f"?{request['query']}" if request["query"] else ""
-    media_type = next((value for name, value in request["headers"] if name == "content-type"), "application/json")
+    media_type = _header(request, "content-type") or "application/json"
     posted = {"postData": {"mimeType": media_type, "text": request["body"]}} if request["body"] else {}
     return {
         "startedDateTime": exchange["at"],
@@ -46,10 +46,10 @@ def entry(exchange: Json) -> Json:
             "headers": _pairs(response["headers"]),
             "content": {
                 "size": len(response["body"].encode()),
-                "mimeType": next((value for name, value in response["headers"] if name == "content-type"), ""),
+                "mimeType": _header(response, "content-type"),
                 "text": response["body"],
             },
-            "redirectURL": "",
+            "redirectURL": _header(response, "location"),
             "headersSize": -1,
             "bodySize": len(response["body"].encode()),
         },
@@ -57,6 +57,11 @@ def entry(exchange: Json) -> Json:
         "timings": {"send": 0, "wait": exchange["duration_ms"], "receive": 0},
         "_explanation": exchange["explanation"],
     }
+
+
+def _header(message: Json, name: str) -> str:
+    """Return the first value of a header, in whatever letters its name is; empty if there is none."""
+    return next((str(value) for own, value in message["headers"] if own.lower() == name), "")
 
 
 def _pairs(pairs: Any) -> list[Json]:
