@@ -156,18 +156,27 @@ def _perform(
     )
 
 
+def _trigger(workflow: dict[str, Any]) -> dict[str, Any]:
+    """Return the node that starts the workflow. Without one, n8n says "Missing node to start execution"."""
+    (trigger,) = (node for node in workflow["nodes"] if node["type"].endswith("Trigger"))
+    return dict(trigger)
+
+
 def _run(workflow: dict[str, Any], tenant: Tenant) -> dict[str, dict[str, Any]]:
     """What each node puts out. The item it begins with is moved to `tenant`, as a user would."""
     nodes = {node["name"]: node for node in workflow["nodes"]}
-    name = next(name for name, node in nodes.items() if node["type"] == "n8n-nodes-base.set")
-    item = json.loads(nodes[name]["parameters"]["jsonOutput"])
-    items = {name: {**item, "base_url": tenant.base_url, "lead_id": tenant.lead}}
+    name = _trigger(workflow)["name"]
+    items: dict[str, dict[str, Any]] = {name: {}}
     while name in workflow["connections"]:
         ((following,),) = workflow["connections"][name]["main"]
-        answer = _perform(nodes[following["node"]], items[name], items, tenant)
-        assert answer.status_code == 200, answer.text
-        name = following["node"]
-        items[name] = answer.json()
+        before, name = name, following["node"]
+        if nodes[name]["type"] == "n8n-nodes-base.set":
+            item = json.loads(nodes[name]["parameters"]["jsonOutput"])
+            items[name] = {**item, "base_url": tenant.base_url, "lead_id": tenant.lead}
+        else:
+            answer = _perform(nodes[name], items[before], items, tenant)
+            assert answer.status_code == 200, answer.text
+            items[name] = answer.json()
     assert set(items) == set(nodes), "every node is reached"
     return items
 
@@ -186,6 +195,30 @@ def test_n8n_run_twice_makes_one_record_and_two_handoffs(workflow: dict[str, Any
     assert (len(vorel.handoffs()), len(vorel.crm_records())) == (2, 1)
 
 
+def test_n8n_has_a_node_to_start_with(workflow: dict[str, Any]) -> None:  # M47
+    names = [node["name"] for node in workflow["nodes"]]
+    assert len(set(names)) == len(names)
+    assert _trigger(workflow)["type"] == "n8n-nodes-base.manualTrigger"
+    targets = {each["node"] for node in workflow["connections"].values() for each in node["main"][0]}
+    assert set(names) - targets == {_trigger(workflow)["name"]}
+
+
+def test_n8n_repeats_a_soft_failure_because_of_its_member_error(
+    workflow: dict[str, Any], mock: MockServer
+) -> None:  # M46
+    page = (ROOT / "docs" / "how-to" / "n8n.md").read_text("utf-8")
+    assert "never reads `Retry-After`" in page
+    assert "repeats a 401" in page
+    assert "if the first item has a member\n  `error`" in page
+    with mock.new_tenant(crm=None) as tenant:
+        last = _run(workflow, tenant)["Push to the CRM"]
+    assert last["ok"] is False
+    assert "error" in last
+    for node in workflow["nodes"]:
+        if node.get("retryOnFail"):  # more than 5 s n8n does not wait
+            assert (node["maxTries"], node["waitBetweenTries"]) == (3, 5000)
+
+
 def test_n8n_stays_below_the_limit(workflow: dict[str, Any], vorel: Tenant) -> None:
     requests = [node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.httpRequest"]
     assert len(requests) == 2
@@ -195,5 +228,6 @@ def test_n8n_stays_below_the_limit(workflow: dict[str, Any], vorel: Tenant) -> N
 
 
 def test_n8n_begins_with_a_lead_that_the_mock_has(workflow: dict[str, Any], mock: MockServer) -> None:
-    item = json.loads(workflow["nodes"][0]["parameters"]["jsonOutput"])
+    (leads,) = (node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.set")
+    item = json.loads(leads["parameters"]["jsonOutput"])
     assert item["lead_id"] in mock.control.target()["leads"]["own"]
