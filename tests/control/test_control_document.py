@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
+from referencing import Registry
+from referencing.jsonschema import DRAFT4
 from tests import checked_client as checked
 
 from vorel_mock.mock import demo
@@ -72,6 +75,31 @@ def test_each_response_is_described_in_words(document: Json) -> None:  # M50
             told.append((parts[name] if name else response)["description"])
         assert all(len(description.split()) >= 3 for description in told), operation["operationId"]
         assert len(set(told)) == len(told), operation["operationId"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "valid", "invalid"),
+    [
+        ("#/components/parameters/Since/schema", "1970-01-01T00:00:00Z", "1969-12-31T23:59:59Z"),
+        ("#/components/parameters/Until/schema", "9998-12-31T00:00:00Z", "9999-01-01T00:00:00Z"),
+        ("#/components/schemas/NewTenant/properties/webhook_timeout", "1ms", "0ms"),
+        ("#/components/schemas/TenantChange/properties/webhook_timeout", "1h0.5s", "0.00s0m"),
+        ("#/components/schemas/NewFault/properties/location", "http://[::1]:80", "http://a.test/path"),
+        ("#/components/schemas/CrmMappings", {"lead": {"email": "e"}}, {"leads": {}}),
+        ("#/components/schemas/SnapshotKey/properties/token", f"vapk_live_{'0' * 48}", "vapk_live_0"),
+        (
+            "#/components/schemas/SnapshotHandoff/properties/requested_at",
+            "2026-01-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+        ),
+        ("#/components/schemas/Snapshot", None, {}),
+    ],
+)
+def test_a_schema_says_what_is_checked(document: Json, schema: str, valid: Any, invalid: Any) -> None:  # M52
+    registry: Registry[Any] = Registry().with_resource("urn:served", DRAFT4.create_resource(document))
+    validator = OAS30Validator({"$ref": f"urn:served{schema}"}, registry=registry)
+    assert valid is None or validator.is_valid(valid)
+    assert not validator.is_valid(invalid)
 
 
 def test_each_body_is_filled_in_with_one_that_works(document: Json) -> None:  # M50

@@ -1,6 +1,7 @@
 """The control plane under a fuzzer, and under many threads at once: no 5xx, no undeclared status, nothing lost."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from schemathesis.core.result import Ok
 from tests import checked_client as checked
 from tests.serving import serving
 
+from vorel_mock.contract import contract
+from vorel_mock.control.document import served
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
@@ -23,7 +26,15 @@ EXAMPLES = int(os.environ.get("VOREL_TEST_EXAMPLES", "8"))
 HAMMERING = 3.0
 CREATE = "/api/v1/crm/create-record"
 
-schema = schemathesis.openapi.from_dict(checked.document())
+#: What no schema says: what depends on the state, on another field, on the mock's settings, or on a sum.
+EXCUSED = re.compile(
+    r"runs forward only|clocks end with the year 9998"
+    r"|must be (at most|[0-9.]+s to) [0-9.]+s"
+    r"|^snapshot: contains the whole tenant|^keys: .* goes with a snapshot|^crm\.vendor: is required"
+    r"|^target_url: |^operation: \w+ is a fault of|^(delay|retry_after|location): \w+ (takes|tells|redirects)"
+    r"|^snapshot\.\w+\[\d+\]\.[\w. ]+: "  # rows refer to each other
+)
+schema = schemathesis.openapi.from_dict(served(contract.load(), "/_mock", token=False))
 operations: list[Any] = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
 
 
@@ -45,7 +56,7 @@ def test_no_input_makes_it_fail(http: httpx.Client, operation: Any) -> None:
     tenant = http.post("/_mock/tenants", json={}).json()["id"]
 
     @hypothesis.settings(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES // 2 if "Snapshot" in str(operation.definition.raw.get("requestBody")) else EXAMPLES,
         deadline=None,
         database=None,
         derandomize=True,
@@ -54,7 +65,8 @@ def test_no_input_makes_it_fail(http: httpx.Client, operation: Any) -> None:
     @hypothesis.given(
         case=operation.as_strategy() | operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
     )
-    def fuzz(case: Any) -> None:
+    def fuzz(case: Any) -> None:  # M52
+        invalid = any(part.mode.is_negative for part in case.meta.components.values())
         if "tenant_id" in (case.path_parameters or {}) and len(str(case.path_parameters["tenant_id"])) % 2:
             case.path_parameters["tenant_id"] = tenant
         if isinstance(case.body, dict) and "timeout" in case.body:
@@ -66,7 +78,13 @@ def test_no_input_makes_it_fail(http: httpx.Client, operation: Any) -> None:
         if "data" in kwargs:
             kwargs["content"] = kwargs.pop("data")
         path = request["url"].removeprefix("http://x")
-        http.request(request["method"], path, params=request.get("params"), **kwargs)  # the client checks the answer
+        # The client checks the answer by the document.
+        answer = http.request(request["method"], path, params=request.get("params"), **kwargs)
+        if invalid and not operation.path.endswith("/wait"):  # its body was replaced above
+            assert answer.is_client_error, f"accepted: {case.body!r} {case.query!r}"
+        elif not invalid and answer.status_code == 400:
+            message = answer.json()["error"]["message"]
+            assert EXCUSED.search(message), f"{message}: {case.body!r}"
 
     fuzz()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.api.faults.catalogue import BASE_URL, CATALOGUE
 from vorel_mock.contract.contract import Contract
 from vorel_mock.mock import provisioning, snapshot
 from vorel_mock.model.crm import VENDORS, ErrorName
@@ -19,6 +19,10 @@ from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 #: Marks a schema whose values the handler checks, who reads them in pieces.
 READ_BY_HANDLER = "x-read-by-handler"
 FILE = Path(__file__).parent / "openapi.yaml"
+#: The years that a clock can show, and a duration that is not zero.
+_YEARS = "^(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"
+_PART = r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"
+_SOME_TIME = rf"^({_PART})*([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*)(ms|s|m|h|d)({_PART})*$"
 #: Below which the control plane is.
 PREFIX = "/_mock"
 
@@ -78,6 +82,7 @@ def served(contract: Contract, server: str, *, token: bool) -> dict[str, Any]:
     """Return the document as it is shown: with its server, and with the control token if one is required."""
     document: dict[str, Any] = _without_mark(load(contract))
     document["servers"] = [{"url": server, "description": "this mock"}]
+    _tell_what_handlers_check(document["components"], contract)
     used = _used(document, document["paths"])
     document["components"] = {
         kind: {name: part for name, part in parts.items() if f"#/components/{kind}/{name}" in used}
@@ -88,6 +93,35 @@ def served(contract: Contract, server: str, *, token: bool) -> dict[str, Any]:
         document["components"]["securitySchemes"] = {"ControlToken": scheme}
         document["security"] = [{"ControlToken": []}]
     return document
+
+
+def _tell_what_handlers_check(components: dict[str, Any], contract: Contract) -> None:
+    """Add to the schemas what the handlers check, whose messages are better than those made of a schema."""
+    schemas = components["schemas"]
+    snapshots = [schema for name, schema in schemas.items() if name.startswith("Snapshot")]
+    moments = [components["parameters"][name]["schema"] for name in ("Since", "Until")]
+    moments += [schemas["ClockChange"]["properties"]["set"], *_times(snapshots)]
+    for schema in moments:
+        schema["pattern"] = _YEARS
+    for name in ("NewTenant", "TenantChange", "Snapshot"):
+        schemas[name]["properties"]["webhook_timeout"]["pattern"] = _SOME_TIME
+    for name in ("NewFault", "SnapshotFault"):
+        schemas[name]["properties"]["location"]["pattern"] = f"^{BASE_URL.pattern}$"
+    schemas["SnapshotKey"]["properties"]["token"]["pattern"] = f"^{contract.token_pattern.pattern}$"
+    objects = sorted({name for vendor in VENDORS.values() for name in vendor.objects})
+    snapshot_mappings = schemas["Snapshot"]["properties"]["crm"]["properties"]["mappings"]
+    for schema in (schemas["CrmMappings"], schemas["CrmMappingsChange"], snapshot_mappings):
+        schema["properties"] = dict.fromkeys(objects, schema["additionalProperties"])
+        schema["additionalProperties"] = False
+
+
+def _times(node: Any) -> list[dict[str, Any]]:
+    """Return the schemas of times in `node`."""
+    if isinstance(node, list):
+        return [found for item in node for found in _times(item)]
+    if not isinstance(node, dict):
+        return []
+    return [node] if node.get("format") == "date-time" else _times(list(node.values()))
 
 
 def _without_mark(node: Any) -> Any:

@@ -30,7 +30,8 @@ Group = Literal["lawful"]
 #: The options that only some faults have, each with what the others do not do.
 OPTIONS = {"delay": "takes no time", "retry_after": "tells no time to wait", "location": "redirects nowhere"}
 
-_BASE_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+#: The base URL that a redirect names: no path, and nothing that could end a header.
+BASE_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 #: Seconds that a response is delayed by a fault, unless the fault was armed with `delay`.
 _DELAY = 1.0
 #: Seconds after which a client that gets no response is disconnected, unless the fault was armed with `delay`.
@@ -654,5 +655,5 @@ def check_armed(armed: ArmedFault) -> None:
         if getattr(armed, option) is not None and fault.option != option:
             those = ", ".join(known.id for known in CATALOGUE.values() if known.option == option)
             raise ValueError(f"{option}: {fault.id} {not_done}; those that do are {those}")
-    if armed.location is not None and not _BASE_URL.fullmatch(armed.location):
+    if armed.location is not None and not BASE_URL.fullmatch(armed.location):
         raise ValueError("location: must be a base URL, such as http://127.0.0.1:8080, without a path")
