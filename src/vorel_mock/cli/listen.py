@@ -143,8 +143,9 @@ class _Subscription:
         with self._listener.lock:
             made = ask(self._client, "POST", self._path, json={"target_url": self._url, "events": list(self._events)})
             self._listener.secret = str(made["secret"])
+            # Before the first webhook is shown, which waits for the lock.
+            click.echo(f"Subscribed tenant {self._tenant} to {', '.join(self._events)} {remark}".rstrip())
         self._own_path = f"{self._path}/{quote(str(made['id']), safe='')}"
-        click.echo(f"Subscribed tenant {self._tenant} to {', '.join(self._events)} {remark}".rstrip())
 
     def keep(self) -> None:
         """Subscribe anew if the mock has lost the subscription. Shows that, and what prevents it, once."""
