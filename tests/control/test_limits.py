@@ -6,12 +6,12 @@ import httpx
 import pytest
 from tests import checked_client as checked
 
+from vorel_mock.control import guard
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.provisioning import MAX_MAPPED
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Lead
 from vorel_mock.model.tenant import MAX_KEYS, MAX_LEADS
-from vorel_mock.server import app
 
 Json = dict[str, Any]
 
@@ -47,12 +47,12 @@ def test_mappings_are_bounded(control: httpx.Client) -> None:
     assert message(make(MAX_MAPPED + 1), 400) == "crm.mappings.contact: must have at most 1000 fields"
 
 
-def test_a_body_of_the_control_plane_is_bounded(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        app, "MAX_CONTROL_BODY", 2 * 1024 * 1024
-    )  # the least that is more than a request to the API has
-    for size, status in ((2 * 1024 * 1024 + 1, 400), (2 * 1024 * 1024, 201)):
-        body = b'{"name": "a"}'.ljust(size)
-        answer = http.post("/_mock/tenants", content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code == status
-    assert message(http.post("/_mock/tenants", content=b"1" * 3_000_000), 400) == "body: is longer than 2 MiB"
+@pytest.mark.parametrize(("path", "bound"), [("/_mock/reset", "MAX_BODY"), ("/_mock/tenants", "MAX_SNAPSHOT")])
+def test_a_body_of_the_control_plane_is_bounded(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, path: str, bound: str
+) -> None:
+    most = 1024 * 1024 * 2  # more than a request to the API may have
+    monkeypatch.setattr(guard, bound, most)
+    headers = {"Content-Type": "application/json"}
+    assert http.post(path, content=b"{}".ljust(most), headers=headers).is_success
+    assert message(http.post(path, content=b"{}".ljust(most + 1), headers=headers), 400) == "body: is longer than 2 MiB"

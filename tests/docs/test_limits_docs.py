@@ -43,6 +43,7 @@ BOUNDS = {
     "what is kept of a receiver's response": "{0} of headers and {0} of the body".format(size(sender.MAX_KEPT)),
     "body of a request to the API": size(messages.MAX_BODY),
     "body of a request to the control plane": size(guard.MAX_BODY),
+    "body with a snapshot": size(guard.MAX_SNAPSHOT),
     "nesting of a body": f"{strict_json.MAX_DEPTH}",
     "request line and headers": f"{size(request_parser.MAX_HEAD)} and {request_parser.MAX_HEADERS} headers",
     "open connections": f"{descriptors.MAX_CONNECTIONS:,}, or half of the files that the process may open",

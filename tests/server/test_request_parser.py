@@ -1,9 +1,14 @@
 """The request parser alone: what it makes of bytes, however they arrive."""
 
+import errno
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vorel_mock.api.messages import MAX_BODY, Request
+from vorel_mock.server import request_parser
 from vorel_mock.server.request_parser import RequestParser
 
 
@@ -57,3 +62,48 @@ def test_a_connection_that_is_to_close_is_not_answered_again() -> None:
     assert parsed(whole, whole) == parsed(whole)
     old = whole.replace(b"HTTP/1.1", b"HTTP/1.0")
     assert parsed(old, old) == parsed(old)
+
+
+def _descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_a_large_body_is_in_a_file_and_the_file_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_parser, "MAX_IN_MEMORY", 100)
+    requests: list[Request] = []
+
+    def parser() -> RequestParser:
+        return RequestParser(lambda request, _: requests.append(request), lambda *_: 2 * MAX_BODY)
+
+    body, descriptors = bytes(range(256)) * 5_000, _descriptors()
+    head = message(body=body)[: -len(body)]
+    for pieces in ([head + body], [head, *(body[at : at + 999] for at in range(0, len(body), 999))]):
+        whole = parser()
+        for piece in pieces:
+            whole.feed(piece)
+        request = requests.pop()
+        assert request.large is not None
+        assert (request.large[:], request.body, request.unreadable) == (body, b"", None)
+    del request, whole
+    broken = parser()
+    broken.feed(head + body[:-1])
+    broken.close()
+    late = parser()
+    late.feed(head + body[:-1])
+    late.fail("", "did not arrive")
+    assert (requests[0].large, requests[0].unreadable) == (None, "did not arrive")
+    assert _descriptors() == descriptors
+
+
+def test_a_body_that_the_disk_does_not_take_is_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(request_parser, "MAX_IN_MEMORY", 100)
+    monkeypatch.setattr(request_parser, "TemporaryFile", full)
+    requests: list[Request] = []
+    parser = RequestParser(lambda request, _: requests.append(request), lambda *_: 2 * MAX_BODY)
+    parser.feed(message(body=b"x" * (MAX_BODY + 1)))
+    assert requests[0].unreadable == "could not be kept in a temporary file: No space left on device"
+    assert parser.phase == "ended"

@@ -4,6 +4,7 @@ Plain data. The shells in `vorel_mock.server` make a Request and carry out a Res
 """
 
 from collections.abc import Callable
+from mmap import mmap
 from typing import Literal, get_args
 
 import msgspec
@@ -47,6 +48,8 @@ class Request(msgspec.Struct, frozen=True):
     """Why the request cannot be parsed as HTTP, if so."""
     is_http_1_0: bool = False
     """The client does not know chunked framing."""
+    large: mmap | None = None
+    """The body in place of `body`, in a temporary file: of a request to the control plane alone."""
 
 
 class Transmission(msgspec.Struct, frozen=True):

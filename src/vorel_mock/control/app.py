@@ -62,7 +62,8 @@ class ControlPlane:
         if response is None and request.method in WRITES:
             read = self._guard.read_body
             try:
-                body = await asyncio.to_thread(read, request) if len(request.body) > _LARGE else read(request)
+                large = request.large is not None or len(request.body) > _LARGE
+                body = await asyncio.to_thread(read, request) if large else read(request)
             except ValueError as error:
                 response = self._guard.rejected(400, str(error))
         if response is None and request.method in READS and request.path in (PREFIX, f"{PREFIX}/"):

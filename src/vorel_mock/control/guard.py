@@ -17,14 +17,20 @@ from vorel_mock.api import strict_json
 from vorel_mock.api.errors import JSON, error_body
 from vorel_mock.api.messages import Headers, Request, Response
 from vorel_mock.contract.contract import Contract
+from vorel_mock.control.document import PREFIX
+from vorel_mock.mock import snapshot
 from vorel_mock.mock.settings import is_loopback
 
-#: Bytes: a snapshot of a busy tenant is large.
-MAX_BODY = 64 * 1024 * 1024
+#: Bytes of a body.
+MAX_BODY = 4 * 1024 * 1024
+#: Bytes of one with a snapshot: more than any tenant exports. Its histories have 32 MiB in memory each, and JSON may
+#: take six bytes for one.
+MAX_SNAPSHOT = 1024 * 1024 * 1024
+#: Where it may have one. A longer one than this is read in batches.
+_TAKES_SNAPSHOT = re.compile(rf"{PREFIX}/tenants(?:/[^/]+/snapshot)?")
+_IN_BATCHES = 1024 * 1024
 #: Methods with a body.
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-#: Levels of nesting: a snapshot holds bodies that were sent to the API, within a few levels of its own.
-_MAX_DEPTH = strict_json.MAX_DEPTH + 8
 _JSON = b"application/json"
 #: A PATCH merges (RFC 7396), by either name.
 _PATCHES = (_JSON, b"application/merge-patch+json")
@@ -41,6 +47,11 @@ PROTECTION: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+
+
+def body_limit(path: str) -> int:
+    """Return how many bytes the body of a request may have."""
+    return MAX_SNAPSHOT if _TAKES_SNAPSHOT.fullmatch(path) else MAX_BODY
 
 
 class Guard:
@@ -69,12 +80,16 @@ class Guard:
         content_type = request.fields.get(b"content-type")
         media_type = (content_type or b"").partition(b";")[0].strip().lower()
         taken = _PATCHES if request.method == "PATCH" else (_JSON,)
-        if media_type not in taken and (request.body or content_type is not None):
+        has_body = request.body or request.large is not None
+        if media_type not in taken and (has_body or content_type is not None):
             raise ValueError(f"Content-Type: must be {b' or '.join(taken).decode()}")
-        if not request.body:
+        if not has_body:
             return {}
+        content = request.body if request.large is None else request.large
         try:
-            return strict_json.parse(request.body, _MAX_DEPTH)
+            if len(content) > _IN_BATCHES and _TAKES_SNAPSHOT.fullmatch(request.path):
+                return snapshot.split(content)
+            return strict_json.parse(content[:], snapshot.MAX_DEPTH)
         except ValueError as error:
             raise ValueError(f"body: {error}") from None
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
+from vorel_mock.control import guard
 from vorel_mock.control.app import ControlPlane
 from vorel_mock.control.document import PREFIX
-from vorel_mock.control.guard import MAX_BODY as MAX_CONTROL_BODY
 from vorel_mock.mock.mock import Mock
 from vorel_mock.server.cors import Cors
 
@@ -27,7 +27,7 @@ class App:
         """Return how many bytes the body of a request may have."""
         # A large body is read only for a client that may use the control plane.
         if is_control(path) and self.control.permits(path, headers):
-            return MAX_CONTROL_BODY
+            return guard.body_limit(path)
         return MAX_BODY
 
     def stop(self) -> None:

@@ -6,8 +6,11 @@ other, in its turn.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Literal
+from mmap import ACCESS_READ, mmap
+from tempfile import TemporaryFile
+from typing import IO, Any, Literal
 
 import httptools
 
@@ -18,6 +21,8 @@ from vorel_mock.server import header_blocks
 #: Bytes of request line and headers, and number of headers, that a request may have.
 MAX_HEAD = 64 * 1024
 MAX_HEADERS = 100
+#: Bytes of a body that are kept in memory; a longer one is kept in a temporary file.
+MAX_IN_MEMORY = 4 * 1024 * 1024
 #: Bytes beyond the limit of a body that are read and discarded: a client can finish and read why it was rejected.
 MAX_DISCARDED = 16 * 1024 * 1024
 
@@ -72,6 +77,8 @@ class RequestParser:
         self._expectation = b""
         self._body: list[bytes] = []
         self._size = self._limit = 0
+        self._file: IO[bytes] | None = None
+        """The body, if it is large."""
 
     def feed(self, data: bytes) -> None:
         """Read on."""
@@ -114,6 +121,7 @@ class RequestParser:
     def close(self) -> None:
         """Let go of everything: without this, the parser and its owner refer to each other."""
         self.phase = "ended"
+        self._forget_file()
         self._parser = None
         self._on_request = _ignore
 
@@ -185,12 +193,32 @@ class RequestParser:
         self._size += len(body)
         if self._size > self._limit == MAX_BODY:
             self._limit = self._limit_of(self._path, self._headers)
-        if self._size <= self._limit:
+        if self._size <= MAX_IN_MEMORY and self._size <= self._limit:
             self._body.append(body)
+        elif self._size <= self._limit:
+            self._write(body)
         else:
             self._body.clear()
+            self._forget_file()
             if self._size > self._limit + MAX_DISCARDED:
                 self._complete(too_long(self._limit), keep_alive=False)
+
+    def _write(self, body: bytes) -> None:
+        """Add a piece of a large body to a temporary file."""
+        try:
+            if self._file is None:
+                self._file = TemporaryFile()  # noqa: SIM115 - closed when the request is complete, or never will be
+                self._file.writelines(self._body)
+                self._body.clear()
+            self._file.write(body)
+        except OSError as error:
+            self._complete(f"could not be kept in a temporary file: {error.strerror}", keep_alive=False)
+
+    def _forget_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what is left in its buffer may have no room
+                file.close()
 
     def on_message_complete(self) -> None:
         """The body is complete."""
@@ -204,6 +232,14 @@ class RequestParser:
     def _complete(self, unreadable: str | None, *, keep_alive: bool) -> None:
         """Hand over a request that is complete, or will not get any further."""
         hosts, body, self._body = self._hosts, self._body, []
+        large = None
+        if self._file is not None and not unreadable:
+            try:
+                self._file.flush()
+                large = mmap(self._file.fileno(), 0, access=ACCESS_READ)  # the file is gone when nobody refers to it
+            except OSError as error:
+                unreadable = f"could not be kept in a temporary file: {error.strerror}"
+        self._forget_file()
         malformed = None if len(hosts) == 1 and _is_host(hosts[0]) else self._host_problem()
         keep_alive = keep_alive and unreadable is None and malformed is None
         self.phase = "idle" if keep_alive else "ended"
@@ -219,6 +255,7 @@ class RequestParser:
             unreadable,
             malformed,
             self._parser.get_http_version() == "1.0",
+            large,
         )
         self._on_request(request, keep_alive)
 

@@ -3,6 +3,7 @@
 from vorel_mock.mock.snapshot.messages import SnapshotError
 from vorel_mock.mock.snapshot.reading import Reader
 from vorel_mock.mock.snapshot.rows import schema
+from vorel_mock.mock.snapshot.splitting import MAX_DEPTH, Text, split
 from vorel_mock.mock.snapshot.writing import dump, pieces
 
-__all__ = ["Reader", "SnapshotError", "dump", "pieces", "schema"]
+__all__ = ["MAX_DEPTH", "Reader", "SnapshotError", "Text", "dump", "pieces", "schema", "split"]

@@ -15,6 +15,7 @@ from vorel_mock.contract.contract import Contract
 from vorel_mock.mock import provisioning
 from vorel_mock.mock.snapshot import rows, version_1
 from vorel_mock.mock.snapshot.messages import SnapshotError, converted
+from vorel_mock.mock.snapshot.splitting import Rows
 from vorel_mock.model import crm_records, handoffs
 from vorel_mock.model.armed_faults import LONGEST_DELAY, LONGEST_RETRY_AFTER, ArmedFault
 from vorel_mock.model.clock import Clock, parse_duration, write_duration
@@ -51,7 +52,7 @@ class Reader:
         """
         if not isinstance(content, dict):
             raise SnapshotError("snapshot: must be an object")
-        lists = {name: content[name] for name in rows.ROWS if isinstance(content.get(name), list)}
+        lists = {name: content[name] for name in rows.ROWS if isinstance(content.get(name), list | Rows)}
         outline, old = {**content, **dict.fromkeys(lists, ())}, None
         if _version(content) == 1:
             outline = version_1.upgrade(outline)
@@ -89,10 +90,10 @@ class _Reading:
             "deliveries": self._add_delivery,
         }
 
-    def read_rows(self, name: str, members: list[Any], old: version_1.Rows | None) -> None:
+    def read_rows(self, name: str, members: list[Any] | Rows, old: version_1.Rows | None) -> None:
         """Read a list of rows; `old` brings those of version 1 to the present shape."""
         place, count = f"snapshot.{name}", 0
-        for some in _chunks(members):
+        for some in _batches(members, place):
             if old is not None:
                 some = [old.upgrade(name, row, f"{place}[{number}]") for number, row in enumerate(some, count)]
             for row in converted(some, rows.LISTS[name], place, count):
@@ -215,7 +216,13 @@ def _version(content: Json) -> int:
     raise SnapshotError(f"snapshot.version: must be {rows.VERSION}; a snapshot of version 1 has none")
 
 
-def _chunks(members: list[Any]) -> Iterator[list[Any]]:
+def _batches(members: list[Any] | Rows, place: str) -> Iterator[list[Any]]:
+    if isinstance(members, Rows):
+        try:
+            yield from members.batches()
+        except ValueError as error:
+            raise SnapshotError(f"{place}: {error}") from None
+        return
     for start in range(0, len(members), _ROWS):
         yield members[start : start + _ROWS]
 
