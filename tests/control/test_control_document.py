@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_schema_is_written_once_and_referred_to(document: Json) -> None:  # M4
     assert 40 < len(models) <= MOST_MODELS
     assert "x-read-by-handler" not in json.dumps(document)
     assert document["servers"] == [{"url": "/_mock", "description": "this mock"}]
+
+
+def test_a_generator_drops_nothing_and_makes_few_models(document: Json) -> None:  # M49
+    config = pytest.importorskip("openapi_python_client.config", reason="needs openapi-python-client: make install")
+    settings = config.Config.from_sources(config.ConfigFile(), config.MetaType.NONE, Path("x"), "utf-8", False, None)
+    parser = pytest.importorskip("openapi_python_client.parser")
+    data = parser.GeneratorData.from_dict(document, config=settings)
+    assert data.errors == []
+    assert [problem for tag in data.endpoint_collections_by_tag.values() for problem in tag.parse_errors] == []
+    assert len(list(data.models)) <= MOST_MODELS
 
 
 def test_the_control_token_has_a_place_if_there_is_one(document: Json) -> None:  # M50

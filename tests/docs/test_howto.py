@@ -4,10 +4,13 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,9 @@ def test_the_index_links_every_page() -> None:
 @pytest.mark.usefixtures("lean")
 @pytest.mark.parametrize("block", _in("python"))
 def test_python(block: Block, pytester: pytest.Pytester, mock: MockServer) -> None:
+    if "from vorel_api import" in block.text:  # M48
+        _generate(block.page)
+        pytester.syspathinsert()
     tests = len(re.findall(r"^(?:async )?def test_", block.text, re.MULTILINE))
     if not tests:
         runpy.run_path(str(pytester.path / pytester.makepyfile(script=block.text)))
@@ -97,6 +103,20 @@ def test_python(block: Block, pytester: pytest.Pytester, mock: MockServer) -> No
     outcomes = run.parseoutcomes()
     assert set(outcomes) == {"passed"}
     assert outcomes["passed"] >= tests > 0
+
+
+def _generate(page: Path) -> None:
+    """Run the lines of the page that generate a client, in the current folder."""
+    lines = next(block.text for block in _blocks(page) if block.language == "console").splitlines()
+    for line in lines:
+        program, *arguments = shlex.split(line.partition(" > ")[0])
+        module = {"vorel-mock": "vorel_mock", "openapi-python-client": "openapi_python_client"}[program]
+        if find_spec(module) is None:
+            pytest.skip(f"needs {program}: make install")
+        run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stderr
+        if " > " in line:
+            Path(line.partition(" > ")[2]).write_bytes(run.stdout)
 
 
 @pytest.mark.skipif(NODE is None, reason="Node is not installed: install Node 20 or later (https://nodejs.org)")

@@ -3,6 +3,7 @@
 import click
 
 import vorel_mock
+from vorel_mock.cli.contract_command import contract
 from vorel_mock.cli.listen import webhooks
 from vorel_mock.cli.serve import serve
 from vorel_mock.cli.trigger import trigger
@@ -29,6 +30,7 @@ def main() -> None:
     """A contract-true mock of the Vorel API. Without a command: serve."""
 
 
+main.add_command(contract)
 main.add_command(serve)
 main.add_command(webhooks)
 main.add_command(trigger)
