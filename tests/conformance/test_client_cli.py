@@ -88,13 +88,20 @@ def test_a_correct_integration_passes_everything(client: Client, tmp_path: Path)
     assert "✓ outage: The API is away for good" in found.output
 
 
-LAWFUL = ["side_by_side", "no_retry"]
-FULL = ["uuid_keys_ascii_chatty", "jitter_and_patience", "remembers"] if os.environ.get("FULL_PROOF") else []
+LAWFUL = {
+    "side by side": [sys.executable, str(PROGRAMS / "lawful.py"), "side_by_side"],
+    "no retry": [sys.executable, str(PROGRAMS / "lawful.py"), "no_retry"],
+}
+ADAPTERS = ROOT / "conformance" / "vorel_conformance" / "adapters"
+if os.environ.get("FULL_PROOF"):
+    more = ("uuid_keys_ascii_chatty", "jitter_and_patience", "remembers")
+    LAWFUL |= {name: [sys.executable, str(PROGRAMS / "lawful.py"), name] for name in more}
+    LAWFUL |= {name: [sys.executable, str(PROGRAMS / f"{name}.py")] for name in ("with_httpx", "with_requests")}
+    LAWFUL |= {file.name: [str(file)] for file in ADAPTERS.iterdir()}
 
 
-@pytest.mark.parametrize("variant", [*LAWFUL, *FULL])
-def test_a_lawful_integration_is_not_failed(client: Client, variant: str) -> None:
-    command = [sys.executable, str(PROGRAMS / "lawful.py"), variant]
+@pytest.mark.parametrize("command", LAWFUL.values(), ids=LAWFUL)
+def test_a_lawful_integration_is_not_failed(client: Client, command: list[str]) -> None:
     found = client("--seed", "4", command=command)
     assert found.exit_code == 0, found.output
     assert " failed" not in found.output.splitlines()[-2]

@@ -21,8 +21,15 @@ GATE = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
 
 
 def known_options() -> set[str]:
-    command = cli.commands["server"]
-    return {name for option in command.params if isinstance(option, click.Option) for name in option.opts}
+    """The options of either command; a step of the action has those of its mode."""
+    commands = (cli.commands["server"], cli.commands["client"])
+    return {
+        name
+        for command in commands
+        for option in command.params
+        if isinstance(option, click.Option)
+        for name in option.opts
+    }
 
 
 def run_step() -> dict[str, Any]:
@@ -61,16 +68,51 @@ def test_options_exist() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", script)) <= known_options()
 
 
-@pytest.mark.parametrize("code", [0, 1, 3])
-def test_the_step_passes_its_inputs_on_and_ends_with_the_code_of_the_kit(tmp_path: Path, code: int) -> None:
-    """Run the step in bash, with a kit that records its arguments."""
-    program = tmp_path / "vorel-conformance" / "bin" / "vorel-conformance"
+def run_the_step(folder: Path, code: int, values: dict[str, str]) -> tuple[list[str], Path]:
+    """Run the step in bash, with a kit that records its arguments. Return these, and the file of outputs."""
+    program = folder / "vorel-conformance" / "bin" / "vorel-conformance"
     program.parent.mkdir(parents=True)
-    lines = ["#!/bin/bash", f'printf "%s\\n" "$@" > "{tmp_path}/called"']
+    lines = ["#!/bin/bash", f'printf "%s\\n" "$@" > "{folder}/called"']
     if code < 2:
         lines.append('mkdir "out put"; touch "out put/"{report.json,junit.xml,report.html,report.sarif}')
     program.write_text("\n".join([*lines, f"exit {code}", ""]), encoding="utf-8")
     program.chmod(0o755)
+    inputs = {name: values.get(name, each.get("default", "")) for name, each in ACTION["inputs"].items()}
+    step = run_step()
+    env = {
+        name: re.sub(r"\$\{\{ inputs\.(\S+) \}\}", lambda match: inputs[match[1]], value)
+        for name, value in step["env"].items()
+    }
+    output = folder / "output"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        env={"PATH": os.environ["PATH"], "RUNNER_TEMP": str(folder), "GITHUB_OUTPUT": str(output), **env},
+        cwd=folder,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
+    return (folder / "called").read_text(encoding="utf-8").splitlines(), output
+
+
+def test_the_step_certifies_an_integration(tmp_path: Path) -> None:
+    values = {
+        "mode": "client",
+        "command": "python3 adapter.py '; touch hacked'",
+        "strict": "true",
+        "reports": "out put",
+    }
+    called, _ = run_the_step(tmp_path, 0, values)
+    assert called[0] == "client"
+    assert called[-4:] == ["--", "bash", "-c", values["command"]]
+    assert "--strict" in called
+    assert "--target" not in called
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_the_step_passes_its_inputs_on_and_ends_with_the_code_of_the_kit(tmp_path: Path, code: int) -> None:
     values = {
         "base-url": "http://127.0.0.1:3000/$(touch hacked)",
         "target": "my target.toml",
@@ -79,23 +121,7 @@ def test_the_step_passes_its_inputs_on_and_ends_with_the_code_of_the_kit(tmp_pat
         "i-own-this-target": "false",
         "reports": "out put",
     }
-    inputs = {name: values.get(name, each.get("default", "")) for name, each in ACTION["inputs"].items()}
-    step = run_step()
-    env = {
-        name: re.sub(r"\$\{\{ inputs\.(\S+) \}\}", lambda match: inputs[match[1]], value)
-        for name, value in step["env"].items()
-    }
-    output = tmp_path / "output"
-    done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-        env={"PATH": os.environ["PATH"], "RUNNER_TEMP": str(tmp_path), "GITHUB_OUTPUT": str(output), **env},
-        cwd=tmp_path,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (code, b"")
-    called = (tmp_path / "called").read_text(encoding="utf-8").splitlines()
+    called, output = run_the_step(tmp_path, code, values)
     assert called[0] == "server"
     assert called[-2:] == ["--", values["base-url"]]
     assert called[called.index("--target") + 1] == "my target.toml"
