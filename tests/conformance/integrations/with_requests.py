@@ -1,4 +1,4 @@
-"""A lawful integration with requests and urllib3's Retry, set up well: 429 and 503 only, nothing after a lost answer."""
+"""A lawful integration with requests and urllib3, set up well: 429 and 503 only, nothing after a lost answer."""
 
 import json
 import os
