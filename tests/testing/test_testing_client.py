@@ -446,6 +446,18 @@ def test_a_control_token(mock: InProcessMock) -> None:
             assert "sesame" not in repr(vars(control)) + str(caught.value)
 
 
+def test_a_mock_that_was_started_anew_is_found() -> None:
+    with MockServer() as mock:
+        port = int(mock.base_url.rsplit(":", 1)[1])
+        control = Control(mock.base_url)
+        assert control.health()["status"] == "ok"
+    with control:
+        with pytest.raises(ControlError, match="no server at"):
+            control.health()
+        with MockServer(port=port):
+            assert control.health()["status"] == "ok"
+
+
 def test_the_port_is_taken() -> None:
     with MockServer() as mock:
         port = int(mock.base_url.rsplit(":", 1)[1])
