@@ -512,13 +512,13 @@ def port() -> Iterator[httpx.Client]:
         yield client
 
 
-def raw(world: World, *, version: str = "1.1") -> tuple[bytes, list[float], bool]:
+def raw(world: World, *, version: str = "1.1", origin: str = "") -> tuple[bytes, list[float], bool]:
     """A handoff over a plain socket: what came, when each piece came, and whether the connection was reset."""
     base = world.http.base_url
     content, times, started = b"", [], time.monotonic()
     with socket.create_connection(("127.0.0.1", base.port or 0), timeout=20) as sock:
         sock.sendall(
-            f"POST /api/v1/leads/{world.lead}/handoff HTTP/{version}\r\nHost: localhost\r\n"
+            f"POST {origin}/api/v1/leads/{world.lead}/handoff HTTP/{version}\r\nHost: localhost\r\n"
             f"Authorization: {world.headers['Authorization']}\r\n"
             "Content-Length: 0\r\nConnection: close\r\n\r\n".encode()
         )
@@ -616,6 +616,13 @@ def test_a_redirect_leads_where_it_was_told(world: World) -> None:
     world.arm("redirect", location="http://127.0.0.1:9")
     answer = world.post("handoffLead")
     assert answer.headers["Location"] == f"http://127.0.0.1:9{answer.request.url.raw_path.decode()}"
+
+
+def test_a_redirect_of_a_request_for_a_whole_url_names_its_path(port: httpx.Client) -> None:
+    world = World(port)
+    world.arm("redirect", location="http://127.0.0.1:9")
+    content, _, _ = raw(world, origin="http://localhost")
+    assert f"location: http://127.0.0.1:9/api/v1/leads/{world.lead}/handoff\r\n".encode() in content
 
 
 @pytest.mark.parametrize(

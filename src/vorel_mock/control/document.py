@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from vorel_mock.api.faults.catalogue import BASE_URL, CATALOGUE
+from vorel_mock.api.faults.catalogue import CATALOGUE
+from vorel_mock.api.faults.deviations import BASE_URL
 from vorel_mock.contract.contract import Contract
 from vorel_mock.mock import provisioning, snapshot
 from vorel_mock.model.crm import VENDORS, ErrorName

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api.faults.catalogue import CATALOGUE, Fault, FaultContext, Stage, declared
+from vorel_mock.api.faults.catalogue import CATALOGUE, Fault, Stage
+from vorel_mock.api.faults.deviations import FaultContext, declared
 from vorel_mock.api.messages import ApiError, Exchange, Response
 from vorel_mock.contract.contract import Contract
 from vorel_mock.contract.operation import Operation
