@@ -11,7 +11,7 @@ URL := http://127.0.0.1:3000
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --group build --no-annotate --custom-compile-command 'make lock'
 
-.PHONY: help install serve conformance test lint bench lock clean
+.PHONY: help install serve conformance test lint bench soak lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers
 
 bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(STAMP) ## 100,000 requests, most of them broken: no wrong status, flat memory (ARGS="--requests 10000")
+	$(BIN)/python -m bench.hostile $(ARGS)
 
 # Universal: one file for every system, and for Python 3.11 and newer. uv has a folder of its own.
 lock: ## bring the locked versions in line with pyproject.toml (ARGS=--upgrade takes newer ones)

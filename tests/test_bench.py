@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import programs, targets, workload, wrk
+from bench import hostile, programs, targets, workload, wrk
 from bench.programs import Program
 from bench.rounds import Result, Turn
 
@@ -113,3 +114,21 @@ def test_unknown_peer() -> None:
     done = bench("--peers", "ours,prisma")
     assert done.returncode == 2 if shutil.which("wrk") else 1
     assert "unknown peer 'prisma'; the peers are ours, bare, prism, wiremock" in done.stderr
+
+
+def test_a_short_soak_finds_nothing_wrong(tmp_path: Path) -> None:
+    with programs.running(programs.ours(ROOT), tmp_path) as mock:
+        found = hostile.soak(mock, 300, seed=1, deadline=time.monotonic() + 90)
+    assert hostile.problems(found) == []
+    assert sum(found.counts.values()) >= 300
+    assert {status for _, status in found.counts} >= {200, 201, 400, 401, 403, 404, 405, 500, None}
+
+
+def test_a_soak_says_what_is_wrong() -> None:
+    found = hostile.Found(points=[(0, 60.0, 10), (50, 80.0, 10), (100, 100.0, 12)])
+    found.wrong["noise", "500 is none of 400"] += 2
+    assert hostile.problems(found) == [
+        "noise: 500 is none of 400 (2 times)",
+        "memory: 80 MiB at half of the requests, 100 MiB at the end",
+        "descriptors: 10 at the start, 12 at the end",
+    ]
