@@ -1,7 +1,7 @@
 """The places for requests to the control plane that wait, shared between tenants.
 
 A tenant gets a further place only while it has less than three times as many as are free. So one tenant takes three
-quarters at most, and there is a place for the next one even where several take all that they can get.
+quarters at most, and there is a place for the next one even where three take all that they can get.
 """
 
 from collections import Counter

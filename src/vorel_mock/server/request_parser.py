@@ -233,13 +233,14 @@ class RequestParser:
         """Hand over a request that is complete, or will not get any further."""
         hosts, body, self._body = self._hosts, self._body, []
         large = None
-        if self._file is not None and not unreadable:
-            try:
-                self._file.flush()
-                large = mmap(self._file.fileno(), 0, access=ACCESS_READ)  # the file is gone when nobody refers to it
-            except OSError as error:
-                unreadable = f"could not be kept in a temporary file: {error.strerror}"
-        self._forget_file()
+        if self._file is not None:
+            if unreadable is None:
+                try:
+                    self._file.flush()
+                    large = mmap(self._file.fileno(), 0, access=ACCESS_READ)  # it is gone when nobody refers to it
+                except OSError as error:
+                    unreadable = f"could not be kept in a temporary file: {error.strerror}"
+            self._forget_file()
         malformed = None if len(hosts) == 1 and _is_host(hosts[0]) else self._host_problem()
         keep_alive = keep_alive and unreadable is None and malformed is None
         self.phase = "idle" if keep_alive else "ended"
