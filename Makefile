@@ -11,7 +11,7 @@ URL := http://127.0.0.1:3000
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --group build --no-annotate --custom-compile-command 'make lock'
 
-.PHONY: help install serve conformance test lint bench soak lock clean
+.PHONY: help install serve conformance test lint bench soak stacks lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 
 soak: $(STAMP) ## 100,000 requests, most of them broken: no wrong status, flat memory (ARGS="--requests 10000")
 	$(BIN)/python -m bench.hostile $(ARGS)
+
+stacks: $(STAMP) ## certify usual HTTP stacks, and write docs/http-stacks.md (needs node, npm, curl, jq)
+	$(PIP) install 'tenacity>=9,<10'
+	$(BIN)/python -m bench.stacks
 
 # Universal: one file for every system, and for Python 3.11 and newer. uv has a folder of its own.
 lock: ## bring the locked versions in line with pyproject.toml (ARGS=--upgrade takes newer ones)

@@ -16,7 +16,7 @@ from tests.conformance.test_client_proof import mutants, receivers
 from tests.paths import DOCS, ROOT
 
 from vorel_conformance.cli.main import cli
-from vorel_conformance.runs.client import Options
+from vorel_conformance.runs.client_options import Options
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite.client import deliveries, situations
 from vorel_conformance.suite.client.oracles import limit

@@ -14,7 +14,7 @@ import pytest
 from tests.paths import ROOT
 
 from vorel_conformance.report import client_entries
-from vorel_conformance.runs import client, mock_process
+from vorel_conformance.runs import client, client_options, mock_process
 from vorel_conformance.runs.integration import Command
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite.client import deliveries, situations
@@ -56,7 +56,9 @@ def mock_url() -> Iterator[str]:
 
 
 def run(mock_url: str, argv: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    session = client.run(Command(argv, options.get("timeout", 20.0)), client.Options(mock=mock_url, seed=5, **options))
+    session = client.run(
+        Command(argv, options.get("timeout", 20.0)), client_options.Options(mock=mock_url, seed=5, **options)
+    )
     return client_entries.report_of(session)
 
 
@@ -112,9 +114,9 @@ def test_the_clauses_see_their_receivers(mock_url: str) -> None:
 def problem_with_receiver(mock_url: str, name: str) -> str:
     """Return why the clause of a receiver's mutant does not see it, or an empty string."""
     clause = receivers()[name]
-    receiver = client.ReceiverOptions(command=(sys.executable, str(PROGRAMS / "receiver.py"), name))
-    options = client.Options(
-        mock=mock_url, seed=5, clauses=(clause,), does=frozenset({client.WEBHOOKS}), receiver=receiver
+    receiver = client_options.ReceiverOptions(command=(sys.executable, str(PROGRAMS / "receiver.py"), name))
+    options = client_options.Options(
+        mock=mock_url, seed=5, clauses=(clause,), does=frozenset({client_options.WEBHOOKS}), receiver=receiver
     )
     (entry,) = client_entries.report_of(client.run(None, options))["clauses"]
     level = clauses.load(clauses.CLIENT)[clause].level

@@ -90,6 +90,7 @@ def client(
     from vorel_conformance.http.mock_control import MockError
     from vorel_conformance.report import client_entries, terminal
     from vorel_conformance.runs import client as runs
+    from vorel_conformance.runs import client_options
     from vorel_conformance.runs.accepted import AcceptedError
     from vorel_conformance.runs.integration import StartError
 
@@ -105,18 +106,18 @@ def client(
         if sum(map(bool, (command, trigger, watch, har))) > 1:
             raise ValueError("give one of -- CMD, --trigger, --watch and --har")
         asked = [*(("handoff", "crm") if command or trigger or watch or har else ()), *(("webhooks",) if hook else ())]
-        known = runs.check_does(names_of(does) if does else asked)
+        known = client_options.check_does(names_of(does) if does else asked)
         if does and (missing := known - set(asked)):
             raise ValueError(f"--does {', '.join(sorted(missing))}: {_HOW[sorted(missing)[0]]}")
-        selected = runs.select(names, known)
-        runs.check_situation(situation, known)
+        selected = client_options.select(names, known)
+        client_options.check_situation(situation, known)
         apply_accepted = reports.prepare()
         door = _door(command, trigger, timeout, port, api_key)
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))
     if not asked:
         stop(USAGE, "what is to be certified? For example: vorel-conformance client -- python3 adapter.py")
-    options = runs.Options(
+    options = client_options.Options(
         does=known,
         clauses=names,
         situation=situation,
@@ -192,7 +193,7 @@ def _seconds(text: str) -> float:
 def _receiver(url: str | None, command: str | None, path: str, secret: str | None, effects: str | None) -> Any:
     """Return the options for a webhook receiver. Raises ValueError if they contradict each other."""
     from vorel_conformance.http import urls
-    from vorel_conformance.runs.client import ReceiverOptions
+    from vorel_conformance.runs.client_options import ReceiverOptions
 
     if url and command:
         raise ValueError("give either --receiver URL or --receiver-command CMD, not both")

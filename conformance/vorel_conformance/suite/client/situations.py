@@ -7,7 +7,7 @@ situations, on a fresh connection and on one that was used before: libraries beh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -76,17 +76,7 @@ class Situation:
         faults = tuple(each for each in self.faults if each.do in does)
         if self.faults and not faults:
             return None
-        return Situation(
-            self.name,
-            self.about,
-            tuple(works for works in executions if works),
-            self.clauses,
-            faults,
-            self.key,
-            self.tenant,
-            self.quota,
-            self.seconds,
-        )
+        return replace(self, executions=tuple(filter(None, executions)), faults=faults)
 
 
 def _handoff(**members: Any) -> Work:
