@@ -402,7 +402,7 @@ def test_a_run_that_is_stopped_reports_what_was_done(mock_url: str, tmp_path: Pa
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(200):
+    for _ in range(1000):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:

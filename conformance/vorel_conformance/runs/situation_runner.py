@@ -106,33 +106,41 @@ class SituationRunner:
     def watch(self, situation: Situation, seconds: float) -> Observation:
         """Offer a tenant, and return what came by."""
         tenant = self._control.create_tenant(keys={"full": 1, "burst": 0}, leads=_WATCHED_LEADS)
-        tap = self._open_tap()
         id_, key = tenant["id"], self._options.api_key or tenant["keys"]["full"][0]
         try:
             if self._options.api_key:
                 self._control.add_key(id_, key, _scopes(situation))
             self._arm(situation, id_, None)
-            began = time.monotonic()
+            # Last: whoever finds the port open may begin.
+            tap = self._open_tap()
+            try:
+                return self._watched(situation, tenant, key, tap, seconds)
+            finally:
+                tap.close()
+        finally:
+            self._control.delete_tenant(id_)
+
+    def _watched(
+        self, situation: Situation, tenant: Mapping[str, Any], key: str, tap: Tap, seconds: float
+    ) -> Observation:
+        began = time.monotonic()
+        try:
             leads = tenant["leads"]["own"]
             self._session.on_event({"event": "watching", "base_url": tap.base_url, "key": key, "leads": leads})
-            try:
-                time.sleep(seconds)
-            except KeyboardInterrupt as interrupt:
-                self._session.stopped = str(interrupt)
-            seen = attempts(tap.connections, began)
-            return Observation(
-                situation,
-                watched.tasks_of(seen),
-                (),
-                seen,
-                key,
-                handoffs=self._control.handoffs(id_),
-                records=self._control.records(id_),
-                holds_key=find_key(key),
-            )
-        finally:
-            tap.close()
-            self._control.delete_tenant(id_)
+            time.sleep(seconds)
+        except KeyboardInterrupt as interrupt:
+            self._session.stopped = str(interrupt)
+        seen = attempts(tap.connections, began)
+        return Observation(
+            situation,
+            watched.tasks_of(seen),
+            (),
+            seen,
+            key,
+            handoffs=self._control.handoffs(tenant["id"]),
+            records=self._control.records(tenant["id"]),
+            holds_key=find_key(key),
+        )
 
     def _again(self, situation: Situation) -> str:
         return f"vorel-conformance client --situation {situation.name} --seed {self._seed} -- {self._session.subject}"
