@@ -36,10 +36,16 @@ def declared(group: str | None = None) -> dict[str, Requirement]:
     return {canonicalize_name(each.name): each for each in found if each.name != "vorel-mock"}
 
 
+#: Programs as users write them, with what they have installed.
+PROGRAMS = ("tests/conformance/integrations", "bench/stacks")
+
+
 def imports(folder: str) -> Iterator[tuple[str, str]]:
     """Each import of a folder's files: the file, and the first name of the module."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         if any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts):
+            continue
+        if any(path.is_relative_to(ROOT / programs) for programs in PROGRAMS):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = []
