@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +167,56 @@ def test_no_redirect_is_followed() -> None:  # K6
             assert transport.ask("POST", "/", [("Authorization", f"Bearer {KEY}")], b"{}").status == 307
             transport.close()
     assert other.requests == []
+
+
+# --- memory and time -------------------------------------------------------------------------------------------------
+
+LONG = b"x" * 1_000_000
+TWICE = b"{" + b",".join(b'"m%d":1' % number for number in range(95_000)) + b',"m94999":2}'
+LARGE = {
+    "a long code": b'{"error": {"code": "%s", "message": "no"}}' % LONG,
+    "not JSON": LONG,
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
+def test_large_answers_are_not_kept(kit: Kit, tmp_path: Path, body: bytes) -> None:  # K14
+    answer = response(body, "X-Long: " + "x" * 10_000, "Connection: close", status="400 Bad Request")
+    with hostile(answer) as server:
+        tracemalloc.start()
+        clauses = "auth.missing,envelope.strict-json,envelope.code"
+        result = kit(*run_of(server.base_url, tmp_path), "--clauses", clauses)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert result.exit_code == 1, result.output
+    assert len(server.requests) > 25
+    assert len(result.output) < 100_000
+    assert peak < 35_000_000, peak  # all bodies together are more than 25 MB, twice that with what is parsed
+
+
+HOSTILE_JSON = {
+    "deep": b"[" * 400 + b"]" * 400,
+    "one member twice": TWICE,
+    "deep objects": b'{"a":' * 400 + b"1" + b"}" * 400,
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_JSON.values(), ids=HOSTILE_JSON)
+def test_json_that_means_harm_breaks_a_clause(kit: Kit, tmp_path: Path, body: bytes) -> None:  # K13
+    with hostile(response(body, "Connection: close", status="400 Bad Request")) as server:
+        began = time.process_time()
+        result = kit(*run_of(server.base_url, tmp_path), "--max-requests", 10)
+        assert time.process_time() - began < 20
+    assert result.exit_code == 1, result.output
+    assert "envelope.strict-json" in result.output
+    assert "nested deeper than 100 levels" in result.output or "duplicate member 'm94999'" in result.output
+
+
+def run_of(base_url: str, folder: Path) -> tuple[object, ...]:
+    """Return the arguments of a run with a small profile, so quick that only what the server does takes time."""
+    path = folder / "t.toml"
+    path.write_text(f'[keys]\nfull = ["{KEY}"]\n[rate_limit]\nrequests = 1000\nwindow_s = 1\n')
+    return ("server", base_url, "--target", path, "--rate", 100_000)
 
 
 # --- https on this machine -------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class CrossExchangeChecks:
         """Check `envelope.content-encoding`. Reports a coding once: a proxy that compresses does so every time."""
         if not exchange.operation or not exchange.responded or not exchange.body:
             return
-        found = ", ".join(content_coding.names(exchange.header("Content-Encoding")))
+        found = ", ".join(content_coding.names(exchange.header("Content-Encoding")))[:100]
         if not found:
             yield Check("envelope.content-encoding", True)
         elif found not in self.codings and (not exchange.undecoded or exchange.unknown_coding):

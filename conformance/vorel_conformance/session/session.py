@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +20,8 @@ from vorel_conformance.session.results import Results
 from vorel_conformance.spec import clauses
 from vorel_conformance.spec.clauses import Clause
 
+_LONGEST_TEXT = 2_000  # characters of what a check says; a server may put a megabyte into it
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -29,6 +31,7 @@ class Violation:
     exchange: Exchange | None
     test: str
     expectation: Expectation | None = None
+    alone: bool = False  # the exchange alone shows it, so its request alone can be sent again
     flaky: tuple[int, int] | None = None  # failed k times of n
 
     @property
@@ -109,7 +112,17 @@ class Session:
     ) -> None:
         """Record checks under their clauses."""
         for check in checks:
-            self._results.record(check, partial(Violation, check, exchange, test, expectation))
+            self._results.record(check, partial(self._violation, check, exchange, test, expectation))
+
+    def _violation(
+        self, check: Check, exchange: Exchange | None, test: str, expectation: Expectation | None
+    ) -> Violation:
+        """Return what is kept of a violation. It is judged here, because later the whole body is gone."""
+        alone = exchange is not None and any(
+            each.clause == check.clause for each in self.judge(exchange, test, expectation).checks
+        )
+        texts = {name: getattr(check, name)[:_LONGEST_TEXT] for name in ("message", "expected", "got")}
+        return Violation(replace(check, **texts), exchange.cut if exchange else None, test, expectation, alone)
 
     def took(self, ids: tuple[str, ...], seconds: float) -> None:
         """Record how long a test took: an equal share for each of its clauses."""

@@ -390,7 +390,7 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
         probe.valid(operations[n % len(operations)], key=key, headers=[("Connection", "close")])
         for n in range(target.limit, target.limit + EXTRA)
     )
-    first = probe.send_at_once(requests[0])
+    first = probe.send_at_once(requests[0]).cut
     if first.status == 401:
         raise TargetError(
             f"keys.burst[{key.partition('.')[2]}] does not authenticate (401). Correct it in the target profile."
@@ -399,8 +399,8 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
         return min(first.wait_s or target.window_s, target.window_s) + GRACE_S
     sent = [first]
     # The order does not matter below the limit. Over the limit it does.
-    probe.each(lambda request: sent.append(probe.send_at_once(request)), requests[1 : target.limit])
-    sent.extend(probe.send_at_once(request) for request in requests[target.limit :])
+    probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[1 : target.limit])
+    sent.extend(probe.send_at_once(request).cut for request in requests[target.limit :])
     rejections = [each for each in sent if each.status == 429]
     served = len([each for each in sent if each.responded and each.status != 429 and each.status < 500])
     # A request that broke its connection, or led to a server error, may have counted or not.
