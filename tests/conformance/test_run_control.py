@@ -317,3 +317,65 @@ def test_a_log_has_one_line_for_a_clause_and_one_for_all_that_passed(server: Ser
     assert sum(line.startswith("✓") for line in lines) == 1
     assert re.search(r"^✓ \d+ clauses passed$", result.output, re.MULTILINE)
     assert lines.index(breach) <= 3
+
+
+# K19 and K29: a limit that makes a run long, or its bursts dear.
+
+
+def written(path: Path, keys: int, limit: str) -> Path:
+    """Write a profile with this many full keys, four burst keys, a lead and a limit."""
+    names = [f"vapk_live_{n:048x}" for n in range(keys + 4)]
+    path.write_text(
+        f"[keys]\nfull = {json.dumps(names[4:])}\nburst = {json.dumps(names[:4])}\n"
+        f'[leads]\nown = ["00000000-0000-4000-8000-000000000000"]\n[rate_limit]\n{limit}\n'
+    )
+    return path
+
+
+def test_the_plan_of_a_long_run_says_what_makes_it_shorter(kit: Kit, tmp_path: Path) -> None:  # K19
+    command = ("server", "http://127.0.0.1:9", "--dry-run", "--target")
+    result = kit(*command, written(tmp_path / "a.toml", 12, "requests = 10"))
+    assert result.exit_code == 0, result.output
+    assert "about 8 minutes" in result.output
+    needed = re.search(r"with (\d+) keys in \[keys\] full instead of 12 the run takes about 1.5 minutes", result.output)
+    assert needed is not None, result.output
+    longer = re.search(
+        r"the run ends after 8 minutes, before all clauses are judged; use --max-minutes (\d+)", result.output
+    )
+    assert longer is not None, result.output
+    result = kit(*command, tmp_path / "a.toml", "--max-minutes", longer[1])
+    assert "the run ends after" not in result.output
+    assert re.search(r"about (9|1\d)(\.5)? minutes", result.output)
+    result = kit(*command, written(tmp_path / "b.toml", int(needed[1]), "requests = 10"))
+    assert "about 1.5 minutes" in result.output
+    assert "[keys] full" not in result.output
+    result = kit(*command, written(tmp_path / "c.toml", 20, "requests = 200"), "--max-requests", 100)
+    assert "the run ends after 100 requests, before all clauses are judged; use --max-requests" in result.output
+
+
+def test_the_time_of_a_run_can_be_set(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:  # K19
+    running, report = server(), tmp_path / "r.json"
+    command = ("server", running.base_url, "--target", profile(running), "--rate", 600, "--json", report)
+    result = kit(*command, "--max-minutes", 0.04, "--clauses", "auth.accepts-valid,auth.malformed,crm.replay")
+    assert "the time limit of the run is reached" in result.output
+    assert json.loads(report.read_text())["duration_s"] < 10
+
+
+def test_a_limit_that_is_too_dear_leaves_the_other_clauses(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path
+) -> None:  # K29
+    running, report = server(limit=10_000), tmp_path / "r.json"
+    target = profile(running)
+    target.write_text(target.read_text().replace('"requests": 20', '"requests": 10000'))
+    command = ("server", running.base_url, "--target", target, "--clauses", "limit,auth.missing,crm.ok", *FAST)
+    result = kit(*command, "--json", report)
+    assert result.exit_code == 0, result.output
+    found = {each["id"]: each for each in json.loads(report.read_text())["clauses"]}
+    assert found["auth.missing"]["status"] == found["crm.ok"]["status"] == "passed"
+    assert found["limit.enforced"]["status"] == "inconclusive"
+    enough = re.search(r"bursts over a limit of 10000 take \d+ at least, .*; use --max-requests (\d+)", result.output)
+    assert enough is not None
+    assert enough[0] in found["limit.enforced"]["reason"]
+    assert "the rate limit cannot be tested within" not in plan(
+        kit, running, target, "--max-requests", enough[1], "--clauses", "limit,auth.missing,crm.ok"
+    )

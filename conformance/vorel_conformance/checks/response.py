@@ -15,7 +15,7 @@ from uuid import UUID
 
 from vorel_conformance.checks import schema
 from vorel_conformance.http.exchange import Exchange
-from vorel_conformance.http.target import Target
+from vorel_conformance.http.target import Target, is_telling
 from vorel_conformance.spec import contract
 
 
@@ -190,7 +190,9 @@ def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
     token = exchange.credential.rpartition(" ")[2]
     # The part after vapk_live_ is the secret. A short or broken one may be in the response by chance.
     secret = token.rpartition("_")[2]
-    parts = [secret, secret[:12], secret[-12:], *map(_base64, (token, secret))] if len(secret) >= 12 else []
+    parts = [part for part in (secret, secret[:12], secret[-12:]) if is_telling(part)]
+    if is_telling(secret):
+        parts += map(_base64, (token, secret))
     if any(part in where for part in parts):
         yield Check(
             "envelope.message-safe",
@@ -200,7 +202,7 @@ def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
             "a part of the key",
         )
         return
-    if any(key in where for key in target.secrets):
+    if any(key in where for key in target.secrets if is_telling(key)):
         yield Check("envelope.message-safe", False, "the response contains a key", "no key", "a key")
         return
     found = _INTERNALS.search(where, 0, SEARCHED)

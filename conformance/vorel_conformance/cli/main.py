@@ -82,6 +82,13 @@ def _target_options(command: Any) -> Any:
     show_default=True,
     help="Maximum number of requests.",
 )
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(min=0.01, max=24 * 60),
+    default=8.0,
+    show_default=True,
+    help="Maximum duration of the run.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan (clauses, requests, writes, minutes) and send nothing.")
 def server(
     url: str,
@@ -93,6 +100,7 @@ def server(
     wanted: str,
     seed: int | None,
     max_requests: int,
+    max_minutes: float,
     dry_run: bool,
     reports: ReportOptions,
 ) -> None:
@@ -119,7 +127,13 @@ def server(
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))
     options = plan.Options(
-        seed=seed, max_requests=max_requests, rate=rate, clauses=names, timeout=timeout, cacert=cacert
+        seed=seed,
+        max_requests=max_requests,
+        time_limit=60 * max_minutes,
+        rate=rate,
+        clauses=names,
+        timeout=timeout,
+        cacert=cacert,
     )
     console = Console()
     signals = Signals()

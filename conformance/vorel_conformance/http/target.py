@@ -21,6 +21,8 @@ WINDOW_S = 60.0
 SINGLE_KEYS = ("read_only", "leads_only", "crm_only", "revoked", "other_tenant")
 PROFILE_PATH = "/_mock/target"
 PRODUCTION = "app.vorel.ai"
+SHORTEST_PART = 12
+DIFFERENT = 6  # characters; 12 random hexadecimal digits have fewer once in 300 times
 # The optional parts of a profile, each with the line that adds it.
 LINES = {
     "burst": '[keys] burst = ["<a key with both write scopes that nothing else uses>"]',
@@ -33,6 +35,11 @@ LINES = {
     "foreign": '[leads] foreign = ["<the id of a lead of another tenant>"]',
     "soft_failures": '[soft_failures] no_crm_configured = "<a key of a tenant without a CRM>"',
 }
+
+
+def is_telling(part: str) -> bool:
+    """Return True if a part of a key is in no text by chance: long enough, and not 000000000001 or a word."""
+    return len(part) >= SHORTEST_PART and len(set(part)) >= DIFFERENT
 
 
 class TargetError(Exception):
@@ -49,6 +56,8 @@ class ForbiddenError(TargetError):
 #: The contract says 200 in 60 s; a profile may say something else, within what a run can ask for.
 MOST_REQUESTS = 1_000_000
 LONGEST_WINDOW_S = 3600.0
+_ERROR = re.compile("[a-z][a-z0-9_]{0,63}")
+_MOST_PROBLEMS = 5
 _LEAD = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -68,9 +77,24 @@ class Target:
     agreed: bool = False
 
     @property
+    def places(self) -> list[tuple[str, str]]:
+        """Every key of the profile, after the name of its member."""
+        return [
+            *((f"keys.full[{n}]", key) for n, key in enumerate(self.full)),
+            *((f"keys.burst[{n}]", key) for n, key in enumerate(self.burst)),
+            *((f"keys.{name}", key) for name, key in self.single.items()),
+            *((f"soft_failures.{name}", key) for name, key in self.soft_failures.items()),
+        ]
+
+    @property
     def secrets(self) -> list[str]:
         """Every key of the profile. No report may show any of them."""
-        return [*self.full, *self.burst, *self.single.values(), *self.soft_failures.values()]
+        return [key for _, key in self.places]
+
+    @property
+    def plain(self) -> list[str]:
+        """The members with a key that is too plain to be looked for in responses: a right server may say the same."""
+        return [place for place, key in self.places if not is_telling(key.rpartition("_")[2])]
 
     @property
     def host(self) -> str:
@@ -145,14 +169,21 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
         return value
 
     keys, leads, limits, soft = table("keys"), table("leads"), table("rate_limit"), table("soft_failures")
+    problems: list[str] = []
     for place, name, known in (
         (keys, "keys", {"full", "burst", *SINGLE_KEYS}),
         (leads, "leads", {"own", "foreign"}),
         (limits, "rate_limit", {"requests", "window_s"}),
     ):
         # A misspelled name would make its clauses inconclusive without a visible reason.
-        for unknown in sorted(set(place) - known):
-            raise TargetError(f"{source}: {unknown_name('field', unknown, sorted(known), f'{name}.')}")
+        problems += [unknown_name("field", each, sorted(known), f"{name}.") for each in sorted(set(place) - known)]
+    problems += [
+        f"soft_failures: {name[:100]!r} is not an error of the CRM, which is a word like no_crm_configured"
+        for name in sorted(soft)
+        if not _ERROR.fullmatch(name)
+    ]
+    if problems:
+        raise TargetError(f"{source}: {'; '.join(problems[:_MOST_PROBLEMS])}")
     full = strings(keys, "keys", "full")
     if not full:
         raise TargetError(f"{source}: keys.full: is empty; add at least one key with both write scopes")
@@ -168,13 +199,30 @@ def from_profile(profile: Mapping[str, Any], base_url: str, source: str = "the t
         window_s=float(number(limits, "window_s", WINDOW_S, LONGEST_WINDOW_S)),
         agreed=profile.get("agreed") is True,
     )
-    if any(not secret.isascii() or not secret.isprintable() or " " in secret for secret in target.secrets):
-        raise TargetError(f"{source}: a key has an invalid character; only printable ASCII without blanks is allowed")
-    if any(target.secrets.count(key) > 1 for key in target.burst):
-        raise TargetError(f"{source}: keys.burst: a key is listed twice in the profile; the bursts need their own keys")
+    for member, key in target.places:
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise TargetError(f"{source}: {member}: an invalid character; allowed: printable ASCII without blanks")
+    if doubled := _doubled(target):
+        raise TargetError(f"{source}: {doubled}")
     if contradiction := _contradiction(target):
         raise TargetError(f"{source}: {contradiction}")
     return target
+
+
+def _doubled(target: Target) -> str:
+    """Return which two members have the same key although the kit counts their requests apart, or an empty string."""
+    seen: dict[str, str] = {}
+    for place, key in target.places:
+        other = seen.setdefault(key, place)
+        if other == place:
+            continue
+        if place.startswith("keys.full"):
+            return f"{other} and {place}: the same key twice; remove one"
+        if "keys.burst" in (place[:10], other[:10]):
+            return f"{other} and {place}: the same key; a burst needs a key that nothing else uses"
+        if other.startswith("soft_failures"):
+            return f"{other} and {place}: the same key, and a CRM fails in one way only"
+    return ""
 
 
 def _contradiction(target: Target) -> str:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vorel_conformance import suite
-from vorel_conformance.http.pacing import too_slow
+from vorel_conformance.http.pacing import SHARE_OF_LIMIT, too_slow
 from vorel_conformance.http.target import LINES, Target, check_url, fetch
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Size, Test, When
 from vorel_conformance.suite.rate_limit_bursts import EXTRA
 
 DEFAULT_RATE = 2400  # requests a minute over all keys, unless the full keys allow less
+SHORT_S = 120.0  # seconds: the plan says how a run that takes longer becomes shorter
 RETRIES = 4  # how often a violation is retried
 
 
@@ -87,15 +88,78 @@ def size_of(target: Target, options: Options) -> Size:
     )
 
 
+def within_budget(target: Target, options: Options) -> tuple[Target, str]:
+    """Return the target with as many burst keys as the budget of requests allows, and why not even one is possible.
+
+    Nothing is taken away if the bursts are no more than half of the budget, or if everything fits.
+    """
+    selected = clauses.select(options.clauses)
+    tests = [each for each in suite.collect() if set(each.clauses) & set(selected)]
+
+    def cost(burst: int) -> tuple[int, int]:
+        size = size_of(replace(target, burst=target.burst[:burst]), options)
+        bursts = sum(phase.requests(tests, size) for phase in (BURST, RECOVERY))
+        return bursts, bursts + sum(phase.requests(tests, size) for phase in (PREFLIGHT, SUITE))
+
+    for count in range(len(target.burst), 0, -1):
+        bursts, total = cost(count)
+        if total <= options.max_requests or bursts <= options.max_requests / 2:
+            return replace(target, burst=target.burst[:count]), ""
+    if not target.burst or not bursts:
+        return target, ""
+    return target, (
+        f"the rate limit cannot be tested within {options.max_requests} requests: bursts over a limit of "
+        f"{target.limit} take {bursts} at least, the other tests {total - bursts}; use --max-requests {total}"
+    )
+
+
+def _plain(target: Target) -> list[str]:
+    """Return a warning of keys that are too plain to be searched for in responses."""
+    places = target.plain
+    if not places:
+        return []
+    shown = ", ".join(places[:3]) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
+    return [
+        f"{shown}: so plain that a response may contain the same by chance; envelope.message-safe does not look for "
+        "it. Use keys with random digits."
+    ]
+
+
+def _pace(target: Target, options: Options, requests: int, paced: int) -> list[str]:
+    """Return notes on a run that takes long, or ends early: for how long, and what makes it shorter."""
+    notes = []
+    seconds = 60.0 * paced / rate_of(target, options)
+    pool = math.ceil(DEFAULT_RATE / _rate_of_keys(target, 1))
+    if options.rate is None and seconds > SHORT_S and pool > len(target.full):
+        shorter = max(60.0 * paced / DEFAULT_RATE, target.window_s) + 10
+        notes.append(
+            f"the limit of each key ({target.limit} requests in {target.window_s:g} s) sets the pace: with {pool} keys "
+            f"in [keys] full instead of {len(target.full)} the run takes about {_minutes(shorter):g} minutes"
+        )
+    if seconds > options.time_limit:
+        notes.append(
+            f"the run ends after {options.time_limit / 60:g} minutes, before all clauses are judged; "
+            f"use --max-minutes {math.ceil(seconds / 60 * 1.1) + 1} for all of them"
+        )
+    if requests > options.max_requests:
+        notes.append(
+            f"the run ends after {options.max_requests} requests, before all clauses are judged; "
+            f"use --max-requests {math.ceil(requests * 1.1)} for all of them"
+        )
+    return notes
+
+
 def plan(target: Target, options: Options) -> dict[str, Any]:
     """Return the plan of a run: clauses, requests, maximum of writes, minutes, missing lines of the profile."""
-    target = settle(target.base_url, target, options)
+    whole = settle(target.base_url, target, options)
+    target, dear = within_budget(whole, options)
     selected = clauses.select(options.clauses)
     size = size_of(target, options)
     tests = [each for each in suite.collect() if set(each.clauses) & set(selected)]
     cost = {phase.name: phase.requests(tests, size) for phase in PHASES}
     slow = too_slow(options.rate, target.limit + EXTRA, target.window_s) if options.rate and cost[BURST.name] else ""
-    if slow:
+    reason = slow or dear
+    if reason:
         cost[BURST.name] = cost[RECOVERY.name] = 0
     bursts = cost[BURST.name] + cost[RECOVERY.name]
     paced = sum(cost.values()) - bursts
@@ -111,8 +175,8 @@ def plan(target: Target, options: Options) -> dict[str, Any]:
         "requests": requests,
         "writes": min(requests, writes),
         "rate": round(rate),
-        "minutes": math.ceil(seconds / 30) / 2,
-        "notes": [slow] if slow else [],
+        "minutes": _minutes(min(seconds, options.time_limit)),
+        "notes": [*_plain(target), *([reason] if reason else []), *_pace(target, options, bursts + paced, paced)],
         "missing": [LINES[name] for name in target.lacks],
     }
 
@@ -133,5 +197,12 @@ def settle(base_url: str, target: Target | None, options: Options) -> Target:
 
 def rate_of(target: Target, options: Options) -> float:
     """Return the requests a minute: as many as the full keys allow, less a margin, and not more than the options."""
-    pool = len(target.full) * target.limit * 60.0 / target.window_s * 0.95
-    return min(pool, options.rate or DEFAULT_RATE)
+    return min(_rate_of_keys(target, len(target.full)), options.rate or DEFAULT_RATE)
+
+
+def _rate_of_keys(target: Target, count: int) -> float:
+    return count * target.limit * 60.0 / target.window_s * SHARE_OF_LIMIT
+
+
+def _minutes(seconds: float) -> float:
+    return math.ceil(seconds / 30) / 2

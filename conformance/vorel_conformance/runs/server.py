@@ -13,7 +13,18 @@ from vorel_conformance import suite
 from vorel_conformance.http.client import Client, GoneError, SpentError
 from vorel_conformance.http.target import Target, TargetError
 from vorel_conformance.report.entries import report_of
-from vorel_conformance.runs.plan import PHASES, PREFLIGHT, RETRY, SUITE, Options, Phase, rate_of, settle, size_of
+from vorel_conformance.runs.plan import (
+    PHASES,
+    PREFLIGHT,
+    RETRY,
+    SUITE,
+    Options,
+    Phase,
+    rate_of,
+    settle,
+    size_of,
+    within_budget,
+)
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.retries import retry_violations
 from vorel_conformance.session.probe import NotServedError, Probe
@@ -21,6 +32,7 @@ from vorel_conformance.session.session import Session
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Test, When
 
+CHEAP = 10  # requests of a test that may come before those of MUST clauses
 Event = Callable[[dict[str, Any]], None]
 
 
@@ -42,7 +54,7 @@ def run(
     tell = on_event or (lambda _: None)
     options = options or Options()
     selected = clauses.select(options.clauses)
-    found = settle(base_url, target, options)
+    found, no_bursts = within_budget(settle(base_url, target, options), options)
     started = datetime.now(UTC)
     clock = time.monotonic()
     client = client_of(
@@ -52,6 +64,7 @@ def run(
         on_event=tell,
     )
     session = Session(found, client, selected=selected, fuzz_count=options.fuzz, on_event=tell)
+    session.no_bursts = no_bursts
     tests = [each for each in suite.collect() if session.wants(*each.clauses)]
     passes = _Run(session, tests, options, tell)
     try:
@@ -111,9 +124,14 @@ class _Run:
     def _phase(self, phase: Phase) -> None:
         tests = phase.tests(self._tests)
         if phase is SUITE:
-            # The cheapest first: if the run ends early, most clauses have a verdict, and generated bodies lack.
-            size = size_of(self._session.target, self._options)
-            tests.sort(key=lambda each: each.requests(size))
+            # If the run ends early, what matters most has a verdict: the cheapest first, dear SHOULD clauses last.
+            size, known = size_of(self._session.target, self._options), clauses.load()
+
+            def order(test: Test) -> tuple[bool, int]:
+                requests = test.requests(size)
+                return requests > CHEAP and all(known[id_].level != "MUST" for id_ in test.clauses), requests
+
+            tests.sort(key=order)
         if phase.when is not None and not tests:
             return
         self._tell({"event": "phase", "name": phase.name})

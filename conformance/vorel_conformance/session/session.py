@@ -83,6 +83,7 @@ class Session:
         self.on_event = on_event
         self.exhausted_keys: set[str] = set()  # keys outside the pool that were limited again after waiting
         self.bursts: TimedTests | None = None  # set by the first rate limit test, finished by the last
+        self.no_bursts = ""  # why the rate limit is not tested
         self.kept: dict[str, Any] = {}  # what the first part of a test leaves for the second one
         self.stopped = ""  # why the run ended early
         self.not_served: dict[str, str] = {}  # operations that the target does not serve, each with the reason

@@ -39,7 +39,7 @@ def _later_bursts(size: Size) -> int:
 def test_burst(probe: Probe) -> None:
     if not probe.has("burst", *FROM_BURSTS, *FROM_REJECTIONS):
         return
-    if reason := probe.session.client.pacer.too_slow_for(probe.target.limit + EXTRA):
+    if reason := probe.session.no_bursts or probe.session.client.pacer.too_slow_for(probe.target.limit + EXTRA):
         for clause in (*FROM_BURSTS, *FROM_REJECTIONS):
             probe.session.gap(clause, reason)
         return
