@@ -310,6 +310,9 @@ def test_the_parser_never_raises(body: bytes) -> None:
 # --- response checks -------------------------------------------------------------------------------------------------
 
 
+SECRET = "3f9a77b0c1d2e4856a0b9f13d7c82e64f05b9ad1c3e7284f"
+
+
 def response_of(status: int, body: bytes, operation: str = "handoffLead", **headers: str) -> Exchange:
     found = contract.load().operations[operation]
     pairs = (
@@ -318,7 +321,7 @@ def response_of(status: int, body: bytes, operation: str = "handoffLead", **head
     )
     sent = (("Content-Type", "application/json"),)
     request = Request(found.method, found.url("11111111-1111-4111-8111-111111111111"), sent, b"{}", "full.0")
-    return Exchange(1, request, "", found, status, pairs, body, credential="Bearer vapk_live_" + "a1b2" * 12)
+    return Exchange(1, request, "", found, status, pairs, body, credential="Bearer vapk_live_" + SECRET)
 
 
 def broken(exchange: Exchange) -> set[str]:
@@ -336,7 +339,7 @@ ERROR = b'{"error": {"code": "%s", "message": "%s"}}'
         (response_of(404, ERROR % (b"gone", b"no such lead")), {"envelope.code"}),
         (response_of(404, ERROR % (b"forbidden", b"no")), {"envelope.code-matches-status"}),
         (response_of(404, ERROR % (b"not_found", b"")), {"envelope.message-readable"}),
-        (response_of(404, ERROR % (b"not_found", b"for " + b"a1b2" * 12)), {"envelope.message-safe"}),
+        (response_of(404, ERROR % (b"not_found", b"for " + SECRET.encode())), {"envelope.message-safe"}),
         (response_of(404, ERROR % (b"not_found", b"Traceback (most recent call last):")), {"envelope.message-safe"}),
         (response_of(404, b'{"error": "x"}'), {"envelope.shape"}),
         (response_of(404, b"<html>"), {"envelope.strict-json"}),
