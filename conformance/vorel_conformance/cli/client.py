@@ -228,6 +228,7 @@ class _Told:
                 self._print(f"VOREL_BASE_URL={event['base_url']}")
                 self._print(f"VOREL_API_KEY={event['key']}")
                 self._print(f"Leads: {' '.join(event['leads'])}")
+                self._print(event["about"])
                 self._print("Use the integration now. Ctrl-C ends the watch, and judges what came by.")
             case "situation":
                 self._about[event["name"]] = event["about"]

@@ -161,6 +161,7 @@ def watch(options: Options, seconds: float, on_event: Event = lambda _: None) ->
 
 def _add_watched(session: ClientSession, observation: Observation, keys: tuple[str, ...], again: str) -> None:
     situation = observation.situation
+    session.on_event({"event": "situation", "name": situation.name, "about": situation.about})
     session.add(
         Situated(
             name=situation.name,

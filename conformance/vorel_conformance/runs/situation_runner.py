@@ -126,7 +126,15 @@ class SituationRunner:
         began = time.monotonic()
         try:
             leads = tenant["leads"]["own"]
-            self._session.on_event({"event": "watching", "base_url": tap.base_url, "key": key, "leads": leads})
+            self._session.on_event(
+                {
+                    "event": "watching",
+                    "base_url": tap.base_url,
+                    "key": key,
+                    "leads": leads,
+                    "about": situation.about,
+                }
+            )
             time.sleep(seconds)
         except KeyboardInterrupt as interrupt:
             self._session.stopped = str(interrupt)
