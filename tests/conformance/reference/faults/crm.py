@@ -569,6 +569,7 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "crm.replay crm.replay-late crm.replay-at-once",
         crm=new_record_each_time,
     ),
+    # What a replay finds late, or at the same time (K28).
     fault(
         "keys_forgotten",
         "A replay after fifty other writes creates another record.",

@@ -509,6 +509,7 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         "envelope.other-methods",
         refuse=with_message(405, trace),
     ),
+    # What a browser's Accept changes (K30).
     fault(
         "html_for_browsers",
         "An error is a page of HTML if Accept names text/html.",
