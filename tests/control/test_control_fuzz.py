@@ -30,7 +30,7 @@ CREATE = "/api/v1/crm/create-record"
 EXCUSED = re.compile(
     r"runs forward only|clocks end with the year 9998"
     r"|must be (at most|[0-9.]+s to) [0-9.]+s"
-    r"|^snapshot: contains the whole tenant|^keys: .* goes with a snapshot|^crm\.vendor: is required"
+    r"|^(snapshot|fork): contains the whole tenant|^keys: .* goes with a snapshot|^crm\.vendor: is required"
     r"|^target_url: |^operation: \w+ is a fault of|^(delay|retry_after|location): \w+ (takes|tells|redirects)"
     r"|^snapshot\.\w+\[\d+\]\.[\w. ]+: "  # rows refer to each other
 )

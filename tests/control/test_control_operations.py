@@ -95,6 +95,8 @@ def test_a_tenant_is_made_as_it_was_asked_for(control: httpx.Client) -> None:
     assert {name: shown[name] for name in shown if name not in ("id", "clock")} == {
         **{name: wanted[name] for name in ("name", "crm", "notified_channel", "rate_limit", "tenant_rate_limit")},
         "webhook_timeout": "61.5s",
+        "ttl": None,
+        "expires_in": None,
     }
     control.patch(f"/_mock/tenants/{made['id']}", json={"webhook_timeout": "5s", "name": "x", "rate_limit": 1})
     assert control.post(f"/_mock/tenants/{made['id']}/reset").status_code == 204
@@ -756,3 +758,63 @@ def join_all(threads: list[threading.Thread]) -> None:
 
 def run_all(functions: list[Callable[[], None]]) -> None:
     join_all(start_all(functions))
+
+
+# -- forks
+
+
+def test_a_fork_is_what_the_original_is_and_lives_alone(control: httpx.Client, made: Json, tenant: str) -> None:
+    assert handoff(control, made).status_code == 200
+    control.post(f"{tenant}/clock", json={"advance": "1d"})
+    control.patch(tenant, json={"name": "original", "rate_limit": 7})
+    fork = control.post("/_mock/tenants", json={"fork": made["id"].upper()}).json()
+    path = f"/_mock/tenants/{fork['id']}"
+    assert fork["id"] != made["id"]
+    assert fork["leads"]["own"] == made["leads"]["own"]
+    assert not set(fork["keys"]["full"]) & set(made["keys"]["full"])
+    own = ("id", "base_url")
+    shown, original = control.get(path).json(), control.get(tenant).json()
+    assert {name: value for name, value in shown.items() if name not in own} == {
+        name: value for name, value in original.items() if name not in own
+    }
+    assert control.get(f"{path}/handoffs").json() == control.get(f"{tenant}/handoffs").json()
+    assert handoff(control, fork).status_code == 200
+    assert [len(control.get(f"{each}/handoffs").json()["data"]) for each in (path, tenant)] == [2, 1]
+    control.post(f"{path}/reset")
+    assert len(control.get(f"{path}/handoffs").json()["data"]) == 1, "its initial state is that of the fork"
+    assert control.delete(tenant).status_code == 204
+    assert handoff(control, fork).status_code == 200
+
+
+def test_a_fork_sends_nothing_that_is_pending_in_the_original(control: httpx.Client, made: Json, tenant: str) -> None:
+    control.post(f"{tenant}/clock", json={"freeze": True})
+    subscribed = control.post(
+        f"{tenant}/webhooks", json={"target_url": "http://127.0.0.1:9/", "events": ["conversation.handoff_requested"]}
+    ).json()
+    control.patch(f"{tenant}/webhooks/{subscribed['id']}", json={"held": True})
+    assert handoff(control, made).status_code == 200
+    fork = control.post("/_mock/tenants", json={"fork": made["id"]}).json()
+    path = f"/_mock/tenants/{fork['id']}"
+    assert control.get(f"{path}/webhooks").json() == control.get(f"{tenant}/webhooks").json()
+    copied = control.get(f"{path}/deliveries").json()["data"]
+    assert "pending" not in {delivery["state"] for delivery in copied}
+    assert control.get(f"{tenant}/deliveries").json()["data"][-1]["state"] == "pending"
+    assert handoff(control, fork).status_code == 200
+    assert control.get(f"{path}/deliveries").json()["data"][-1]["state"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "said"),
+    [
+        ({"fork": NOBODY}, 404, "No tenant with this id."),
+        ({"fork": 5}, 400, "fork: must be a string"),
+        ({"name": "x"}, 400, "fork: contains the whole tenant; leave out name, and PATCH the tenant afterwards"),
+        ({"keys": {"full": 1}}, 400, "fork: contains the whole tenant; leave out keys.full and keys.burst"),
+        ({"keys": "kept"}, 400, 'keys: "kept" goes with a snapshot; the keys of a fork are fresh'),
+        ({"snapshot": {}}, 400, "fork: contains the whole tenant; leave out snapshot"),
+    ],
+)
+def test_what_a_fork_may_not_be_is_said(
+    control: httpx.Client, made: Json, wanted: Json, status: int, said: str
+) -> None:
+    assert said in message(control.post("/_mock/tenants", json={"fork": made["id"], **wanted}), status)

@@ -257,6 +257,8 @@ async def test_in_process_on_a_loop() -> None:
         async with mock.control.asynchronous.new_tenant() as tenant:
             assert tenant.id in {known["id"] for known in await mock.control.asynchronous.tenants()}
             await use_in_process(mock, tenant)
+            async with tenant.fork() as fork:
+                assert len(await fork.handoffs()) == 1
         with pytest.raises(ControlError, match="404"):
             await tenant.settings()
 

@@ -471,3 +471,17 @@ def test_the_public_names_are_all_there() -> None:
     assert dir(vorel_mock.testing) == sorted(vorel_mock.testing.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = vorel_mock.testing.Nothing
+
+
+# Forks
+
+
+def test_a_fork(mock: InProcessMock, tenant: Tenant, api: httpx.Client) -> None:
+    post(api, tenant)
+    with tenant.fork(ttl=600) as fork, mock.client(fork) as its_api:
+        assert fork.key != tenant.key
+        assert fork.settings()["ttl"] == "600s"
+        post(its_api, fork)
+        assert (len(fork.handoffs()), len(tenant.handoffs())) == (2, 1)
+    with pytest.raises(ControlError, match="404"):
+        fork.settings()

@@ -13,6 +13,7 @@ from vorel_mock.api.steps import authentication
 from vorel_mock.contract import contract as contract_module
 from vorel_mock.mock import demo, provisioning
 from vorel_mock.mock.dry_run import copy_for_dry_run
+from vorel_mock.mock.expiry import Expiry
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.settings import Settings, is_loopback, make_clock
@@ -53,6 +54,7 @@ class Mock:
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
         self.waits = WaitingPlaces()
+        self.expiry = Expiry(self.lock, self.remove_tenant)
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not is_loopback(settings.host):
@@ -107,7 +109,21 @@ class Mock:
         self.stopped = True
         with self.lock:
             self.journal.release()
+            self.expiry.stop()
         self.webhooks.stop()
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """Return the tenant with that id, whose lease begins anew."""
+        tenant = self.store.tenant(tenant_id)
+        if tenant is not None and tenant.lease is not None and not tenant.lease.renew():
+            self.remove_tenant(tenant)
+            return None
+        return tenant
+
+    def tenants(self) -> list[Tenant]:
+        """Return all tenants, in the order in which they were added."""
+        self.expiry.sweep()
+        return list(self.store.tenants())
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
         """Create a tenant. Raises ValueError, which names the problem."""
@@ -122,6 +138,7 @@ class Mock:
 
     def remove_tenant(self, tenant: Tenant) -> None:
         """Forget a tenant and all that it owns."""
+        self.expiry.forget(tenant)
         self.webhooks.forget(tenant)
         self.store.remove(tenant)
         self.journal.forget(tenant.id)
@@ -156,6 +173,16 @@ class Mock:
             self.store.add(state)
             self.webhooks.requeue(state)
         return state
+
+    def fork(self, state: Tenant) -> Tenant:
+        """Create a tenant from the state of one that lives on, with tokens of its own. Call it without the lock.
+
+        Deliveries that are pending stay the original's: a receiver would get them twice.
+        """
+        for delivery in state.deliveries:
+            if delivery.state == "pending":
+                delivery.state, delivery.due_at = "failed", None
+        return self.create_from(state, fresh_keys=True)
 
     def renew_tokens(self, state: Tenant) -> None:
         """Give the keys of a state tokens that no key has had. Call it without the lock: a state may have many."""

@@ -13,6 +13,7 @@ from vorel_mock.model.history import History
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.lease import Lease
 from vorel_mock.model.rate_window import Window
 from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
 
@@ -70,6 +71,8 @@ class Tenant:
     """The armed faults, in the order in which they were armed."""
     held: HeldResponses = field(default_factory=HeldResponses, repr=False)
     """The responses that they hold back."""
+    lease: Lease | None = None
+    """The time that it lives without a request; None is for ever. Neither a state nor a snapshot has it."""
     initial: "Tenant | None" = field(default=None, repr=False)
     """The state of the tenant as it was made (`tenant_state`); what a reset goes back to."""
 

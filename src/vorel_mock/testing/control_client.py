@@ -1,14 +1,13 @@
 """A client of the control plane, for a running mock and for one in process."""
 
-from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar, Unpack
 
 from vorel_mock.server.app import App
 from vorel_mock.testing.clock import AsyncClock, Clock
-from vorel_mock.testing.connection import SNAPSHOT_TIMEOUT, Connection, Json, Rows, rows
+from vorel_mock.testing.connection import Connection, Json, Rows, rows
 from vorel_mock.testing.requests import Filters, found
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
-from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, TenantState
+from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
 
 T = TypeVar("T", bound=TenantOperations)
 
@@ -34,12 +33,10 @@ class ControlOperations(Generic[T]):
         """Create a tenant: `name`, `rate_limit`, `tenant_rate_limit`, `crm`, `notified_channel`, `seed`, `leads`, …
 
         All settings are optional. The schema NewTenant of the control plane describes them. `snapshot=…` makes it what
-        a snapshot says; with `keys="fresh"`, any number of tenants can be made of one. Raises ControlError if a setting
-        is invalid; the message names it.
+        a snapshot says; with `keys="fresh"`, any number of tenants can be made of one. `ttl="10m"` has it deleted when
+        there has been no request for that long. Raises ControlError if a setting is invalid; the message names it.
         """
-        response = await self._connection.exchange("POST", "tenants", json=settings, within=SNAPSHOT_TIMEOUT)
-        created_at = parsedate_to_datetime(response.headers["date"])
-        return self._kind(self._connection, TenantState(response.json(), created_at))
+        return self._kind(self._connection, await created(self._connection, settings))
 
     @operation
     async def tenants(self) -> Rows:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from vorel_mock.testing.clock import AsyncClock, Clock
@@ -10,9 +11,11 @@ from vorel_mock.testing.connection import (
     SNAPSHOT_TIMEOUT,
     Connection,
     ControlError,
+    Duration,
     Json,
     Rows,
     Secret,
+    duration,
     names,
     rows,
     without_none,
@@ -83,6 +86,12 @@ class TenantState:
         full, burst = (tuple(map(Secret, keys.get(name, ()))) for name in ("full", "burst"))
         self.keys = Keys(full=full, burst=burst, **single)
         self.leads = Leads(tuple(profile["leads"]["own"]), tuple(profile["leads"].get("foreign", ())))
+
+
+async def created(connection: Connection, settings: Json) -> TenantState:
+    """Create a tenant. Raises ControlError if a setting is invalid."""
+    response = await connection.exchange("POST", "tenants", json=settings, within=SNAPSHOT_TIMEOUT)
+    return TenantState(response.json(), parsedate_to_datetime(response.headers["date"]))
 
 
 class TenantOperations:
@@ -220,6 +229,10 @@ class TenantOperations:
         """Delete the tenant and close its receivers. It is no error if it was deleted already."""
         await self._leave()
 
+    async def _fork(self, ttl: Duration | None) -> TenantState:
+        wanted = {"fork": self.id} if ttl is None else {"fork": self.id, "ttl": duration("ttl", ttl)}
+        return await created(self._connection, wanted)
+
     async def _leave(self) -> None:
         await self._close_receivers()
         try:
@@ -251,6 +264,14 @@ class Tenant(TenantOperations, BlockingManager):
         self.requests = Requests(connection, lambda: self.headers, *self._path)
         self.webhooks = Webhooks(connection, state.receivers, *self._path)
 
+    @operation
+    async def fork(self, *, ttl: Duration | None = None) -> "Tenant":
+        """Create a tenant that is what this one is now, under keys of its own: `with tenant.fork() as fork`.
+
+        It has the same subscriptions: its events go to the receivers of this tenant. `ttl` as in `new_tenant`.
+        """
+        return Tenant(self._connection, await self._fork(ttl))
+
     @property
     def asynchronous(self) -> "AsyncTenant":
         """The same tenant for a running event loop."""
@@ -266,6 +287,11 @@ class AsyncTenant(TenantOperations, AwaitingManager):
         self.faults = AsyncFaults(connection, *self._path)
         self.requests = AsyncRequests(connection, lambda: self.headers, *self._path)
         self.webhooks = AsyncWebhooks(connection, state.receivers, *self._path)
+
+    @operation
+    async def fork(self, *, ttl: Duration | None = None) -> "AsyncTenant":
+        """Create a tenant that is what this one is now, as `Tenant.fork` does."""
+        return AsyncTenant(self._connection, await self._fork(ttl))
 
 
 def _secret(token: str | None) -> str | None:

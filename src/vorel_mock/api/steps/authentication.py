@@ -22,6 +22,8 @@ def authenticate(exchange: Exchange, contract: Contract, store: Store) -> None:
             contract, "no tenant has this key" if is_key else "the key does not have the format of a key"
         )
     tenant, key = found
+    if tenant.lease is not None and not tenant.lease.renew():  # it is about to be deleted
+        raise _unauthorized(contract, "no tenant has this key")
     if key.revoked:
         raise _unauthorized(contract, f"the key {key.id} of tenant {tenant.id} is revoked")
     exchange.tenant, exchange.key = tenant, key

@@ -11,6 +11,7 @@ from vorel_mock.control.handlers.support import Operations, api_url, duration, f
 from vorel_mock.mock import demo, provisioning, snapshot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
+from vorel_mock.model.lease import LONGEST_TTL, SHORTEST_TTL
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.tenant_state import capture
 from vorel_mock.model.webhooks import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
@@ -24,25 +25,23 @@ _SETTINGS = ("name", "crm", "notified_channel", "rate_limit", "tenant_rate_limit
 def list_tenants(mock: Mock) -> Json:
     """Every tenant."""
     with mock.lock:
-        return {"data": [_shown(tenant) for tenant in mock.store.tenants()]}
+        return {"data": [_shown(tenant) for tenant in mock.tenants()]}
 
 
 def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
     """Create a tenant; return its id and its target profile."""
     wanted = dict(body or {})
+    ttl = _ttl(wanted.pop("ttl", None))
     if "webhook_timeout" in wanted:
         wanted["webhook_timeout"] = _timeout(wanted)
-    if "snapshot" in wanted:
+    if "fork" in wanted:
+        tenant = _fork(mock, wanted)
+    elif "snapshot" in wanted:
         tenant = _from_snapshot(mock, wanted)
-        with mock.lock:
-            return _profile(mock, tenant), 201
-    if isinstance(wanted.get("keys"), str):
-        reject(400, f'keys: "{wanted["keys"]}" goes with a snapshot; a new tenant has keys of its own')
+    else:
+        tenant = _new(mock, wanted)
     with mock.lock:
-        try:
-            tenant = mock.make_tenant(wanted)
-        except ValueError as error:
-            reject(400, str(error))
+        mock.expiry.set(tenant, ttl)
         return _profile(mock, tenant), 201
 
 
@@ -58,6 +57,9 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
         tenant = find_tenant(mock, tenant_id)
         before = _shown(tenant)
         wanted = merge_patch({name: before[name] for name in _SETTINGS}, body)
+        ttl = _ttl(body.get("ttl"))
+        if ttl is not None and tenant in demo.tenants(mock.store):
+            reject(409, "ttl: this is a demo tenant, which is never deleted; fork it, and give the fork a ttl")
         wanted.setdefault("crm", None)  # what is removed here is the CRM, not a choice of one
         if "webhook_timeout" in wanted:
             wanted["webhook_timeout"] = _timeout(wanted)
@@ -65,6 +67,8 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
             provisioning.configure(tenant, wanted, mock.settings)
         except ValueError as error:
             reject(400, str(error))
+        if "ttl" in body:
+            mock.expiry.set(tenant, ttl)
         return _shown(tenant)
 
 
@@ -127,14 +131,38 @@ def _state(mock: Mock, body: Json) -> Tenant:
         reject(400, str(error))
 
 
-def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
-    keys = wanted.get("keys", "kept")
-    others = [name for name in wanted if name not in ("snapshot", "keys")]
+def _new(mock: Mock, wanted: Json) -> Tenant:
+    if isinstance(wanted.get("keys"), str):
+        reject(400, f'keys: "{wanted["keys"]}" goes with a snapshot; a new tenant has keys of its own')
+    with mock.lock:
+        try:
+            return mock.make_tenant(wanted)
+        except ValueError as error:
+            reject(400, str(error))
+
+
+def _fork(mock: Mock, wanted: Json) -> Tenant:
+    if _tokens("fork", wanted, "fresh") == "kept":
+        reject(400, 'keys: "kept" goes with a snapshot; the keys of a fork are fresh, because the original has its own')
+    with mock.lock:
+        finish = capture(find_tenant(mock, wanted["fork"]))
+    return mock.fork(finish())
+
+
+def _tokens(source: str, wanted: Json, default: str) -> str:
+    """Return whose tokens the keys of a tenant shall have that is made of another. Reject what else it is to have."""
+    keys = wanted.get("keys", default)
+    others = [name for name in wanted if name not in (source, "keys")]
     if not isinstance(keys, str):
         others.append("keys.full and keys.burst")
     if others:
         left_out = ", ".join(others)
-        reject(400, f"snapshot: contains the whole tenant; leave out {left_out}, and PATCH the tenant afterwards")
+        reject(400, f"{source}: contains the whole tenant; leave out {left_out}, and PATCH the tenant afterwards")
+    return str(keys)
+
+
+def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
+    keys = _tokens("snapshot", wanted, "kept")
     state = _state(mock, wanted["snapshot"])
     try:
         return mock.create_from(state, fresh_keys=keys == "fresh")
@@ -144,6 +172,10 @@ def _from_snapshot(mock: Mock, wanted: Json) -> Tenant:
 
 def _timeout(wanted: Json) -> float:
     return duration("webhook_timeout", wanted["webhook_timeout"], least=SHORTEST_TIMEOUT, most=LONGEST_TIMEOUT)
+
+
+def _ttl(text: str | None) -> float | None:
+    return None if text is None else duration("ttl", text, least=SHORTEST_TTL, most=LONGEST_TTL)
 
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
@@ -161,6 +193,8 @@ def _shown(tenant: Tenant) -> Json:
         "tenant_rate_limit": tenant.tenant_rate_limit,
         "webhook_timeout": write_duration(tenant.webhook_timeout),
         "clock": shown(tenant.clock),
+        "ttl": None if tenant.lease is None else write_duration(tenant.lease.seconds),
+        "expires_in": None if tenant.lease is None else write_duration(tenant.lease.left),
     }
 
 
