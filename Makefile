@@ -11,6 +11,9 @@ URL := http://127.0.0.1:3000
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --group build --no-annotate --custom-compile-command 'make lock'
 
+# Some machines set it, and then each of the many processes that tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install serve conformance test lint bench soak stacks lock clean
 
 help: ## this list

@@ -226,8 +226,9 @@ def _await(program: Program, process: subprocess.Popen[bytes], port: int, log: P
 
 
 def _environment(program: Program) -> dict[str, str]:
-    """The user's, without what would change the mock's settings or make Prism fork."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VOREL_", "NODE_ENV"))}
+    """The user's, without what would change the mock's settings, make Prism fork, or have Python compile each time."""
+    dropped = ("VOREL_", "NODE_ENV", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return kept if program.source is None else {**kept, "PYTHONPATH": str(program.source)}
 
 

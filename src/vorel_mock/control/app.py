@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
+from threading import Lock
 from typing import Any, cast
 
 import flask
@@ -49,7 +50,8 @@ class ControlPlane:
         self._mock = mock
         self._guard = Guard(mock.contract, mock.control_token)
         self._workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
-        self._app = _application(mock, self._workers)
+        self._app: ASGIApp | None = None
+        self._making = Lock()
 
     def permits(self, path: str, headers: Headers) -> bool:
         """Return True if the headers permit a request."""
@@ -69,10 +71,20 @@ class ControlPlane:
         if response is None and request.method in READS and request.path in (PREFIX, f"{PREFIX}/"):
             response = _redirect(f"{root_path}{PREFIX}/docs/")
         if response is None:
-            await self._app(_scope(request, root_path, body), _receive, send)
+            app = self._app
+            if app is None:
+                app = await asyncio.get_running_loop().run_in_executor(self._workers, self._made)
+            await app(_scope(request, root_path, body), _receive, send)
         else:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             await send({"type": "http.response.body", "body": response.body})
+
+    def _made(self) -> ASGIApp:
+        """Return the application. It is made for the first request: that takes a sixth of the start of a mock."""
+        with self._making:
+            if self._app is None:
+                self._app = _application(self._mock, self._workers)
+            return self._app
 
     def stop(self) -> None:
         """End its threads."""

@@ -135,8 +135,8 @@ def run(app: App, sockets: Sequence[socket.socket], on_ready: Callable[[], None]
     def ready() -> None:
         # What exists now stays, so that the collector need not walk it. And it runs seldom, because histories are
         # long: full collections were the slowest hundredth of all responses.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(50_000, 20, 100)
         # While the control plane computes, the API has its turn every half a millisecond; five are Python's own.
         sys.setswitchinterval(0.0005)
