@@ -111,7 +111,7 @@ def client(
             raise ValueError(f"--does {', '.join(sorted(missing))}: {_HOW[sorted(missing)[0]]}")
         selected = client_options.select(names, known)
         client_options.check_situation(situation, known)
-        apply_accepted = reports.prepare()
+        apply_accepted = reports.prepare(whole=not names and not situation)
         door = _door(command, trigger, timeout, port, api_key)
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))

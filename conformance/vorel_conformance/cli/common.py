@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json as json_format
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -18,6 +21,8 @@ from vorel_conformance.http.harmless import harmless
 # Exit codes.
 PASSED, FAILED, USAGE, NO_TARGET, INCOMPLETE, OUR_FAULT = 0, 1, 2, 3, 4, 70
 _LONGEST_LINE = 4_000  # characters; a profile may have a member with a name of a megabyte
+#: The environment variable with the passphrase of a signing key.
+PASSPHRASE = "VOREL_SIGN_PASSPHRASE"  # noqa: S105 - the name, not a passphrase
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -86,7 +91,44 @@ def redacted(text: str) -> str:
     return redactor()(text)
 
 
+def ask_passphrase(*, confirm: bool = False) -> str:
+    """Return the passphrase of a signing key: from the environment, or from whoever sits at the terminal.
+
+    Raises ValueError if there is neither.
+    """
+    given = os.environ.get(PASSPHRASE)
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise ValueError(f"the key needs a passphrase: set {PASSPHRASE}; leave it empty for a key without one")
+    asked: str = click.prompt(
+        "Passphrase (empty for none)", default="", hide_input=True, show_default=False, confirmation_prompt=confirm
+    )
+    return asked
+
+
 @dataclass(frozen=True)
+class Certification:
+    """The signer of a certificate, and what is certified beside the report."""
+
+    signer: Any
+    subjects: list[dict[str, Any]]
+
+    def write(self, path: Path, report_file: Path) -> None:
+        """Write the certificate of the run that the report is of, or say why there is none. Raises OSError."""
+        from vorel_conformance import report
+        from vorel_conformance.attestation import envelope, statements
+
+        written = report_file.read_bytes()
+        found = json_format.loads(written)
+        if reason := statements.reason_against(found):
+            say(f"No certificate: {reason}.", err=True)
+            return
+        report.replace(path, envelope.sign(statements.statements(found, written, self.subjects), self.signer))
+        say(f"Certificate: {path}, signed by {self.signer.public_key.keyid[:16]}.")
+
+
+@dataclass
 class ReportOptions:
     """What is to become of a report."""
 
@@ -94,25 +136,35 @@ class ReportOptions:
     junit: Path | None
     html: Path | None
     sarif: Path | None
+    badge: Path | None
+    certificate: Path | None
+    sign_key: Path | None
+    subjects: tuple[str, ...]
     accepted_file: Path | None
     complete: bool
     strict: bool
+    certification: Certification | None = field(init=False, default=None)
+    """What a certificate is signed with, once `prepare` was called."""
 
     @property
-    def files(self) -> dict[str, Path | None]:
-        """The files by their form."""
-        return {"json": self.json, "junit": self.junit, "html": self.html, "sarif": self.sarif}
+    def files(self) -> list[Path | None]:
+        """The files that the run writes."""
+        return [self.json, self.junit, self.html, self.sarif, self.badge, self.certificate]
 
-    def prepare(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def prepare(self, *, whole: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """Check, before a run, what can be checked. Return the function that applies the accepted failures.
 
-        Raises OSError or AcceptedError.
+        `whole`: all clauses are asked for. Raises OSError, ValueError or AcceptedError.
         """
         from vorel_conformance import report
+        from vorel_conformance.report import badge
         from vorel_conformance.runs import accepted
 
         exceptions = accepted.load(self.accepted_file) if self.accepted_file else ()
-        report.check_writable(*self.files.values())
+        if self.badge:
+            badge.check(self.badge)
+        self.certification = self._certification(whole)
+        report.check_writable(*self.files)
         if not self.accepted_file:
             return lambda found: found
         return lambda found: accepted.apply(found, exceptions, datetime.now(UTC).date())
@@ -121,7 +173,29 @@ class ReportOptions:
         """Remove the reports of an earlier run. Raises OSError."""
         from vorel_conformance import report
 
-        report.remove(*self.files.values())
+        report.remove(*self.files)
+
+    def _certification(self, whole: bool) -> Certification | None:
+        """Return what a certificate is signed with; None if none is asked for. Raises ValueError."""
+        if not self.certificate:
+            if self.sign_key or self.subjects:
+                raise ValueError("--sign-key and --subject go with --certificate FILE")
+            return None
+        if not self.sign_key:
+            raise ValueError("--certificate: needs --sign-key; `vorel-conformance keygen FILE` makes a key")
+        from vorel_conformance.report import is_device
+
+        if not self.json or is_device(self.json):
+            raise ValueError("--certificate: needs --json FILE: it certifies that report, by its digest")
+        if not whole:
+            raise ValueError("--certificate: certifies a complete run; leave out --clauses and --situation")
+        from vorel_conformance.attestation import keys, statements
+
+        subjects = [statements.subject(each) for each in self.subjects]
+        try:
+            return Certification(keys.load_signer(self.sign_key, ask_passphrase), subjects)
+        except keys.KeyFileError as error:
+            raise ValueError(f"--sign-key {error}") from None
 
     def finish(self, found: dict[str, Any], console: Any, signals: Signals) -> NoReturn:
         """Print the report, write the files and end the command."""
@@ -130,7 +204,9 @@ class ReportOptions:
 
         terminal.summary(found, console)
         try:
-            report.write(found, json=self.json, junit=self.junit, html=self.html, sarif=self.sarif)
+            report.write(found, json=self.json, junit=self.junit, html=self.html, sarif=self.sarif, badge=self.badge)
+            if self.certification and self.certificate and self.json:
+                self.certification.write(self.certificate, self.json)
         except OSError as error:
             stop(USAGE, str(error))
         raise SystemExit(signals.exit_code or exit_code(found, complete=self.complete, strict=self.strict))
@@ -138,7 +214,7 @@ class ReportOptions:
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all runs share: `wanted`, `seed`, and those of the report as one argument `reports`."""
-    names = [each.name for each in fields(ReportOptions)]
+    names = [each.name for each in fields(ReportOptions) if each.init]
 
     @wraps(command)
     def with_reports(**arguments: Any) -> Any:
@@ -154,6 +230,12 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=FILE,
             help="Accepted failures: TOML with clause, reason, owner, expires.",
         ),
+        click.option(
+            "--subject", "subjects", multiple=True, metavar="FILE", help="Certify this too: a file, NAME@sha256:DIGEST."
+        ),
+        click.option("--sign-key", type=FILE, help="Private key that signs the certificate."),
+        click.option("--certificate", type=FILE, help="Write a signed certificate of a complete run without failures."),
+        click.option("--badge", type=FILE, help="Write a badge: FILE.svg, or FILE.json for shields.io."),
         click.option("--sarif", type=FILE, help="Write the report as SARIF 2.1.0."),
         click.option("--html", type=FILE, help="Write the report as one self-contained HTML page."),
         click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case for each clause."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vorel_conformance.cli.certificate import keygen, verify
 from vorel_conformance.cli.client import client
 from vorel_conformance.cli.common import (
     FAILED,
@@ -44,6 +45,8 @@ def cli() -> None:
 
 
 cli.add_command(client)
+cli.add_command(keygen)
+cli.add_command(verify)
 
 
 def _target_options(command: Any) -> Any:
@@ -123,7 +126,7 @@ def server(
     names = names_of(wanted)
     try:
         selected = clauses.select(names)
-        apply_accepted = reports.prepare()
+        apply_accepted = reports.prepare(whole=not names)
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))
     options = plan.Options(

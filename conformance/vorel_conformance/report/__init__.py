@@ -1,4 +1,4 @@
-"""Report files: JSON, JUnit XML, HTML and SARIF, written from one dict (see `report.schema.json`)."""
+"""Report files: JSON, JUnit XML, HTML, SARIF and a badge, written from one dict (see `report.schema.json`)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ from pathlib import Path
 from typing import IO, Any
 
 from vorel_conformance.http.redact import redactor
+from vorel_conformance.report import badge as badges
 from vorel_conformance.report import html as html_page
 from vorel_conformance.report import junit as junit_xml
 from vorel_conformance.report import sarif as sarif_log
 from vorel_conformance.report.model import Report, counts, verdict, worst_first
 
-__all__ = ["SCHEMA", "check_writable", "counts", "remove", "schema", "verdict", "worst_first", "write"]
+__all__ = [
+    "SCHEMA",
+    "check_writable",
+    "counts",
+    "is_device",
+    "remove",
+    "replace",
+    "schema",
+    "verdict",
+    "worst_first",
+    "write",
+]
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 
@@ -32,6 +44,7 @@ def write(
     junit: Path | None = None,
     html: Path | None = None,
     sarif: Path | None = None,
+    badge: Path | None = None,
     secrets: Iterable[str] = (),
 ) -> None:
     """Write the reports that have a path, each complete or not at all. Creates missing folders.
@@ -45,6 +58,7 @@ def write(
         (junit, junit_xml.render),
         (html, html_page.render),
         (sarif, sarif_log.render),
+        (badge, lambda report: badges.render(report, badge or Path())),
     ]
     problems = []
     for path, render in renderers:
@@ -52,7 +66,7 @@ def write(
             continue
         text = render(report)
         try:
-            _replace(path, text)
+            replace(path, text.encode("utf-8", "replace"))  # a lone surrogate cannot be encoded in UTF-8
         except OSError as error:
             problems.append(_problem(path, error))
     if problems:
@@ -62,7 +76,7 @@ def write(
 def check_writable(*paths: Path | None) -> None:
     """Check before a run that its reports can be written. Raises OSError with the path and the reason."""
     for path in paths:
-        if path is None or _is_device(path):
+        if path is None or is_device(path):
             continue
         try:
             if path.is_dir():
@@ -81,7 +95,7 @@ def remove(*paths: Path | None) -> None:
     Raises OSError with the path and the reason.
     """
     for path in paths:
-        if path is not None and not _is_device(path):
+        if path is not None and not is_device(path):
             try:
                 path.resolve().unlink(missing_ok=True)
             except OSError as error:
@@ -96,7 +110,7 @@ def _problem(path: Path, error: OSError) -> str:
     return f"cannot write the report {path}: {(error.strerror or str(error)).lower()}"
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
     """Return True for a pipe, a terminal or /dev/stdout, which are written to but never replaced."""
     return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
 
@@ -111,9 +125,9 @@ def _part(path: Path) -> IO[bytes]:
     return name.open("xb")
 
 
-def _replace(path: Path, text: str) -> None:
-    data = text.encode("utf-8", "replace")  # a lone surrogate cannot be encoded in UTF-8
-    if _is_device(path):
+def replace(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all. Creates missing folders. Raises OSError."""
+    if is_device(path):
         with path.open("wb") as device:
             device.write(data)
         return
