@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vorel_conformance.http.harmless import harmless
@@ -40,51 +40,56 @@ _VIOLATIONS_LIMIT = 25
 
 def render(report: Report) -> str:
     """Return the report as one HTML file."""
-    template, style, script = _page()
+    style, script = source("style.css"), source("script.js")
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for clause in report["clauses"]:
         groups.setdefault(group(clause), []).append(clause)
     found = counts(report)
     day, time = _moment(report["started"])
-    return template.render(
-        report=report,
-        verdict=verdict_title(report),
-        sentence=_sentence(report),
-        numbers=verdict_sentence(report),
-        counts={status: found.get(status, 0) for status in WORST_FIRST},
-        bar=_bar(found),
-        groups=groups,
-        levels=[
-            level for level in ("MUST", "SHOULD", "advisory") if any(c["level"] == level for c in report["clauses"])
-        ],
-        clauses=worst_first(report["clauses"]),
-        day=day,
-        time=time,
-        duration=_duration(report["duration_s"]),
-        remarks=remarks(report),
-        style=Markup(style),  # noqa: S704 - our own files, no text of the server
-        script=Markup(script),  # noqa: S704
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        violations_limit=_VIOLATIONS_LIMIT,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            verdict=verdict_title(report),
+            sentence=_sentence(report),
+            numbers=verdict_sentence(report),
+            counts={status: found.get(status, 0) for status in WORST_FIRST},
+            bar=_bar(found),
+            groups=groups,
+            levels=[
+                level for level in ("MUST", "SHOULD", "advisory") if any(c["level"] == level for c in report["clauses"])
+            ],
+            clauses=worst_first(report["clauses"]),
+            day=day,
+            time=time,
+            duration=_duration(report["duration_s"]),
+            remarks=remarks(report),
+            style=Markup(style),  # noqa: S704 - our own files, no text of the server
+            script=Markup(script),  # noqa: S704
+            style_hash=hash_of(style),
+            script_hash=hash_of(script),
+            violations_limit=_VIOLATIONS_LIMIT,
+        )
     )
 
 
 @cache
-def _page() -> tuple[Template, str, str]:
-    environment = Environment(
+def environment() -> Environment:
+    """Return the environment of the pages, with the functions that they use."""
+    made = Environment(
         loader=PackageLoader("vorel_conformance.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "harmless": partial(harmless, newlines=True),
         "breakable": _breakable,
         "shown_status": shown_status,
     }
-    environment.globals |= {
+    made.globals |= {
         "looks": LOOKS,
         "shown": shown_status,
         "line_of": line_of,
@@ -95,14 +100,18 @@ def _page() -> tuple[Template, str, str]:
         "body": lambda message: body_text(message, _BODY_LIMIT),
         "curl_limit": _CURL_LIMIT,
     }
-    source = environment.loader
-    assert source is not None
-    style = source.get_source(environment, "style.css")[0]
-    script = source.get_source(environment, "script.js")[0]
-    return environment.get_template("page.html"), style, script
+    return made
 
 
-def _hash(text: str) -> str:
+@cache
+def source(name: str) -> str:
+    """Return a file of the pages as it is."""
+    loader = environment().loader
+    assert loader is not None
+    return loader.get_source(environment(), name)[0]
+
+
+def hash_of(text: str) -> str:
     """Return the source expression of our own text for the Content-Security-Policy, which forbids everything else."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

@@ -34,18 +34,19 @@ def render(report: Report) -> str:
     lines = [
         f"## {_SIGNS[report['verdict']]} {verdict_title(report)}",
         "",
-        f"{_text(report['target'])} against contract {_text(contract['version'])} (`{contract['sha256'][:12]}`): "
+        f"{escaped(report['target'])} against contract {escaped(contract['version'])} (`{contract['sha256'][:12]}`): "
         f"{verdict_sentence(report)} "
         f"{report['requests']} requests in {report['duration_s']:.0f} s, seed {report['seed']}.",
         "",
     ]
-    lines += [f"- ❌ {_text(problem)}" for problem in report.get("accepted", {}).get("problems", [])]
-    lines += [*(f"- {_text(remark)}" for remark in remarks(report)), ""]
+    lines += [f"- ❌ {escaped(problem)}" for problem in report.get("accepted", {}).get("problems", [])]
+    lines += [*(f"- {escaped(remark)}" for remark in remarks(report)), ""]
     shown = [clause for clause in worst_first(report["clauses"]) if shown_status(clause) != "passed"]
     if shown:
         lines += ["| | clause | level | |", "|---|---|---|---|"]
         lines += [
-            f"| {LOOKS[shown_status(clause)].word} | `{clause['id']}` | {clause['level']} | {_text(_remark(clause))} |"
+            f"| {LOOKS[shown_status(clause)].word} | `{clause['id']}` | {clause['level']} "
+            f"| {escaped(_remark(clause))} |"
             for clause in shown
         ]
         lines.append("")
@@ -66,19 +67,19 @@ def _remark(clause: Mapping[str, Any]) -> str:
 def _evidence(clause: Mapping[str, Any]) -> list[str]:
     violations = clause["violations"]
     lines = [
-        f"<details><summary><code>{_text(clause['id'])}</code> {_text(clause['title'])}</summary>",
+        f"<details><summary><code>{escaped(clause['id'])}</code> {escaped(clause['title'])}</summary>",
         "",
-        f"> {_text(clause['quote'])}",
+        f"> {escaped(clause['quote'])}",
         f"> — `{clause['pointer'] or place(clause)}`",
         "",
     ]
     for violation in violations[:_VIOLATIONS_SHOWN]:
         flaky = violation.get("flaky")
         often = f" (flaky: {flaky['failed']} of {flaky['of']} tries)" if flaky else ""
-        lines.append(f"{_text(violation['message'])}{often}")
-        lines += [f"- {word}: {_text(violation[word])}" for word in ("expected", "got") if violation.get(word)]
+        lines.append(f"{escaped(violation['message'])}{often}")
+        lines += [f"- {word}: {escaped(violation[word])}" for word in ("expected", "got") if violation.get(word)]
         if "situation" in violation:
-            lines += [f"- situation: {_text(violation['about'])}", "", "~~~text"]
+            lines += [f"- situation: {escaped(violation['about'])}", "", "~~~text"]
             lines += [line.replace("~~~", "~ ~ ~") for line in transcript_lines(violation)]
             lines += ["~~~", "", f"Again: `{_code(violation['again'])}`"]
         curl = violation["curl"]
@@ -87,7 +88,7 @@ def _evidence(clause: Mapping[str, Any]) -> list[str]:
             lines += ["", f"{fence}bash", curl, fence]
         elif curl:
             lines += ["", "The request is too long for this summary. The other reports contain it."]
-        lines += [_text(key_hint(violation)), ""]
+        lines += [escaped(key_hint(violation)), ""]
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         lines += [f"… and {more} more.", ""]
     return [*lines, "</details>", ""]
@@ -98,7 +99,7 @@ def _code(value: str) -> str:
     return shorten(value, 600).replace("`", "'")
 
 
-def _text(value: object) -> str:
+def escaped(value: object) -> str:
     """Return one line of text, escaped for Markdown and HTML."""
     plain = html.escape(shorten(str(value), 600), quote=False)
     return re.sub(r"[\\`*_{}\[\]()#+!|~@]", lambda match: f"&#{ord(match[0])};", plain)

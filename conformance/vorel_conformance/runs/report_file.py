@@ -1,4 +1,4 @@
-"""The report file that `replay` reads. Somebody else may have written it: nothing in it is trusted.
+"""Report files, and what `replay` takes from one. Somebody else may have written it: nothing in it is trusted.
 
 Only requests that the kit itself could have sent are taken from it. A report cannot choose where a key goes: not the
 server, not another resource of the server, not another header than those in which the kit tries a key.
@@ -60,7 +60,7 @@ class ReportFile:
 
 def load(path: Path) -> ReportFile:
     """Read a JSON report. Raises ReportError if the file is not one, or contains a request that the kit never sends."""
-    found = _read(path)
+    found = read(path)
     try:
         target = urls.base(found["target"])
     except urls.AddressError as error:
@@ -75,7 +75,8 @@ def load(path: Path) -> ReportFile:
     return ReportFile(target, found["seed"], tuple(items))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """Return a JSON report, which has the form that the schema describes. Raises ReportError."""
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
