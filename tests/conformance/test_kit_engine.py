@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.internal import charmap
+from tests.conformance.in_process import JumpingClock
 from tests.conformance.reference import Running, serve
 from tests.conformance.reference.server import Answer, Variant
 
@@ -79,12 +82,12 @@ def test_the_same_seed_sends_the_same_requests(server: Serve, monkeypatch: pytes
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.sampled_from(["full.0", "full.1", None]), min_size=1, max_size=120), st.floats(60, 60_000))
 def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float) -> None:
-    now = [100.0]
-    pacer = Pacer(TARGET, rate, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    clock = JumpingClock()
+    pacer = Pacer(TARGET, rate, clock)
     sent: dict[str | None, list[float]] = {}
     for key in keys:
         pacer.wait(key, unpaced=False)
-        sent.setdefault(key, []).append(now[0])
+        sent.setdefault(key, []).append(clock.monotonic())
     for key, times in sent.items():
         if key:
             for earlier, later in zip(times, times[TARGET.limit - 1 :], strict=False):
@@ -95,13 +98,13 @@ def test_no_key_is_ever_sent_over_its_limit(keys: list[str | None], rate: float)
 
 
 def test_a_key_that_is_held_back_waits() -> None:
-    now = [100.0]
-    pacer = Pacer(TARGET, 60_000, lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
+    clock = JumpingClock()
+    pacer = Pacer(TARGET, 60_000, clock)
     pacer.hold_back("full.0", 1.5)
     pacer.wait("full.1", unpaced=False)
-    assert now[0] < 100.1
+    assert clock.monotonic() < 0.1
     pacer.wait("full.0", unpaced=False)
-    assert now[0] >= 101.5
+    assert clock.monotonic() >= 1.5
 
 
 def test_only_the_bursts_reach_the_limit(server: Serve) -> None:
@@ -196,6 +199,18 @@ assert configuration.storage_directory("x").path.parts == ("mine", "x")
 def test_generating_leaves_no_folder(tmp_path: Path) -> None:  # K5
     subprocess.run([sys.executable, "-c", NO_FOLDER], cwd=tmp_path, check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hypothesis_is_given_the_characters_of_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charmap, "sys", SimpleNamespace(maxunicode=9))  # what it would find by itself
+    with fuzzing._no_folder():
+        encodable, lossy = charmap.intervals_from_codec.__wrapped__("utf-8")
+    assert encodable.intervals == ((0, 0xD7FF), (0xE000, 0x10FFFF))
+    assert not lossy.intervals
+    with pytest.raises(UnicodeEncodeError):
+        chr(0xD7FF + 1).encode()
+    with pytest.raises(UnicodeEncodeError):
+        chr(0xE000 - 1).encode()
 
 
 def test_a_generated_violation_is_shrunk(server: Serve) -> None:

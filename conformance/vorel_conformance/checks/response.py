@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -202,17 +203,24 @@ def _leak(exchange: Exchange, target: Target) -> Iterator[Check]:
             "a part of the key",
         )
         return
-    if any(key in where for key in target.secrets if is_telling(key)):
+    if any(key in where for key in target.telling):
         yield Check("envelope.message-safe", False, "the response contains a key", "no key", "a key")
         return
-    found = _INTERNALS.search(where, 0, SEARCHED)
+    found = _internals(where[:SEARCHED])
     yield Check(
         "envelope.message-safe",
         not found,
         "the response shows internals of the server",
         "a message for people",
-        found.group(0)[:80] if found else "",
+        found,
     )
+
+
+@lru_cache(maxsize=256)  # a server says the same again and again, and the search takes milliseconds
+def _internals(where: str) -> str:
+    """Return what looks like internals of a server in a text, shortened, or an empty string."""
+    found = _INTERNALS.search(where)
+    return found.group(0)[:80] if found else ""
 
 
 def handoff(exchange: Exchange, target: Target) -> Iterator[Check]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from vorel_conformance.http import content_coding, urls
+from vorel_conformance.http.clock import Clock
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.pacing import Pacer
 from vorel_conformance.http.placeholders import holds_placeholder, resolve
 from vorel_conformance.http.target import Target
-from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport
+from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport, Way
 from vorel_conformance.spec import contract
 
 ATTEMPTS = 3  # a connection may break by chance; if it breaks three times, the request is the cause
@@ -46,11 +46,15 @@ class Client:
         cacert: Path | None = None,
         connections: int = 32,
         on_exchange: Callable[[Exchange], None] = lambda _: None,
+        clock: Clock | None = None,
+        way: Way | None = None,
     ) -> None:
+        """`clock`, `way`: the time of the run and the way to the target. None: of this machine, and connections."""
+        self.clock = clock or Clock()
         self.target = target
         self.seed = seed
         self.max_requests = max_requests
-        self.pacer = Pacer(target, rate, time.monotonic, time.sleep, binding=rate_binds_bursts)
+        self.pacer = Pacer(target, rate, self.clock, binding=rate_binds_bursts)
         self.exchanges: list[Exchange] = []  # without their bodies
         self.retried = 0
         self.outages: list[float] = []  # seconds for which the target accepted no connection, each time
@@ -62,20 +66,20 @@ class Client:
         self._stopped = ""
         self._responded = False
         self._away = threading.Lock()
-        self._transport = Transport(
+        self._way = way or Transport(
             target.base_url, timeout=timeout, connect_timeout=connect_timeout, cacert=cacert, connections=connections
         )
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._way.close()
 
     def stop(self, reason: str) -> None:
         """Send nothing more: whatever is asked for from now on raises SpentError."""
         self._stopped = reason
 
     def end_at(self, deadline: float) -> None:
-        """Send nothing after `deadline`, on the clock of time.monotonic."""
+        """Send nothing after `deadline`, in the monotonic time of the clock."""
         self.pacer.deadline = deadline
 
     @property
@@ -114,11 +118,11 @@ class Client:
     def _wait_until_back(self) -> None:
         """Wait a while for a target that accepts no connection any more: it may be restarting."""
         with self._away:  # one thread looks, the others wait for it
-            began = time.monotonic()
-            while not (back := self._transport.accepts()) and time.monotonic() - began < AWAY_S and not self._stopped:
-                time.sleep(AWAY_STEP_S)
-            if back and time.monotonic() - began > AWAY_STEP_S:
-                self.outages.append(time.monotonic() - began)
+            began = self.clock.monotonic()
+            while not (back := self._way.accepts()) and self.clock.monotonic() - began < AWAY_S and not self._stopped:
+                self.clock.sleep(AWAY_STEP_S)
+            if back and self.clock.monotonic() - began > AWAY_STEP_S:
+                self.outages.append(self.clock.monotonic() - began)
 
     def _exchange(self, number: int, request: Request) -> Exchange:
         path = resolve(request.path, self.target, self.seed)
@@ -135,9 +139,9 @@ class Client:
         )
         failure, connected = "", False
         for attempt in range(ATTEMPTS):
-            started, clock = time.time(), time.monotonic()
+            started, began = self.clock.time(), self.clock.monotonic()
             try:
-                answer = self._transport.ask(request.method, path, headers, body)
+                answer = self._way.ask(request.method, path, headers, body)
             except NoAnswerError as error:
                 failure, connected = str(error), error.connected
                 with self._lock:
@@ -148,9 +152,9 @@ class Client:
                 if error.timeout and attempt >= 1:
                     break
                 continue
-            elapsed = time.monotonic() - clock
+            elapsed = self.clock.monotonic() - began
             return _decoded(replace(exchange, **vars(answer), started=started, elapsed=elapsed))
-        elapsed = time.monotonic() - clock
+        elapsed = self.clock.monotonic() - began
         return replace(exchange, failure=failure, connected=connected, started=started, elapsed=elapsed)
 
 

@@ -1,12 +1,12 @@
-"""Pacing: decides when the next request may go out. Clock and sleep are parameters, so tests need no time."""
+"""Pacing: decides when the next request may go out."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
 
+from vorel_conformance.http.clock import Clock
 from vorel_conformance.http.target import Target
 
 SHARE_OF_LIMIT = 0.95  # the part of a key's limit that the kit uses
@@ -31,8 +31,7 @@ class Pacer:
         self,
         target: Target,
         rate: float,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
+        clock: Clock,
         *,
         binding: bool = False,
     ) -> None:
@@ -43,7 +42,6 @@ class Pacer:
         self._rate = rate
         self._interval = 60.0 / rate
         self._clock = clock
-        self._sleep = sleep
         self._next = 0.0
         self._sent: dict[str, deque[float]] = {}
         self._held_until: dict[str, float] = {}
@@ -64,12 +62,12 @@ class Pacer:
     def hold_back(self, key: str, seconds: float) -> None:
         """Do not use a key for `seconds`, at most for one window: the target answered it with 429."""
         with self._lock:
-            held_until = self._clock() + min(seconds, self._target.window_s + 1)
+            held_until = self._clock.monotonic() + min(seconds, self._target.window_s + 1)
             self._held_until["all" if self._together else key] = held_until
 
     def ready_in(self, key: str) -> float:
         """Return the seconds until a key that is held back may be used again; 0 for any other key."""
-        return max(0.0, self._held_until.get(key, 0.0) - self._clock())
+        return max(0.0, self._held_until.get(key, 0.0) - self._clock.monotonic())
 
     def wait(self, key: str | None, *, unpaced: bool) -> bool:
         """Sleep until a request on `key` may go out, and count it. Only the bursts are `unpaced`.
@@ -79,7 +77,7 @@ class Pacer:
         key = "all" if key and self._together else key
         while True:
             with self._lock:
-                now = self._clock()
+                now = self._clock.monotonic()
                 due = 0.0 if unpaced else self._key_due(key, now)
                 if not unpaced or self._binding:
                     due = max(due, self._next)
@@ -90,7 +88,7 @@ class Pacer:
                     if key:
                         self._sent.setdefault(key, deque()).append(now)
                     return True
-            self._sleep(min(due - now, 1.0))
+            self._clock.sleep(min(due - now, 1.0))
 
     def _key_due(self, key: str | None, now: float) -> float:
         if key is None:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,6 +91,11 @@ class Target:
     def secrets(self) -> list[str]:
         """Every key of the profile. No report may show any of them."""
         return [key for _, key in self.places]
+
+    @cached_property
+    def telling(self) -> tuple[str, ...]:
+        """The keys that are in no text by chance. Each response is searched for all of them."""
+        return tuple(key for key in self.secrets if is_telling(key))
 
     @property
     def plain(self) -> list[str]:

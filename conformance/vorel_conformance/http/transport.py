@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import httpcore
@@ -51,6 +51,19 @@ class NoAnswerError(Exception):
 
 class SetupError(Exception):
     """A certificate file or a proxy of the environment is unusable. The message says what to do."""
+
+
+class Way(Protocol):
+    """The way to a server: `Transport`, or in a test one without connections. Safe to use from several threads."""
+
+    def ask(self, method: str, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None) -> Answer:
+        """Send a request to `path` below the base URL. Raises NoAnswerError if no complete answer arrives in time."""
+
+    def accepts(self) -> bool:
+        """Return True if the server accepts a connection."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 class Transport:

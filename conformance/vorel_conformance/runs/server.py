@@ -11,7 +11,9 @@ from typing import Any
 
 from vorel_conformance import suite
 from vorel_conformance.http.client import Client, GoneError, SpentError
+from vorel_conformance.http.clock import Clock
 from vorel_conformance.http.target import Target, TargetError
+from vorel_conformance.http.transport import Way
 from vorel_conformance.report.entries import report_of
 from vorel_conformance.runs.plan import (
     PHASES,
@@ -42,12 +44,15 @@ def run(
     target: Target | None = None,
     options: Options | None = None,
     on_event: Event | None = None,
+    clock: Clock | None = None,
+    way: Way | None = None,
 ) -> dict[str, Any]:
     """Certify the server at `base_url` and return the JSON report.
 
     `target`: the profile of the server. Without one, the server is asked for it at `/_mock/target`.
     `on_event`: called with `{"event": "phase", "name"}`, `{"event": "exchange", "number"}` and
     `{"event": "clause", "id", "status", "checks"}`.
+    `clock`, `way`: as for `Client`.
 
     Raises TargetError if the server cannot be tested, ValueError if `options.clauses` has an unknown name.
     """
@@ -55,13 +60,14 @@ def run(
     options = options or Options()
     selected = clauses.select(options.clauses)
     found, no_bursts = within_budget(settle(base_url, target, options), options)
-    started = datetime.now(UTC)
-    clock = time.monotonic()
+    started, began = datetime.now(UTC), time.monotonic()
     client = client_of(
         found,
         options,
         seed=options.seed if options.seed is not None else secrets.randbits(32),
         on_event=tell,
+        clock=clock,
+        way=way,
     )
     session = Session(found, client, selected=selected, fuzz_count=options.fuzz, on_event=tell)
     session.no_bursts = no_bursts
@@ -77,10 +83,18 @@ def run(
             session.bursts.stop()
         client.close()
     session.close_gaps()
-    return report_of(session, started, time.monotonic() - clock)
+    return report_of(session, started, time.monotonic() - began)
 
 
-def client_of(target: Target, options: Options, *, seed: int, on_event: Event = lambda _: None) -> Client:
+def client_of(
+    target: Target,
+    options: Options,
+    *,
+    seed: int,
+    on_event: Event = lambda _: None,
+    clock: Clock | None = None,
+    way: Way | None = None,
+) -> Client:
     """Make the client of a run. Its time limit starts now."""
     client = Client(
         target,
@@ -92,8 +106,10 @@ def client_of(target: Target, options: Options, *, seed: int, on_event: Event = 
         timeout=options.timeout,
         cacert=options.cacert,
         on_exchange=lambda exchange: on_event({"event": "exchange", "number": exchange.number}),
+        clock=clock,
+        way=way,
     )
-    client.end_at(time.monotonic() + options.time_limit)
+    client.end_at(client.clock.monotonic() + options.time_limit)
     return client
 
 

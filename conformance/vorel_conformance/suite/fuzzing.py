@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gzip
 import hashlib
 import json
 import logging
+import sys
 import tempfile
 import threading
 import warnings
@@ -22,7 +24,7 @@ from unittest import mock
 import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, Phase, Verbosity, configuration
-from hypothesis.internal import constants_ast
+from hypothesis.internal import charmap, constants_ast
 from hypothesis.internal.conjecture import providers
 from hypothesis.strategies import SearchStrategy
 
@@ -42,8 +44,8 @@ _ONE_AT_A_TIME = threading.Lock()
 T = TypeVar("T")
 
 
-class _EnoughError(Exception):
-    """Raised to end the generation."""
+class _EnoughError(BaseException):  # Hypothesis takes an Exception for a bug that it has to shrink
+    """Raised to end the generation, or the shrinking, at once."""
 
 
 class _ViolationError(Exception):
@@ -132,8 +134,10 @@ def _smallest(
         body = marked(drawn_body, probe.session.seed)
         if body not in known:
             # Before the first violation every usable body is known. Skip the others.
-            if best is None or left == 0 or not is_fit(operation, body, valid):
+            if best is None or not is_fit(operation, body, valid):
                 return
+            if left == 0:
+                raise _EnoughError
             left -= 1
             request = probe.request(probe.contract.operations[operation], body)
             known[body] = is_bad(probe.expect(clause, label, request, {status}))
@@ -144,7 +148,7 @@ def _smallest(
 
     count = DRAWS * probe.session.fuzz_count
     # Flaky: a violation that is not repeatable. The report says so.
-    with contextlib.suppress(_ViolationError, hypothesis.errors.Flaky):
+    with contextlib.suppress(_ViolationError, _EnoughError, hypothesis.errors.Flaky):
         _run(_strategy(operation, valid), probe.session.seed, count, [Phase.generate, Phase.shrink], ask)
     return best
 
@@ -180,10 +184,22 @@ def _no_folder() -> Iterator[None]:
     before = vars(configuration)["__hypothesis_home_directory"]
     with tempfile.TemporaryDirectory(prefix="vorel-conformance-", ignore_cleanup_errors=True) as folder:
         configuration.set_hypothesis_home_dir(folder)
+        _write_characters()
         try:
             yield
         finally:
             configuration.set_hypothesis_home_dir(before)
+
+
+def _write_characters() -> None:
+    """Write the characters of UTF-8, all but the surrogates, to the folder of Hypothesis.
+
+    It keeps them there from run to run, because it takes three seconds to find them. Ours is empty each time.
+    """
+    path = charmap.charmap_file("codec-v2-utf-8")
+    path.parent.mkdir(parents=True)
+    with gzip.open(path, "wt") as file:
+        json.dump([[[0, 0xD7FF], [0xE000, sys.maxunicode]], []], file)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,12 +21,14 @@ from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.target import TargetError
 
 if TYPE_CHECKING:
+    from vorel_conformance.http.clock import Clock
     from vorel_conformance.session.probe import Probe
 
 EXTRA = 4  # requests over the limit, each of which must be rejected
 GRACE_S = 1.0  # added to a wait after which a burst is repeated
 # Added to Retry-After: a client that waits exactly that long must be served. The clocks may differ by that much.
 CLOCKS_S = 0.1
+PUNCTUAL_S = 0.01  # between two looks for steps that must be punctual
 CHECK_S = 6.0  # shorter waits are not checked in between
 # Seconds between 429s whose Retry-After is compared: a server that rounds down does it by most of a second for one.
 PHASES_S = (0.0, 0.25, 0.5, 0.75)
@@ -48,15 +49,15 @@ class Burst:
     lost: int
     first: Exchange
     rejection: Exchange | None
-    ended: float  # time.monotonic()
+    ended: float  # in the monotonic time of the clock
     crossed: bool  # a window aligned to the server's clock began during the burst
 
 
 @dataclass
 class Step:
-    """An action that is due at a time of time.monotonic().
+    """An action that is due at a monotonic time of the clock.
 
-    `punctual`: it must not wait for the end of a test. A thread of its own runs it.
+    `punctual`: it must not wait for the end of a test. The clock runs it.
     """
 
     at: float
@@ -76,8 +77,12 @@ class Bursts:
     one_allowance: bool = False  # all keys share one allowance
     pending: set[str] = field(default_factory=set)  # keys with a step to come
     lock: threading.Lock = field(default_factory=threading.Lock)  # of the steps
-    stopping: threading.Event = field(default_factory=threading.Event)
-    clock: threading.Thread | None = None  # runs the punctual steps
+    end_punctual: Callable[[], None] | None = None  # ends the running of punctual steps
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the run."""
+        return self.probe.session.client.clock
 
     def start(self) -> None:
         """Send the first bursts, one for each pattern, and plan the later steps."""
@@ -120,28 +125,26 @@ class Bursts:
         while self.steps:
             with self.lock:
                 due = min((each.at for each in self.steps), default=0.0)
-            time.sleep(max(0.0, due - time.monotonic()))
+            self.clock.sleep(max(0.0, due - self.clock.monotonic()))
             self.tick()
-        if self.clock is not None:
-            self.clock.join()  # it may still run the last one
+        self.stop()  # it waits for the last punctual step, which may still run
         self._compare()
 
     def stop(self) -> None:
         """Run no punctual step any more."""
-        self.stopping.set()
-        if self.clock is not None:
-            self.clock.join()
+        if self.end_punctual is not None:
+            self.end_punctual()
 
-    def _keep_time(self) -> None:
-        """Run the punctual steps, single requests, until there are no more."""
-        while self._is_punctual() and not self.stopping.wait(0.01):
-            try:
-                while step := self._take(punctual=True):
-                    step.run()
-            except (SpentError, GoneError):
-                return  # the test that runs meets it too
-            except Exception as error:  # a fault of the kit must not end the run: the report shows it
-                self.probe.session.kit_error(self.probe.name, None, error)
+    def _run_punctual(self) -> bool:
+        """Run the punctual steps that are due, single requests. Returns False if there will be no more."""
+        try:
+            while step := self._take(punctual=True):
+                step.run()
+        except (SpentError, GoneError):
+            return False  # the test that runs meets it too
+        except Exception as error:  # a fault of the kit must not end the run: the report shows it
+            self.probe.session.kit_error(self.probe.name, None, error)
+        return self._is_punctual()
 
     def _is_punctual(self) -> bool:
         with self.lock:
@@ -150,7 +153,7 @@ class Bursts:
     def _take(self, *, punctual: bool = False) -> Step | None:
         """Remove and return the first step that is due, or the first punctual one."""
         with self.lock:
-            now = time.monotonic()
+            now = self.clock.monotonic()
             due = [each for each in self.steps if each.at <= now and (each.punctual or not punctual)]
             if not due:
                 return None
@@ -164,14 +167,14 @@ class Bursts:
             run()
 
         self.pending.add(key)
-        step = Step(time.monotonic() + seconds, and_then, punctual)
+        step = Step(self.clock.monotonic() + seconds, and_then, punctual)
         with self.lock:
             self.steps.append(step)
         return step
 
     def _repeat(self, burst: Burst, attempt: int = 1) -> None:
         """Plan the same burst after a whole window of rest, when no earlier request can count any more."""
-        rest = burst.ended + self.probe.target.window_s + GRACE_S - time.monotonic()
+        rest = burst.ended + self.probe.target.window_s + GRACE_S - self.clock.monotonic()
         self._later(rest, lambda: self._burst(burst.key, burst.pattern, rested=True, attempt=attempt), burst.key)
 
     def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
@@ -265,7 +268,7 @@ class Bursts:
                 self.probe.check("limit.recovers", ok, message, exchange, expected="a status other than 429", got="429")
 
         again = burst.ended + wait + CLOCKS_S
-        recovery = self._later(again - time.monotonic(), check_again, burst.key, punctual=True)
+        recovery = self._later(again - self.clock.monotonic(), check_again, burst.key, punctual=True)
         if wait <= CHECK_S:
             return
 
@@ -274,15 +277,14 @@ class Bursts:
             probe = self.probe.part("phase")
             exchange = probe.send_at_once(_served(probe, burst.key))
             if exchange.status == 429 and exchange.wait_s:
-                recovery.at = min(recovery.at, time.monotonic() + exchange.wait_s + CLOCKS_S)
+                recovery.at = min(recovery.at, self.clock.monotonic() + exchange.wait_s + CLOCKS_S)
 
-        now = time.monotonic()
+        now = self.clock.monotonic()
         with self.lock:
             self.steps += [Step(now + seconds, ask, punctual=True) for seconds in PHASES_S]
             # During the window: the next 429 must name the same end.
             self.steps.append(Step(burst.ended + wait * CHECK_AT, lambda: self._check_same_end(burst)))
-        self.clock = threading.Thread(target=self._keep_time, name="vorel-conformance clock", daemon=True)
-        self.clock.start()
+        self.end_punctual = self.clock.every(PUNCTUAL_S, self._run_punctual)
 
     def _check_same_end(self, burst: Burst) -> None:
         """Check during the wait that a 429 asked for: the key is rejected, and the next 429 names the same end."""
@@ -414,24 +416,25 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
         lost=lost,
         first=first,
         rejection=max(rejections, key=lambda each: each.started) if rejections else None,
-        ended=time.monotonic(),
+        ended=client.clock.monotonic(),
         crossed=first.at // target.window_s != last.at // target.window_s,
     )
 
 
 def keep_off_the_boundary(probe: Probe) -> None:
     """Wait for the next full window of the server's clock if a burst would run into it."""
-    window, seen = probe.target.window_s, [each for each in probe.session.client.exchanges[-50:] if each.responded]
+    window, clock = probe.target.window_s, probe.session.client.clock
+    seen = [each for each in probe.session.client.exchanges[-50:] if each.responded]
     if not seen:
         return
     typical = sorted(each.elapsed for each in seen)[len(seen) // 2]
     length = 0.3 + 1.5 * typical * (probe.target.limit / probe.session.workers + EXTRA)
     off = seen[-1].at - (seen[-1].started + seen[-1].elapsed)
     # Date counts whole seconds: a difference below two seconds does not count.
-    now = time.time() + (off if abs(off) >= 2 else 0.0)
+    now = clock.time() + (off if abs(off) >= 2 else 0.0)
     left = window - now % window
     if left < length < window:
-        time.sleep(left + min(0.2, window / 10))
+        clock.sleep(left + min(0.2, window / 10))
 
 
 def reset_of(rejection: Exchange, window: float) -> tuple[float, float] | None:

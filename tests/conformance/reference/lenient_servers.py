@@ -279,7 +279,7 @@ def _one_conversation(was: Any, v: Visit) -> dict[str, Any]:
 
 
 READINGS: tuple[Reading, ...] = (
-    Reading("reference", "The reference server as it is."),
+    Reading("reference", "The reference server as it is.", wire=True),
     # The order of the steps.
     Reading(
         "order_scope_body_lookup",
@@ -468,8 +468,8 @@ READINGS: tuple[Reading, ...] = (
         _media_type('application/json;charset="UTF-8"'),
     ),
     Reading("media_type_capitals", "The media type is in another letter case.", _media_type("Application/JSON")),
-    Reading("header_names_lower", "Header names are in lower case.", {"encode": _names(str.lower)}),
-    Reading("header_names_upper", "Header names are in upper case.", {"encode": _names(str.upper)}),
+    Reading("header_names_lower", "Header names are in lower case.", {"encode": _names(str.lower)}, wire=True),
+    Reading("header_names_upper", "Header names are in upper case.", {"encode": _names(str.upper)}, wire=True),
     Reading(
         "more_headers",
         "Responses have a request id, cache and security headers, and a cookie.",
@@ -510,11 +510,12 @@ READINGS: tuple[Reading, ...] = (
         {"encode": lambda was, v: _deflate(was(v))},
         warns=("envelope.content-encoding",),
     ),
-    Reading("chunked", "Responses are chunked, without Content-Length.", {"encode": _chunked}),
+    Reading("chunked", "Responses are chunked, without Content-Length.", {"encode": _chunked}, wire=True),
     Reading(
         "closes_now_and_then",
         "Every seventh response closes its connection.",
         {"answer": lambda was, v: change(a := was(v), headers=a.headers | _every(v, 7, {"Connection": "close"}))},
+        wire=True,
     ),
     Reading(
         "cache_now_and_then",
@@ -526,7 +527,7 @@ READINGS: tuple[Reading, ...] = (
         "An error contains its time and the number of the request, so its length varies.",
         {"refuse": _dated},
     ),
-    Reading("close_after_error", "The connection is closed after an error.", {"encode": _close_after_error}),
+    Reading("close_after_error", "The connection is closed after an error.", {"encode": _close_after_error}, wire=True),
     Reading(
         "extra_members",
         "Every object of every response has additional members.",

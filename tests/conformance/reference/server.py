@@ -369,6 +369,7 @@ class Variant:
     sentence: str
     changes: Mapping[str, Change] = field(default_factory=dict)
     date: bool = True  # whether answers carry Date
+    wire: bool = False  # True if only a real connection shows what is different
 
     def __post_init__(self) -> None:
         unknown = set(self.changes) - {f.name for f in fields(Hooks)}
@@ -391,6 +392,7 @@ class Server:
     limit: int
     window: float
     date: bool = True
+    clock: Callable[[], float] = time.time
     windows: dict[str, Tally] = field(default_factory=dict)
     records: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     notes: dict[Any, Any] = field(default_factory=dict)
@@ -400,7 +402,7 @@ class Server:
     def respond(self, request: Request) -> Reply:
         """Respond to one request. Keeps a crash of this code for the test: it is not a fault of the catalogue."""
         self.requests += 1
-        v = Visit(self, request, self.requests, time.time())
+        v = Visit(self, request, self.requests, self.clock())
         try:
             try:
                 v.answer = road(v)
@@ -434,7 +436,7 @@ class Server:
         named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if self.date:
             # uvicorn's Date may be seconds old on a busy machine.
-            named.append((b"Date", formatdate(usegmt=True).encode()))
+            named.append((b"Date", formatdate(self.clock(), usegmt=True).encode()))
         if not any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in named):
             named.append((b"Content-Length", str(len(reply.body)).encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": named})
@@ -450,8 +452,7 @@ class Running:
     server: Server
 
 
-@contextmanager
-def serve(
+def make(
     reading: Variant | None = None,
     fault: Variant | None = None,
     *,
@@ -459,17 +460,27 @@ def serve(
     window: float = 60.0,
     full_keys: int = 40,
     burst_keys: int = 4,
-) -> Iterator[Running]:
-    """Serve the contract on a free port of 127.0.0.1, as a lenient server, with a fault, or both.
+    clock: Callable[[], float] = time.time,
+) -> Server:
+    """Make the application: a lenient server, one with a fault, or both.
 
-    The limit is `limit` requests of each key in `window` seconds. Yields the base URL and the target profile.
+    The limit is `limit` requests of each key in `window` seconds. `clock`: the epoch seconds that it lives in.
     """
     hooks = Hooks()
     for variant in (reading, fault):
         if variant:
             hooks = variant.apply(hooks)
-    world = make_world(full_keys, burst_keys)
-    server = Server(world, hooks, limit, window, date=all(variant.date for variant in (reading, fault) if variant))
+    date = all(variant.date for variant in (reading, fault) if variant)
+    return Server(make_world(full_keys, burst_keys), hooks, limit, window, date, clock)
+
+
+@contextmanager
+def serve(reading: Variant | None = None, fault: Variant | None = None, **options: Any) -> Iterator[Running]:
+    """Serve the contract on a free port of 127.0.0.1. Arguments as for `make`.
+
+    Yields the base URL, and the target profile.
+    """
+    server = make(reading, fault, **options)
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     config = uvicorn.Config(
         server,
@@ -489,7 +500,7 @@ def serve(
             assert thread.is_alive(), "the reference server did not start"
             time.sleep(0.005)
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Running(base_url, {"base_url": base_url, **world.profile}, server)
+        yield Running(base_url, {"base_url": base_url, **server.world.profile}, server)
     finally:
         web.should_exit = True
         thread.join(10)

@@ -55,11 +55,17 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 @covers("envelope.accept", requests=14)
 def test_accept_of_a_browser(probe: Probe) -> None:
     for operation in probe.operations:
-        requests = [probe.valid(operation), probe.valid(operation, key=NO_KEY), probe.request(operation, [])]
+        # Two requests of each kind: the second one must be no replay of the first.
+        pairs = [
+            (probe.valid(operation), probe.valid(operation)),
+            (probe.valid(operation, key=NO_KEY), probe.valid(operation, key=NO_KEY)),
+            (probe.request(operation, []), probe.request(operation, [])),
+        ]
         if operation.takes_lead:
-            requests.append(probe.valid(operation, lead=probe.unknown_lead()))
-        for request in requests:
-            usual, found = probe.send(request), probe.send(with_header(request, "Accept", BROWSER))
+            lead = probe.unknown_lead()
+            pairs.append((probe.valid(operation, lead=lead), probe.valid(operation, lead=lead)))
+        for one, other in pairs:
+            usual, found = probe.send(one), probe.send(with_header(other, "Accept", BROWSER))
             # What is wrong for any Accept has clauses of its own.
             if not response.is_declared_json(usual) or not found.responded or found.status in (429, *range(500, 600)):
                 probe.session.gap_unless_seen("envelope.accept", f"{operation.id}: {outcome(found)}")

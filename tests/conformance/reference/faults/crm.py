@@ -581,6 +581,7 @@ CRM_FAULTS: tuple[Fault, ...] = (
         "two_at_once",
         "Two equal writes at the same time create two records.",
         "crm.replay-at-once",
+        wire=True,
         crm=forgets(at_once),
     ),
     # The idempotency_keys of all tenants (K27).

@@ -40,8 +40,18 @@ class Fault(Variant):
     window: float = 0.0  # of the rate limit, in seconds, if the usual one is too short to show the fault
 
 
-def fault(name: str, sentence: str, clauses: str, *, also: str = "", window: float = 0.0, **changes: Change) -> Fault:
-    return Fault(name, sentence, changes, clauses=tuple(clauses.split()), also=tuple(also.split()), window=window)
+def fault(
+    name: str,
+    sentence: str,
+    clauses: str,
+    *,
+    also: str = "",
+    window: float = 0.0,
+    wire: bool = False,
+    **changes: Change,
+) -> Fault:
+    named, others = tuple(clauses.split()), tuple(also.split())
+    return Fault(name, sentence, changes, wire=wire, clauses=named, also=others, window=window)
 
 
 def always(value: Any) -> Change:

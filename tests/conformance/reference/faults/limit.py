@@ -362,6 +362,7 @@ LIMIT_FAULTS: tuple[Fault, ...] = (
         "Every connection has a limit of its own.",
         "limit.enforced",
         also="limit.every-operation limit.per-key limit.recovers",
+        wire=True,
         bucket=lambda was, v: f"{was(v)} {v.request.connection}",
     ),
     fault(
