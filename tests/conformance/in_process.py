@@ -1,4 +1,4 @@
-"""The kit and the reference server in one process, without connections, on a clock that jumps.
+"""The kit and a server in one process, without connections, on a clock that jumps.
 
 What the kit waits for costs no time: its sleep moves the clock, and the windows of the server's rate limit end by it.
 """
@@ -18,6 +18,8 @@ from tests.conformance.reference.server import Request, make
 from vorel_conformance.http import urls
 from vorel_conformance.http.clock import Clock
 from vorel_conformance.http.transport import READ_CAP, Answer
+from vorel_mock.server.app import App
+from vorel_mock.testing.channels import arrived
 
 TOOK_S = 0.001  # what a request takes on the clock
 STARTED = 1_900_000_000.4  # epoch seconds; neither at the begin of a window nor of a second
@@ -75,7 +77,7 @@ def inside(reading: Reading | None = None, fault: Fault | None = None, **options
     return Inside(base_url, {"base_url": base_url, **server.world.profile}, server, clock)
 
 
-class InProcess:
+class InProcess:  # a vorel_conformance.http.transport.Way
     """The way to a reference server in this process."""
 
     def __init__(self, running: Inside) -> None:
@@ -103,6 +105,35 @@ class InProcess:
                 self._connection += 1
         sent = b"" if method == "HEAD" else reply.body
         return Answer(reply.status, fields, sent[:READ_CAP], len(sent) > READ_CAP)
+
+    def accepts(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class ToMock:  # a vorel_conformance.http.transport.Way
+    """The way to a mock in this process. Its clock is frozen, and shows what the run's shows."""
+
+    def __init__(self, app: App, clock: JumpingClock) -> None:
+        self._app = app
+        self._clock = clock
+
+    def ask(self, method: str, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None) -> Answer:
+        self._clock.sleep(TOOK_S)
+        given = [(b"host", b"127.0.0.1"), (b"accept-encoding", b"identity")]
+        given += [(name.lower().encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
+        if body is not None:
+            given.append((b"content-length", str(len(body)).encode()))
+        request = arrived(self._app, method, path.encode("ascii"), given, body or b"")
+        mock = self._app.mock
+        with mock.lock:
+            mock.clock.set(self._clock.time())
+            response = mock.answer(request)
+        assert response.transmission is None, "a fault on the wire needs a connection"
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
+        return Answer(response.status, fields, b"" if method == "HEAD" else response.body, truncated=False)
 
     def accepts(self) -> bool:
         return True
