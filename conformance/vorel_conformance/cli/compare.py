@@ -1,12 +1,18 @@
-"""The commands `diff` and `matrix`: reports beside one another."""
+"""The commands `diff` and `matrix`, which put reports side by side, and `drift`, which does so with documents."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vorel_conformance.cli.common import FAILED, FILE, USAGE, needs_extra, say, stop
+
+if TYPE_CHECKING:
+    from vorel_conformance.spec.drift.change import Change
+    from vorel_conformance.spec.drift.sentences import Lost
 
 
 @click.command()
@@ -80,3 +86,64 @@ def _named(text: str) -> tuple[str, Path]:
     """Return name and path of `NAME=FILE`, or of FILE, which is then named like the file."""
     name, found, path = text.partition("=")
     return (name, Path(path)) if found and name and not Path(text).exists() else (Path(text).stem, Path(text))
+
+
+@click.command()
+@click.argument("new", type=FILE, metavar="NEW-OPENAPI")
+@click.option("--against", "old", type=FILE, help="The older document.  [default: the one that the kit certifies]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def drift(new: Path, old: Path | None, as_json: bool) -> None:
+    """Show what changed from the vendored document to NEW-OPENAPI (JSON or YAML), and whom that breaks.
+
+    Also the clauses whose sentence the new document does not have any more, and its operations without a clause. Exit 1
+    if something breaking changed, for clients or for servers.
+    """
+    from vorel_conformance.spec import contract
+    from vorel_conformance.spec.drift import document, operations, sentences
+    from vorel_conformance.spec.drift.change import DriftError
+
+    path = new
+    try:
+        now = document.read(new)
+        path = old or contract.find()
+        before = document.read(path)
+        path = new
+        changes = operations.changes(before, now)
+        lost, unclaimed = sentences.lost(now), sentences.unclaimed(now)
+    except DriftError as error:
+        stop(USAGE, f"{path}: {error}")
+    if as_json:
+        told = {
+            "changes": [
+                {**vars(each), "breaks": [who for who in ("clients", "servers") if getattr(each, f"breaks_{who}")]}
+                for each in changes
+            ],
+            "lost_sentences": [vars(each) for each in lost],
+            "operations_without_clause": unclaimed,
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        _print_drift(changes, lost, unclaimed)
+    if any(each.breaks_clients or each.breaks_servers for each in changes):
+        raise SystemExit(FAILED)
+
+
+def _print_drift(changes: list[Change], lost: list[Lost], unclaimed: list[str]) -> None:
+    from vorel_conformance.report.model import shorten
+
+    for title, of_kind in (
+        ("Breaking for clients", [each for each in changes if each.breaks_clients]),
+        ("Breaking for servers", [each for each in changes if each.breaks_servers]),
+        ("Breaking for nobody", [each for each in changes if not each.breaks_clients and not each.breaks_servers]),
+    ):
+        click.echo(f"{title}: {len(of_kind)}")
+        for change in of_kind:
+            say(f"  {change.where}: {change.what}")
+            say(f"      #{change.pointer}")
+    click.echo(f"Sentences of clauses that are not there any more: {len(lost)}")
+    for each in lost:
+        say(f"  {each.clause}: {each.why}: #{each.pointer}")
+        say(f"      {shorten(each.quote, 200)}")
+    click.echo(f"Operations without a clause: {len(unclaimed)}")
+    for operation in unclaimed:
+        say(f"  {operation}")

@@ -28,7 +28,7 @@ from vorel_conformance.cli.common import (
     stop,
     stop_with_our_fault,
 )
-from vorel_conformance.cli.compare import diff, matrix
+from vorel_conformance.cli.compare import diff, drift, matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ def cli() -> None:
 
 cli.add_command(client)
 cli.add_command(diff)
+cli.add_command(drift)
 cli.add_command(keygen)
 cli.add_command(matrix)
 cli.add_command(verify)
