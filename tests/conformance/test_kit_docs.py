@@ -30,6 +30,7 @@ def test_the_commands_of_the_page_work(
     """Run them in order in one folder, with the reference server instead of port 3000 and at a faster pace."""
     running = server("code_403_unauthorized")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "new-openapi.json").write_bytes((ROOT / "openapi.json").read_bytes())
     seen = []
     for command in COMMANDS:
         words = shlex.split(command.replace("http://127.0.0.1:3000", running.base_url))
@@ -47,7 +48,7 @@ def test_the_commands_of_the_page_work(
         if words[0] == "init":
             (tmp_path / "target.toml").write_text(as_toml(running), encoding="utf-8")
         seen.append(words[0])
-    assert set(seen) == {"init", "server", "clauses", "explain", "replay"}
+    assert set(seen) == {"init", "server", "clauses", "explain", "replay", "drift"}
 
 
 def as_toml(running: Running) -> str:

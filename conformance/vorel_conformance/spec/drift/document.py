@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from vorel_conformance.spec.drift.change import DriftError
+from vorel_conformance.spec.drift.operations import METHODS
 
 #: Bytes of a document that are read.
 MOST = 32 << 20
@@ -26,6 +27,9 @@ def read(path: Path) -> dict[str, Any]:
     document = _parsed(raw, as_yaml=path.suffix in (".yaml", ".yml"))
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise DriftError("not an OpenAPI document: it has no object `paths`")
+    for name, item in document["paths"].items():
+        if not isinstance(item, dict) or not all(isinstance(item.get(method, {}), dict) for method in METHODS):
+            raise DriftError(f"not a valid OpenAPI document: paths: {name[:100]}: not an object with operations")
     version = str(document.get("openapi", document.get("swagger", "none")))
     if not version.startswith("3."):
         raise DriftError(f"OpenAPI {version[:20]}; the kit compares documents of OpenAPI 3")
