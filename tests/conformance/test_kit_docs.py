@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from tests.conformance.reference import Running
+from tests.paths import ROOT
 
 from vorel_conformance.cli.main import cli
 from vorel_conformance.runs.plan import DEFAULT_RATE, Options
