@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vorel_mock.cli.serve import settings_of_environment
+from vorel_mock.mock.fixtures import FixturesError
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
@@ -28,5 +29,8 @@ def __getattr__(name: str) -> Any:
         settings = settings_of_environment()
     except click.ClickException as error:
         raise SystemExit(f"Error: {error.format_message()}") from None
-    globals()["app"] = made = create(settings)
+    try:
+        globals()["app"] = made = create(settings)
+    except FixturesError as error:
+        raise SystemExit(f"Error: the fixtures cannot be used:\n{error}") from None
     return made

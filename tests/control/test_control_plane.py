@@ -124,7 +124,7 @@ def test_a_reset_leaves_the_clock(http: httpx.Client, mock: Mock) -> None:
 
 
 def test_the_profile_of_a_demo_world_that_has_lost_its_keys_and_leads(control: httpx.Client, mock: Mock) -> None:
-    for tenant in list(demo.tenants(mock.store))[:4]:
+    for tenant in mock.fixtures[:4]:
         path = f"/_mock/tenants/{tenant.id}/snapshot"
         assert control.put(path, json={**control.get(path).json(), "keys": [], "leads": []}).status_code == 204
     target = control.get("/_mock/target").json()

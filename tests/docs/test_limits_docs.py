@@ -9,6 +9,7 @@ from vorel_mock.api import messages, strict_json
 from vorel_mock.control import guard
 from vorel_mock.control.handlers import support
 from vorel_mock.mock import provisioning, waiting_places
+from vorel_mock.mock.fixtures import reading, rows
 from vorel_mock.mock.journal import journal
 from vorel_mock.model import armed_faults, held_responses, history, tenant, webhooks
 from vorel_mock.server import descriptors, http_connection, request_parser
@@ -44,6 +45,8 @@ BOUNDS = {
     "body of a request to the API": size(messages.MAX_BODY),
     "body of a request to the control plane": size(guard.MAX_BODY),
     "body with a snapshot": size(guard.MAX_SNAPSHOT),
+    "file with fixtures": size(reading.MAX_FILE),
+    "tenants in a file with fixtures": f"{rows.MAX_TENANTS:,}",
     "nesting of a body": f"{strict_json.MAX_DEPTH}",
     "request line and headers": f"{size(request_parser.MAX_HEAD)} and {request_parser.MAX_HEADERS} headers",
     "open connections": f"{descriptors.MAX_CONNECTIONS:,}, or half of the files that the process may open",
@@ -56,7 +59,7 @@ BOUNDS = {
 }
 
 
-def rows() -> list[list[str]]:
+def table() -> list[list[str]]:
     found = []
     for line in (DOCS / "limits.md").read_text("utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -66,10 +69,10 @@ def rows() -> list[list[str]]:
 
 
 def test_the_page_has_the_bounds_of_the_code() -> None:
-    assert {row[0]: row[1] for row in rows()} == BOUNDS
+    assert {row[0]: row[1] for row in table()} == BOUNDS
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: str(row[0]))
+@pytest.mark.parametrize("row", table(), ids=lambda row: str(row[0]))
 def test_the_test_that_shows_a_bound_exists(row: list[str]) -> None:
     assert len(row) == 4
     file, name = re.fullmatch(r"`([\w/]+\.py)::(test_\w+)`", row[3]).groups()  # type: ignore[union-attr] # it must match

@@ -11,6 +11,7 @@ import pytest
 from tests.paths import ROOT
 
 from vorel_mock.mock import demo
+from vorel_mock.mock.mock import Mock
 from vorel_mock.model.crm import RESERVED_VALUES
 from vorel_mock.testing import MockServer
 
@@ -57,9 +58,10 @@ def test_an_armed_fault_turns_its_clause_red(port: int) -> None:
     assert [line for line in shown if line not in told] == []
 
 
-def test_the_table_of_keys_is_the_demo_worlds() -> None:
+def test_the_table_of_keys_is_the_demo_worlds(mock: Mock) -> None:
     rows = [
-        f"| {s.story} | `{demo.token(s.number, 1, 1)}` | `{demo.lead_id(s.number, 1)}` |" for s in demo.DEMO_TENANTS
+        f"| {mock.story(tenant)} | `{demo.token(number, 1, 1)}` | `{demo.lead_id(number, 1)}` |"
+        for number, tenant in enumerate(mock.fixtures, 1)
     ]
     assert _between("<!-- demo -->", "<!-- /demo -->").splitlines()[2:] == rows
 

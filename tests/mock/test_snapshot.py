@@ -16,7 +16,6 @@ from tests import checked_client as checked
 from tests.paths import DATA
 
 from vorel_mock.api.strict_json import MAX_DEPTH
-from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 
@@ -200,7 +199,11 @@ def test_a_snapshot_of_version_1_is_read(control: httpx.Client) -> None:
         path = f"/_mock/tenants/{made['id']}"
         for name, rows in kept["shown"].items():
             assert _sorted(control.get(f"{path}/{name}").json()["data"]) == _sorted(rows), name
-        assert {**control.get(path).json(), "id": kept["tenant"]["id"]} == kept["tenant"]
+        assert {**control.get(path).json(), "id": kept["tenant"]["id"]} == {
+            **kept["tenant"],
+            "ttl": None,
+            "expires_in": None,
+        }
         now = control.get(f"{path}/snapshot").json()
         assert now["version"] == 2
         again = control.post("/_mock/tenants", json={"snapshot": now, "keys": "fresh"}).json()
@@ -579,7 +582,7 @@ def test_a_reset_gives_nobody_another_s_keys(control: httpx.Client, mock: Mock) 
     assert len(control.get(f"{world.path}/keys").json()["data"]) == len(initial["keys"])
 
     # The demo world: its keys may have gone to a tenant that was made, or to one another.
-    paths = [f"/_mock/tenants/{tenant.id}" for tenant in demo.tenants(mock.store)][:2]
+    paths = [f"/_mock/tenants/{tenant.id}" for tenant in mock.fixtures][:2]
     worlds = [control.get(f"{path}/snapshot").json() for path in paths]
     target = control.get("/_mock/target").json()
     for path, snapshot in zip(paths, worlds, strict=True):
@@ -598,7 +601,7 @@ def test_a_reset_gives_nobody_another_s_keys(control: httpx.Client, mock: Mock) 
 
 
 def test_the_store_holds_no_token_twice(mock: Mock) -> None:
-    first, second, *_ = demo.tenants(mock.store)
+    first, second, *_ = mock.fixtures
     key = next(iter(first.keys.values()))
     with pytest.raises(ValueError, match=f"the token of key x is that of key {key.id} of tenant {first.id}"):
         mock.store.index(second, replace(key, id="x"))

@@ -104,6 +104,12 @@ def _fits(
                 raise ContractError(f"{operation.id}: the mock needs a body in which {member} is of type {kind}")
 
 
+def handoff_status(contract: Contract) -> str:
+    """Return the status of a conversation that was handed off; `active` if the document has no such operation."""
+    found = (operation for operation in contract.operations if operation.id == "handoffLead")
+    return next((_conversation_status(contract, operation) for operation in found), "active")
+
+
 def _conversation_status(contract: Contract, operation: Operation) -> str:
     """Return the status that a handoff leads to: the only one that the document allows in the response."""
     try:

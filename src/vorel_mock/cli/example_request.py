@@ -17,6 +17,7 @@ from vorel_mock.contract.operation import Operation, Parameter, is_json
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
+from vorel_mock.model.tenant import Tenant
 
 #: Requests that are tried in a dry run before giving up.
 _TRIED = 20
@@ -81,11 +82,13 @@ def _valid(mock: Mock) -> Iterator[_Sample]:
 
 def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Sample, dict[str, str]]]:
     """Yield requests for `operation`, one for each body, with their path values."""
-    tenant = demo.tenants(mock.store)[0]
+    tenant = _usable(mock, operation)
+    if tenant is None:
+        return
     path, values = _quoted(operation.path), dict[str, str]()
     request = _Sample(operation.method.upper(), "")
     if operation.security:
-        request.headers.append(("Authorization", f"Bearer {next(iter(tenant.keys.values())).token}"))
+        request.headers.append(("Authorization", f"Bearer {_key(tenant, operation)}"))
     for parameter in operation.parameters:
         texts = _texts(mock, parameter)
         names = [parameter.name] * len(texts)
@@ -106,6 +109,28 @@ def _of(mock: Mock, operation: Operation) -> Iterator[tuple[_Sample, dict[str, s
     for body, media_type in _bodies(mock, operation):
         more = [("Content-Type", media_type)] if body else []
         yield _Sample(request.method, request.path, request.query, [*request.headers, *more], body), values
+
+
+def _usable(mock: Mock, operation: Operation) -> Tenant | None:
+    """Return a tenant of the fixtures with what a request for `operation` needs, if there is one."""
+    return next(
+        (
+            tenant
+            for tenant in mock.fixtures
+            if (tenant.leads or operation.id != "handoffLead") and (_key(tenant, operation) or not operation.security)
+        ),
+        None,
+    )
+
+
+def _key(tenant: Tenant, operation: Operation) -> str | None:
+    """Return a key of the tenant that may call `operation`, if there is one."""
+    able = (
+        key.token
+        for key in tenant.keys.values()
+        if not key.revoked and any(key.scopes >= demand.scopes for demand in operation.security)
+    )
+    return next(able, None)
 
 
 def _quoted(template: str) -> str:

@@ -4,6 +4,7 @@ import click
 
 import vorel_mock
 from vorel_mock.cli.contract_command import contract
+from vorel_mock.cli.fixtures_command import fixtures
 from vorel_mock.cli.listen import webhooks
 from vorel_mock.cli.serve import serve
 from vorel_mock.cli.trigger import trigger
@@ -31,6 +32,7 @@ def main() -> None:
 
 
 main.add_command(contract)
+main.add_command(fixtures)
 main.add_command(serve)
 main.add_command(webhooks)
 main.add_command(trigger)

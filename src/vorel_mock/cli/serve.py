@@ -5,6 +5,7 @@ import errno
 import gc
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import click
@@ -20,7 +21,15 @@ from vorel_mock.cli.options import (
     environment_warnings,
     read_config,
 )
-from vorel_mock.mock.settings import FROZEN_AT, LOG_LEVELS, RateLimitHeaders, SettingError, Settings
+from vorel_mock.mock.settings import (
+    DEFAULT_RATE_LIMIT,
+    DEFAULT_TENANT_RATE_LIMIT,
+    FROZEN_AT,
+    LOG_LEVELS,
+    RateLimitHeaders,
+    SettingError,
+    Settings,
+)
 from vorel_mock.model.tenant import MAX_LIMIT
 
 
@@ -56,7 +65,7 @@ from vorel_mock.model.tenant import MAX_LIMIT
     cls=Setting,
     type=ClockSetting(),
     metavar="real|frozen|TIME",
-    help=f"The real time, or frozen: at {FROZEN_AT}, or at TIME, such as 2027-01-01T00:00:00Z.",
+    help=f"The real time, or frozen: at {FROZEN_AT}, or at TIME, such as 2027-01-01T00:00:00Z.  [default: real]",
 )
 @click.option(
     "--contract",
@@ -66,16 +75,24 @@ from vorel_mock.model.tenant import MAX_LIMIT
     help="Serve another document of the API (OpenAPI 3.1 or 3.0, JSON or YAML): a file, a URL, or - for stdin.",
 )
 @click.option(
+    "--fixtures",
+    cls=Setting,
+    type=FileName(),
+    metavar="FILE",
+    help="Begin with the tenants of a file (TOML, YAML or JSON) instead of the demo tenants. Read again at POST "
+    "/_mock/reset and on SIGHUP. See vorel-mock fixtures --help.",
+)
+@click.option(
     "--rate-limit",
     cls=Setting,
     type=WholeNumber(0, MAX_LIMIT),
-    help="Requests per minute for a key; 0 = off.",
+    help=f"Requests per minute for a key; 0 = off.  [default: {DEFAULT_RATE_LIMIT}]",
 )
 @click.option(
     "--tenant-rate-limit",
     cls=Setting,
     type=WholeNumber(0, MAX_LIMIT),
-    help="Requests per minute for all keys of a tenant; 0 = off.",
+    help=f"Requests per minute for all keys of a tenant; 0 = off.  [default: {DEFAULT_TENANT_RATE_LIMIT}]",
 )
 @click.option(
     "--rate-limit-headers",
@@ -133,6 +150,7 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
 def _serve(ctx: click.Context) -> None:
     # Imported here, so that --help and a wrong option respond at once.
     from vorel_mock.contract.document_file import ContractError
+    from vorel_mock.mock.fixtures import FixturesError
     from vorel_mock.mock.journal.access_log import AccessLog
     from vorel_mock.mock.mock import Mock
     from vorel_mock.server import listener
@@ -145,6 +163,8 @@ def _serve(ctx: click.Context) -> None:
         mock = Mock(settings, log)
     except ContractError as error:
         raise click.BadParameter(f"{settings.contract}: {error}", ctx, _parameter(ctx, "contract")) from None
+    except FixturesError as error:
+        raise click.BadParameter(listed(error.problems), ctx, _parameter(ctx, "fixtures")) from None
     app = App(mock)
     try:
         sockets = listener.listen(settings.host, settings.port)
@@ -164,6 +184,11 @@ def _serve(ctx: click.Context) -> None:
         listener.run(app, sockets, ready)
     finally:
         log.stop(None if settings.quiet else "Stopped.", event="stopped")
+
+
+def listed(problems: Sequence[str]) -> str:
+    """Return the problems of a file: one in the same line, several below one another."""
+    return problems[0] if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
 
 
 def settings_of_environment() -> Settings:
@@ -222,6 +247,9 @@ def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
     file = ctx.meta.get(CONFIG_FILE)
     source = f"Settings from {file}; seed {mock.seed}" if file else f"Seed {mock.seed}"
     log.say(source, event="settings", file=None if file is None else str(file), seed=mock.seed)
+    if mock.settings.fixtures is not None:
+        path, count = str(mock.settings.fixtures), len(mock.fixtures)
+        log.say(f"Fixtures from {path}; tenants: {count}", event="fixtures", file=path, tenants=count)
     for warning in [*environment_warnings(ctx), *mock.router.warnings()]:
         log.say(f"Warning: {warning}.", event="warning", warning=warning)
     if mock.settings.control_token is not None:  # who gave it knows it

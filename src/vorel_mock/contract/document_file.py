@@ -32,14 +32,25 @@ def parse(raw: bytes) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContractError(f"is not UTF-8 text: byte {error.start}") from None
-    try:
-        document = _json(text) if text.lstrip().startswith("{") else _yaml(text)
-        _bound(document, count(1))
-    except RecursionError:
-        raise ContractError(_TOO_DEEP) from None
+    document = value_of(text, json=text.lstrip().startswith("{"))
     if not isinstance(document, dict):
         raise ContractError("is not an OpenAPI document: its top level is not an object")
     return document
+
+
+def value_of(text: str, *, json: bool) -> Any:
+    """Return the value that a text in JSON or YAML says. Raises ContractError if it is none, or goes beyond bounds."""
+    try:
+        value = _json(text) if json else _yaml(text)
+        bound(value)
+    except RecursionError:
+        raise ContractError(_TOO_DEEP) from None
+    return value
+
+
+def bound(value: Any) -> None:
+    """Raises ContractError if a value is too deep, consists of too many, or has a number that JSON has not."""
+    _bound(value, count(1))
 
 
 def escape(step: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -11,12 +12,13 @@ from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import authentication
 from vorel_mock.contract import contract as contract_module
-from vorel_mock.mock import demo, provisioning
+from vorel_mock.mock import provisioning
 from vorel_mock.mock.dry_run import copy_for_dry_run
 from vorel_mock.mock.expiry import Expiry
+from vorel_mock.mock.fixtures import Fixtures, Loaded
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
-from vorel_mock.mock.settings import Settings, is_loopback, make_clock
+from vorel_mock.mock.settings import Settings, is_loopback
 from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.mock.waiting_places import WaitingPlaces
@@ -41,8 +43,13 @@ class Mock:
     def __init__(self, settings: Settings, log: AccessLog | None = None) -> None:
         self.settings = settings
         self.contract = contract_module.load(settings.contract)
-        self.clock = make_clock(settings.clock)
-        self.seed = fresh_seed() if settings.seed is None else settings.seed
+        provisioning.check_token_shape(self.contract)
+        fixtures = self._read_fixtures()
+        self.clock = fixtures.clock(settings)
+        seed = fixtures.seed(settings)
+        self.seed = fresh_seed() if seed is None else seed
+        self.limits = fixtures.limits(settings)
+        """The limits of tenants that have none of their own."""
         self.lock = RLock()
         self.store = MemoryStore()
         self.journal = Journal()
@@ -66,11 +73,31 @@ class Mock:
         for warning in self.router.warnings():
             logger.warning("%s", warning)
         self._core = self._make_core(self.store, self.webhooks.publish)
-        demo.build(self.store, self.clock, self.seed, self.contract, settings)
+        self._fixtures = self._load(fixtures)
+        for tenant in self._fixtures.tenants:
+            tenant.initial = copy_of(tenant)
+            self.store.add(tenant)
 
     def _make_core(self, store: Store, publish: Publish) -> Core:
         always = self.settings.rate_limit_headers == "always"
         return Core(self.contract, self.router, Pipeline(self.contract, store, publish), self.clock, always=always)
+
+    def _read_fixtures(self) -> Fixtures:
+        """Raises FixturesError. Takes time if the file is large: without the lock."""
+        path = self.settings.fixtures
+        return Fixtures(None if path is None else Path(path), self.contract)
+
+    def _load(self, fixtures: Fixtures) -> Loaded:
+        return fixtures.load(self.snapshots, seed=self.seed, limits=self.limits, clock=self.clock)
+
+    @property
+    def fixtures(self) -> tuple[Tenant, ...]:
+        """The tenants of the fixtures, in the order of the file: without a file, the demo tenants. They stay."""
+        return tuple(self._fixtures.tenants)
+
+    def story(self, tenant: Tenant) -> str:
+        """Return the sentence about a tenant of the fixtures."""
+        return self._fixtures.stories[tenant.id]
 
     def answer(self, request: Request) -> Response:
         """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls. Never waits."""
@@ -131,7 +158,7 @@ class Mock:
             wanted,
             store=self.store,
             contract=self.contract,
-            settings=self.settings,
+            limits=self.limits,
             clock=self.clock,
             ids=self.ids,
         )
@@ -230,21 +257,61 @@ class Mock:
         return before
 
     def reset(self, *, everything: bool = False) -> None:
-        """Restore the initial state of the demo tenants; `everything`: delete all other tenants.
+        """Restore the initial state of the fixtures, whose file is read again; `everything`: delete all other tenants.
 
-        Raises ValueError as `reset_tenant` does.
+        Raises FixturesError if the file is wrong, ValueError as `reset_tenant` does; then nothing is changed. Call it
+        without the lock: a file may be large.
 
         If there are no other tenants, the journal is cleared and request ids start anew. All other ids go on.
         """
-        own = demo.tenants(self.store)
-        if everything:
-            for tenant in list(self.store.tenants()):
-                if tenant not in own:
-                    self.remove_tenant(tenant)
-        self._reset(own)
-        if len(own) == sum(1 for _ in self.store.tenants()):
-            self.journal.clear()
-            self._number = 0
+        fixtures = None if self.settings.fixtures is None else self._read_fixtures()
+        limits = self.limits if fixtures is None else fixtures.limits(self.settings)
+        loaded = (
+            None if fixtures is None else fixtures.load(self.snapshots, seed=self.seed, limits=limits, clock=self.clock)
+        )
+        with self.lock:
+            if loaded is not None and not everything:
+                self._check_free(loaded)
+            if everything:
+                for tenant in list(self.store.tenants()):
+                    if tenant not in self.fixtures:
+                        self.remove_tenant(tenant)
+            self.limits = limits
+            if loaded is None:
+                self._reset(list(self.fixtures))
+            else:
+                self._take_over(loaded)
+            if len(self.fixtures) == sum(1 for _ in self.store.tenants()):
+                self.journal.clear()
+                self._number = 0
+
+    def _check_free(self, loaded: Loaded) -> None:
+        """Raises ValueError if a tenant that stays has an id or a token of the fixtures."""
+        for state in loaded.tenants:
+            if (owner := self.store.tenant(state.id)) is not None and owner not in self.fixtures:
+                raise ValueError(f"there is a tenant with the id {state.id}; delete that one first")
+            self._check_tokens(state, self.fixtures)
+
+    def _take_over(self, loaded: Loaded) -> None:
+        """Have the tenants of the fixtures be those that were loaded: some go, some are reset, some come."""
+        known = {tenant.id: tenant for tenant in self.fixtures}
+        kept = {known[state.id]: state for state in loaded.tenants if state.id in known}
+        for tenant in known.values():
+            if tenant not in kept:
+                self.remove_tenant(tenant)
+        for tenant, state in kept.items():
+            tenant.initial = copy_of(state)
+        self._replace(kept)
+        tenants = []
+        for state in loaded.tenants:
+            tenant = known.get(state.id, state)
+            if tenant is state:
+                state.initial = copy_of(state)
+                self.store.add(state)
+            else:
+                self.journal.forget(tenant.id)
+            tenants.append(tenant)
+        self._fixtures = Loaded(tenants, loaded.stories)
 
 
 def _discard(*_: Any, **__: Any) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vorel_mock.contract.contract import Contract
-from vorel_mock.mock.settings import Settings
+from vorel_mock.contract.document_file import ContractError
+from vorel_mock.mock.settings import Limits
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.crm import VENDORS, ErrorName
@@ -28,6 +29,15 @@ DEFAULTS: Mapping[str, Any] = {
     "leads": 3,
     "webhook_timeout": 10.0,
 }
+
+
+def check_token_shape(contract: Contract) -> None:
+    """Raises ContractError if the document's keys have another shape than those that the mock makes."""
+    if not contract.token_pattern.fullmatch(f"vapk_live_{'0' * 48}"):
+        raise ContractError(
+            f"its bearerFormat {contract.bearer_format!r} is a shape that the mock's keys (vapk_live_ and 48 hex "
+            "digits) do not have, so that each would be rejected. Use vapk_<env>_<48-hex>, or leave it out"
+        )
 
 
 def every_scope(contract: Contract) -> frozenset[str]:
@@ -77,7 +87,7 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
 
 
 def create(
-    wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, settings: Settings, clock: Clock, ids: Ids
+    wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, limits: Limits, clock: Clock, ids: Ids
 ) -> Tenant:
     """Create a tenant with keys and leads, and add it to `store`. Raises ValueError, which names the problem.
 
@@ -88,7 +98,7 @@ def create(
     tenant_id = undrawn(ids.uuid, store.tenant)
     own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
     tenant = Tenant(tenant_id, "", Clock(clock), own, DEFAULTS["notified_channel"])
-    configure(tenant, wanted, settings)
+    configure(tenant, wanted, limits)
     counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
     for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
         # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
@@ -100,7 +110,7 @@ def create(
     return tenant
 
 
-def configure(tenant: Tenant, wanted: Mapping[str, Any], settings: Settings) -> None:
+def configure(tenant: Tenant, wanted: Mapping[str, Any], limits: Limits) -> None:
     """Give `tenant` the settings that `wanted` has, and the defaults of the others.
 
     Raises ValueError, which names the member at fault, and changes nothing.
@@ -108,8 +118,8 @@ def configure(tenant: Tenant, wanted: Mapping[str, Any], settings: Settings) -> 
     tenant.crm = connection(wanted.get("crm", DEFAULTS["crm"]))
     tenant.name = wanted.get("name", f"tenant-{tenant.id[:8]}")
     tenant.notified_channel = wanted.get("notified_channel", DEFAULTS["notified_channel"])
-    tenant.rate_limit = wanted.get("rate_limit", settings.rate_limit)
-    tenant.tenant_rate_limit = wanted.get("tenant_rate_limit", settings.tenant_rate_limit)
+    tenant.rate_limit = wanted.get("rate_limit", limits.rate_limit)
+    tenant.tenant_rate_limit = wanted.get("tenant_rate_limit", limits.tenant_rate_limit)
     tenant.webhook_timeout = wanted.get("webhook_timeout", DEFAULTS["webhook_timeout"])
 
 
@@ -146,18 +156,3 @@ def add_lead(tenant: Tenant, name: str, lead_id: str | None = None, status: str 
     lead = Lead(lead_id or undrawn(tenant.ids.uuid, tenant.leads.get), conversation.id, name)
     tenant.leads[lead.id] = lead
     return lead
-
-
-def profile(tenant: Tenant, foreign: list[str], base_url: str) -> dict[str, Any]:
-    """The target profile of one tenant. What it does not have is left out."""
-    token = {key.id: key.token for key in tenant.keys.values()}
-
-    def pool(role: str) -> list[str]:
-        return [value for name, value in token.items() if name.startswith(f"{role}_")]
-
-    single = {role: token[role] for role in ("read_only", "leads_only", "crm_only", "revoked") if role in token}
-    return {
-        "base_url": base_url,
-        "keys": {"full": pool("full"), "burst": pool("burst"), **single},
-        "leads": {"own": list(tenant.leads), "foreign": foreign},
-    }

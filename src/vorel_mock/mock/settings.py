@@ -21,6 +21,9 @@ LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 FROZEN_AT = "2026-01-01T00:00:00Z"
 
 
+DEFAULT_RATE_LIMIT = 200
+DEFAULT_TENANT_RATE_LIMIT = 5000
+
 #: RFC 6750, 2.1: the token behind `Bearer` in a header.
 _SHORTEST_TOKEN = 8
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -39,6 +42,14 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a tenant that has none of its own, in requests per minute; 0 switches a limit off."""
+
+    rate_limit: int
+    tenant_rate_limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of a mock. Limits are requests per minute; 0 switches a limit off.
 
@@ -49,11 +60,16 @@ class Settings:
     """A name or an address of this machine. `localhost` is 127.0.0.1 and ::1, on one port."""
     port: int = 3000
     seed: int | None = None
-    clock: str = "real"
+    clock: str | None = None
+    """None: that of the fixtures, or `real`."""
     contract: Path | str | None = None
     """The document to serve: a path, a URL, or `-` for the standard input. None: the vendored one."""
-    rate_limit: int = 200
-    tenant_rate_limit: int = 5000
+    fixtures: Path | str | None = None
+    """A file with the tenants that the mock begins with: TOML, YAML or JSON. None: the demo tenants."""
+    rate_limit: int | None = None
+    """Of each key. None: that of the fixtures, or 200."""
+    tenant_rate_limit: int | None = None
+    """Of all keys of a tenant together. None: that of the fixtures, or 5000."""
     rate_limit_headers: RateLimitHeaders = "429"
     json_logs: bool = False
     log_level: LogLevel = "info"
@@ -72,15 +88,21 @@ class Settings:
         _whole("port", self.port, 0, 65535)
         if self.seed is not None:
             _whole("seed", self.seed, -(2**63), 2**63 - 1)  # what a snapshot takes
-        _of_type("clock", self.clock, str, "a text")
-        _check("clock", make_clock, self.clock)
+        if self.clock is not None:
+            _of_type("clock", self.clock, str, "a text")
+            _check("clock", make_clock, self.clock)
         if isinstance(self.contract, str):
             if self.contract != STDIN and not is_url(self.contract):
                 object.__setattr__(self, "contract", Path(self.contract))
         elif self.contract is not None:
             _of_type("contract", self.contract, Path, "a path, a URL or -")
-        _whole("rate_limit", self.rate_limit, 0, MAX_LIMIT)
-        _whole("tenant_rate_limit", self.tenant_rate_limit, 0, MAX_LIMIT)
+        if isinstance(self.fixtures, str):
+            object.__setattr__(self, "fixtures", Path(self.fixtures))
+        elif self.fixtures is not None:
+            _of_type("fixtures", self.fixtures, Path, "a path")
+        for name in ("rate_limit", "tenant_rate_limit"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), 0, MAX_LIMIT)
         if self.rate_limit_headers not in get_args(RateLimitHeaders):
             raise SettingError(
                 "rate_limit_headers", f"must be 429 or always, as a text, not {self.rate_limit_headers!r}"

@@ -9,6 +9,7 @@ from vorel_mock.model.crm_records import CrmRecord, canonical, size
 from vorel_mock.model.handoffs import (
     DEFAULT_REASON,
     DEFAULT_SUMMARY,
+    HANDOFF,
     HANDOFF_REQUESTED,
     AuditRow,
     Event,
@@ -41,7 +42,7 @@ def request_handoff(
     audited = AuditRow(
         tenant.ids.uuid(),
         now,
-        "lead.handoff",
+        HANDOFF,
         handoff.id,
         lead.id,
         conversation.id,

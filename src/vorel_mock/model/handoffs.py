@@ -17,6 +17,10 @@ _ROW = 512
 HANDOFF_REQUESTED = "conversation.handoff_requested"
 
 
+#: What the audit log calls a handoff (`docs/assumptions.md`).
+HANDOFF = "lead.handoff"
+
+
 # msgspec.Struct and not a frozen dataclass: each handoff makes one of each class below, and a Struct is made in C.
 class Handoff(msgspec.Struct, frozen=True):
     """One request for a human. Times are seconds since the epoch."""

@@ -6,6 +6,19 @@ from json import dumps
 
 #: Names that a message lists.
 _MOST = 20
+#: Names that a message lists although it names the near match.
+_FEW = 8
+
+
+def not_among(place: str, given: str, allowed: Collection[str]) -> str:
+    """Return the message for a value that is not allowed: the allowed ones, and the near match. It is not quoted."""
+    near = difflib.get_close_matches(given, allowed, n=1)
+    if near and len(allowed) > _FEW:
+        return f'{place}: is none of the allowed names; did you mean "{near[0]}"?'
+    shown = list(allowed)[:_MOST]
+    meant = f'; did you mean "{near[0]}"?' if near else ""
+    one_of = "one of " if len(allowed) > 1 else ""
+    return f"{place}: must be {one_of}{', '.join(shown)}{', …' if len(allowed) > _MOST else ''}{meant}"
 
 
 def unknown_name(kind: str, name: str, allowed: Collection[str], within: str = "") -> str:

@@ -30,6 +30,16 @@ class App:
             return guard.body_limit(path)
         return MAX_BODY
 
+    def reload(self) -> str | None:
+        """Read the fixtures again, and reset their tenants. Returns what is wrong, if that is not possible."""
+        if self.mock.settings.fixtures is None:
+            return "there is no file; --fixtures names one"
+        try:
+            self.mock.reset()
+        except ValueError as error:
+            return str(error)
+        return None
+
     def stop(self) -> None:
         """End what runs beside the requests: the control plane's threads, and the webhooks'."""
         self.control.stop()

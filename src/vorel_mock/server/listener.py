@@ -5,6 +5,7 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._stop_asked = False
+        self._reloads: set[asyncio.Task[None]] = set()
         self._warned = False
 
     def run(self, sockets: Sequence[socket.socket]) -> None:
@@ -81,6 +83,28 @@ class Server:
         if self._loop is not None and self._ended is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it has ended by itself
                 self._loop.call_soon_threadsafe(self._ended.set)
+
+    def reload(self) -> None:
+        """Have the fixtures read again. The log says what came of it. From any thread, and from a signal handler."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._start_reload)
+
+    def _start_reload(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._reloaded())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reloaded(self) -> None:
+        problem = await asyncio.to_thread(self._app.reload)
+        mock = self._app.mock
+        if problem is not None:
+            text = f"Error: the fixtures were not read again, and nothing was changed: {problem}"
+            mock.log.say(text, event="fixtures", problem=problem)
+        elif not mock.settings.quiet:
+            count = len(mock.fixtures)
+            text = f"Read the fixtures again from {mock.settings.fixtures}; tenants: {count}"
+            mock.log.say(text, event="fixtures", file=str(mock.settings.fixtures), tenants=count)
 
     def _warn(self, most: int) -> None:
         if not self._warned:
@@ -146,4 +170,23 @@ def run(app: App, sockets: Sequence[socket.socket], on_ready: Callable[[], None]
     server = Server(app, ready)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        at_terminal = _at_terminal()
+
+        def hung_up(*_: object) -> None:
+            # A terminal that is closed sends the same signal. Nobody reads the log then, or knows of the mock.
+            if at_terminal and not _at_terminal():
+                server.stop()
+            else:
+                server.reload()
+
+        signal.signal(signal.SIGHUP, hung_up)
     server.run(sockets)
+
+
+def _at_terminal() -> bool:
+    """Return True if a person can type into the program."""
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False

@@ -11,7 +11,8 @@ from vorel_mock.contract.operation import Operation, is_json
 from vorel_mock.control import document
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.control.handlers.support import Operations, api_url, reject
-from vorel_mock.mock import demo
+from vorel_mock.mock import demo, fixtures
+from vorel_mock.mock import target as profiles
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.crm import RESERVED_VALUES
 
@@ -37,19 +38,27 @@ def health(mock: Mock) -> Json:
 
 
 def target(mock: Mock) -> Json:
-    """Return the target profile of the demo tenants, with the base URL of the request."""
+    """Return the target profile of the fixtures, with the base URL of the request."""
     with mock.lock:
-        return demo.target(mock.store, api_url(mock))
+        return profiles.of_mock(mock, api_url(mock))
 
 
 def reset(mock: Mock, body: Json | None = None) -> tuple[None, int]:
-    """Restore the initial state of the demo tenants; with `all`, delete the others."""
-    with mock.lock:
-        try:
-            mock.reset(everything=bool((body or {}).get("all")))
-        except ValueError as error:
-            reject(409, f'{error}, or say {{"all": true}}')
+    """Restore the initial state of the fixtures; with `all`, delete the other tenants."""
+    try:
+        mock.reset(everything=bool((body or {}).get("all")))
+    except fixtures.FixturesError as error:
+        reject(409, f"the fixtures cannot be read again, and nothing was changed: {'; '.join(error.problems)}")
+    except ValueError as error:
+        reject(409, f'{error}, or say {{"all": true}}')
     return None, 204
+
+
+def fixtures_schema(mock: Mock) -> Json:
+    """Return the JSON Schema of a file with fixtures."""
+    from vorel_mock.mock.fixtures import rows  # the start need not wait for the structures
+
+    return rows.schema(mock.contract)
 
 
 def reserved_values(mock: Mock) -> Json:
@@ -67,15 +76,17 @@ def contract_document(mock: Mock) -> Json:
     shown.document["servers"] = [{"url": server, "description": "this mock"}]
     for operation in mock.contract.operations:
         if operation.id in demo.BODIES:
-            _add_examples(shown, operation)
+            _add_examples(mock, shown, operation)
     return shown.document
 
 
-def _add_examples(shown: Document, operation: Operation) -> None:
+def _add_examples(mock: Mock, shown: Document, operation: Operation) -> None:
     """Add a body and a lead to an operation with a handler, where the document has no examples."""
+    with mock.lock:
+        leads = [lead for tenant in mock.fixtures for lead in tenant.leads]
     for parameter in map(shown.resolve, shown.at(operation.pointer).get("parameters", ())):
-        if operation.id == "handoffLead" and parameter.get("in") == "path":
-            parameter.setdefault("example", demo.lead_id(1, 1))
+        if operation.id == "handoffLead" and parameter.get("in") == "path" and leads:
+            parameter.setdefault("example", leads[0])
     if operation.body is not None:
         for media_type, media in shown.at(operation.body.pointer).get("content", {}).items():
             if is_json(media_type) and "examples" not in media:
@@ -94,4 +105,5 @@ OPERATIONS: Operations = {
     "reservedValues": reserved_values,
     "contractDocument": contract_document,
     "controlDocument": control_document,
+    "fixturesSchema": fixtures_schema,
 }

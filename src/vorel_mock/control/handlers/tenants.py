@@ -8,7 +8,7 @@ from flask import Response
 from vorel_mock.control.handlers.clock import shown
 from vorel_mock.control.handlers.streaming import streamed
 from vorel_mock.control.handlers.support import Operations, api_url, duration, find_tenant, merge_patch, reject
-from vorel_mock.mock import demo, provisioning, snapshot
+from vorel_mock.mock import provisioning, snapshot, target
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
 from vorel_mock.model.lease import LONGEST_TTL, SHORTEST_TTL
@@ -58,13 +58,13 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
         before = _shown(tenant)
         wanted = merge_patch({name: before[name] for name in _SETTINGS}, body)
         ttl = _ttl(body.get("ttl"))
-        if ttl is not None and tenant in demo.tenants(mock.store):
-            reject(409, "ttl: this is a demo tenant, which is never deleted; fork it, and give the fork a ttl")
+        if ttl is not None and tenant in mock.fixtures:
+            reject(409, f"ttl: this is {_kind(mock)}, which is never deleted; fork it, and give the fork a ttl")
         wanted.setdefault("crm", None)  # what is removed here is the CRM, not a choice of one
         if "webhook_timeout" in wanted:
             wanted["webhook_timeout"] = _timeout(wanted)
         try:
-            provisioning.configure(tenant, wanted, mock.settings)
+            provisioning.configure(tenant, wanted, mock.limits)
         except ValueError as error:
             reject(400, str(error))
         if "ttl" in body:
@@ -73,11 +73,11 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
 
 
 def delete_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
-    """Delete a tenant. Demo tenants stay, because documents and profiles name them."""
+    """Delete a tenant. Those of the fixtures stay, because documents and profiles name them."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        if tenant in demo.tenants(mock.store):
-            reject(409, "This is a demo tenant and cannot be deleted. POST …/reset restores its initial state.")
+        if tenant in mock.fixtures:
+            reject(409, f"This is {_kind(mock)} and cannot be deleted. POST …/reset restores its initial state.")
         mock.remove_tenant(tenant)
     return None, 204
 
@@ -179,8 +179,12 @@ def _ttl(text: str | None) -> float | None:
 
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
-    foreign = [lead for other in demo.tenants(mock.store) if other is not tenant for lead in other.leads]
-    return {"id": tenant.id, **provisioning.profile(tenant, foreign, api_url(mock))}
+    return {"id": tenant.id, **target.of_tenant(mock, tenant, api_url(mock))}
+
+
+def _kind(mock: Mock) -> str:
+    """Return what a tenant is that the mock begins with."""
+    return "a demo tenant" if mock.settings.fixtures is None else "a tenant of the fixtures"
 
 
 def _shown(tenant: Tenant) -> Json:

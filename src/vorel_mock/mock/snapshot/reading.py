@@ -45,9 +45,10 @@ class Reader:
         self.operations = [operation.id for operation in contract.operations]
         self._bodies = {operation.id: operation.body for operation in contract.operations}
 
-    def read(self, content: Any) -> Tenant:
+    def read(self, content: Any, report: Callable[[str], object] | None = None) -> Tenant:
         """Return the state that a snapshot describes. Raises SnapshotError.
 
+        With `report`, the problem of a row is reported, and the row left out; what is wrong elsewhere is still raised.
         Takes time if the snapshot is large: call it without the mock's lock.
         """
         if not isinstance(content, dict):
@@ -57,7 +58,7 @@ class Reader:
         if _version(content) == 1:
             outline = version_1.upgrade(outline)
             old = version_1.Rows(content.get("conversations"))
-        reading = _Reading(self, converted(outline, rows.Snapshot, "snapshot"))
+        reading = _Reading(self, converted(outline, rows.Snapshot, "snapshot"), report or _reject)
         for name, members in lists.items():
             reading.read_rows(name, members, old)
         return reading.state
@@ -75,8 +76,9 @@ class Reader:
 class _Reading:
     """One snapshot that is being read."""
 
-    def __init__(self, reader: Reader, outline: rows.Snapshot) -> None:
+    def __init__(self, reader: Reader, outline: rows.Snapshot, report: Callable[[str], object]) -> None:
         self._reader = reader
+        self._report = report
         self._seen: defaultdict[str, set[str]] = defaultdict(set)
         self.state = self._begun(outline)
         self._add: dict[str, Callable[[Any], None]] = {
@@ -100,7 +102,7 @@ class _Reading:
                 try:
                     self._add[name](row.made())
                 except ValueError as error:
-                    raise SnapshotError(f"{place}[{count}].{error}") from None
+                    self._report(f"{place}[{count}].{error}")
                 count += 1
                 if count > rows.MOST.get(name, count):
                     raise SnapshotError(f"{place}: is too long; at most {rows.MOST[name]} are allowed")
@@ -137,7 +139,8 @@ class _Reading:
         if not _KEY_ID.fullmatch(key.id):
             raise ValueError("id: must be 1 to 64 letters, digits, _ and -")
         if not self._reader.contract.token_pattern.fullmatch(key.token):
-            raise ValueError("token: has not the shape of a key")
+            shape = self._reader.contract.bearer_format
+            raise ValueError(f"token: has not the shape of a key{f', {shape}' if shape else ''}")
         _check_among("scopes", key.scopes, self._reader.scopes)
         self._check_new("id of a key", "id", key.id)
         self._check_new("token", "token", key.token)
@@ -202,6 +205,10 @@ class _Reading:
         if value in seen:
             raise ValueError(f"{member}: is that of an earlier row as well")
         seen.add(value)
+
+
+def _reject(problem: str) -> None:
+    raise SnapshotError(problem)
 
 
 def _version(content: Json) -> int:

@@ -37,12 +37,14 @@ Made = TypeVar("Made")
 
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _KEY_ID = "^[A-Za-z0-9_-]+$"
+VISIBLE = "^[!-~]+$"
 _DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 #: What a text that does not match a pattern must be.
 PATTERNS = {
     _UUID: "a UUID in lower case",
     _KEY_ID: "1 to 64 letters, digits, _ and -",
     _DURATION: "a duration such as 61s, 2h, 1h30m or 500ms",
+    VISIBLE: "visible ASCII characters, without spaces",
 }
 
 Uuid = Annotated[str, msgspec.Meta(max_length=36, pattern=_UUID)]
@@ -58,6 +60,9 @@ Duration = Annotated[str, msgspec.Meta(max_length=32, pattern=_DURATION)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Word = Annotated[str, msgspec.Meta(max_length=100)]
 Url = Annotated[str, msgspec.Meta(max_length=2048)]
+KeyId = Annotated[str, msgspec.Meta(max_length=64, pattern=_KEY_ID)]
+Location = Annotated[str, msgspec.Meta(max_length=LONGEST_LOCATION)]
+Mappings = dict[str, Annotated[dict[str, Name], msgspec.Meta(max_length=MAX_MAPPED)]]
 Headers = dict[str, Annotated[str, msgspec.Meta(max_length=MAX_KEPT)]]
 
 
@@ -74,7 +79,7 @@ class SnapshotCrm(Row):
 
     vendor: Word
     account: Word
-    mappings: dict[str, Annotated[dict[str, Name], msgspec.Meta(max_length=MAX_MAPPED)]] = {}
+    mappings: Mappings = {}
     failure: Word | None = None
 
     @classmethod
@@ -123,7 +128,7 @@ class SnapshotWindow(Row):
 class SnapshotKey(Row):
     """A key with its token."""
 
-    id: Annotated[str, msgspec.Meta(max_length=64, pattern=_KEY_ID)]
+    id: KeyId
     token: Name
     scopes: Annotated[list[Word], msgspec.Meta(max_length=100)]
     revoked: bool = False
@@ -308,7 +313,7 @@ class SnapshotFault(Row):
     chance: Chance | None = None
     delay: Duration | None = None
     retry_after: Duration | None = None
-    location: Annotated[str, msgspec.Meta(max_length=LONGEST_LOCATION)] | None = None
+    location: Location | None = None
     seen: Count = 0
     met: Count = 0
     consumed: Annotated[list[SnapshotConsumption], msgspec.Meta(max_length=MAX_CONSUMED)] = []
@@ -391,7 +396,7 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of a snapshot, as OpenAPI 3.0 writes it: the components by name."""
     inlined: set[str] = set()
     _, components = msgspec.json.schema_components(
-        [Snapshot], ref_template=f"{_COMPONENTS}{{name}}", schema_hook=_schema_of_time
+        [Snapshot], ref_template=f"{_COMPONENTS}{{name}}", schema_hook=schema_of_time
     )
 
     def in_openapi(node: Any) -> Any:
@@ -416,7 +421,7 @@ def schema() -> dict[str, Any]:
     return {name: component for name, component in made.items() if name not in inlined}
 
 
-def _schema_of_time(kind: Any) -> dict[str, Any]:
+def schema_of_time(kind: Any) -> dict[str, Any]:
     """Return the schema of a time, which msgspec does not recognise while freezegun is at work."""
     if kind is not real_datetime():
         raise NotImplementedError

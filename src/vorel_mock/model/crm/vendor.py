@@ -74,6 +74,13 @@ class Vendor:
     record_url: str
     account: str
 
+    def url(self, object: str, account: str, external_id: str) -> str | None:
+        """Return the URL of a record; None without an account."""
+        if not account:
+            return None
+        target = self.objects[object]
+        return self.record_url.format(account=_quoted(account), name=target.name, code=target.code, id=external_id)
+
 
 class Created(NamedTuple):
     """A record as the vendor holds it. `vendor_fields` goes by the vendor's property names."""
@@ -122,10 +129,7 @@ def create(
     for name, value in target.defaults.items():
         vendor_fields.setdefault(name, value)
     external_id = vendor.new_id(target.code, ids)
-    url = None
-    if account:
-        url = vendor.record_url.format(account=_quoted(account), name=target.name, code=target.code, id=external_id)
-    return Created(target.name, vendor_fields, external_id, url)
+    return Created(target.name, vendor_fields, external_id, vendor.url(object, account, external_id))
 
 
 @lru_cache(maxsize=1024)
