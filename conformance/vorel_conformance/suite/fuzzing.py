@@ -18,7 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import hypothesis
@@ -41,7 +41,6 @@ DEEPEST = 40
 DRAWS = 8  # times the number needed: duplicates and unusable bodies are dropped
 SHRINKS = 60  # requests for the search for a smaller violation
 _ONE_AT_A_TIME = threading.Lock()
-T = TypeVar("T")
 
 
 class _EnoughError(BaseException):  # Hypothesis takes an Exception for a bug that it has to shrink
@@ -67,7 +66,7 @@ def bodies(operation: str, valid: bool, seed: int, count: int) -> tuple[bytes, .
             raise _EnoughError
 
     with contextlib.suppress(_EnoughError):
-        _run(_strategy(operation, valid), seed, DRAWS * count, [Phase.generate], collect)
+        _run(operation, valid, seed, DRAWS * count, [Phase.generate], collect)
     return tuple(found)[:count]
 
 
@@ -149,29 +148,31 @@ def _smallest(
     count = DRAWS * probe.session.fuzz_count
     # Flaky: a violation that is not repeatable. The report says so.
     with contextlib.suppress(_ViolationError, _EnoughError, hypothesis.errors.Flaky):
-        _run(_strategy(operation, valid), probe.session.seed, count, [Phase.generate, Phase.shrink], ask)
+        _run(operation, valid, probe.session.seed, count, [Phase.generate, Phase.shrink], ask)
     return best
 
 
-def _run(strategy: SearchStrategy[T], seed: int, count: int, phases: list[Phase], use: Callable[[T], None]) -> None:
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        database=None,
-        max_examples=count,
-        deadline=None,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        print_blob=False,
-        verbosity=Verbosity.quiet,
-    )
-    @hypothesis.given(strategy)
-    def test(value: T) -> None:
-        use(value)
-
-    # Schemathesis has global state, so only one thread at a time may generate.
+def _run(operation: str, valid: bool, seed: int, count: int, phases: list[Phase], use: Callable[[bytes], None]) -> None:
+    # Schemathesis has global state, and both compile syntax trees, which CPython may fail at in two threads at once
+    # (gh-106905): only one thread at a time may generate.
     with _ONE_AT_A_TIME, _no_folder(), _no_borrowed_constants(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+
+        @hypothesis.seed(seed)
+        @hypothesis.settings(
+            database=None,
+            max_examples=count,
+            deadline=None,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            print_blob=False,
+            verbosity=Verbosity.quiet,
+        )
+        @hypothesis.given(_strategy(operation, valid))
+        def test(value: bytes) -> None:
+            use(value)
+
         test()
 
 

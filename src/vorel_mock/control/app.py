@@ -41,6 +41,9 @@ WORKERS = 256
 _LARGE = 64 * 1024
 #: What Connexion and Flask see as the body.
 _SHORT = b"{}"
+#: Werkzeug compiles a syntax tree for each route. Where two threads do so at once, CPython 3.11 may raise SystemError
+#: (gh-106905): one control plane of a process is made at a time.
+_MAKING = Lock()
 
 
 class ControlPlane:
@@ -51,7 +54,6 @@ class ControlPlane:
         self._guard = Guard(mock.contract, mock.control_token)
         self._workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
         self._app: ASGIApp | None = None
-        self._making = Lock()
 
     def permits(self, path: str, headers: Headers) -> bool:
         """Return True if the headers permit a request."""
@@ -81,7 +83,7 @@ class ControlPlane:
 
     def _made(self) -> ASGIApp:
         """Return the application. It is made for the first request: that takes a sixth of the start of a mock."""
-        with self._making:
+        with _MAKING:
             if self._app is None:
                 self._app = _application(self._mock, self._workers)
             return self._app
