@@ -12,8 +12,8 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.conformance.reference import Fault, Reading, Running
-from tests.conformance.reference.server import Request, make
+from tests.conformance.reference import Running
+from tests.conformance.reference.server import Request, Variant, make
 
 from vorel_conformance.http import urls
 from vorel_conformance.http.clock import Clock
@@ -69,7 +69,7 @@ class Inside(Running):
     clock: JumpingClock
 
 
-def inside(reading: Reading | None = None, fault: Fault | None = None, **options: Any) -> Inside:
+def inside(reading: Variant | None = None, fault: Variant | None = None, **options: Any) -> Inside:
     """Make a reference server without a port. Arguments as for `reference.serve`."""
     clock = JumpingClock()
     server = make(reading, fault, clock=clock.time, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.reference import serve
+from tests.conformance.in_process import InProcess, inside
 
 from vorel_conformance import suite
 from vorel_conformance.http.target import from_profile
@@ -62,11 +62,11 @@ def test_a_selection_names_unknown_clauses() -> None:
 
 def test_each_test_sends_what_the_plan_says() -> None:
     """A conformant server causes no retries, so the run sends what the plan says."""
-    with serve(limit=20, window=2.0) as server:
-        target = from_profile(server.profile, server.base_url)
-        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        planned = plan(target, options)
-        report = run(server.base_url, target=target, options=options)
+    server = inside(limit=20, window=2.0)
+    target = from_profile(server.profile, server.base_url)
+    options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+    planned = plan(target, options)
+    report = run(server.base_url, target=target, options=options, clock=server.clock, way=InProcess(server))
     assert report["verdict"] == "passed"
     # In a long window, five requests check a rejected key again during its wait.
     assert planned["requests"] - 5 <= report["requests"] <= planned["requests"]
@@ -74,12 +74,12 @@ def test_each_test_sends_what_the_plan_says() -> None:
 
 
 def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> None:
-    with serve(limit=20, window=2.0) as server:
-        full = from_profile(server.profile, server.base_url).full
-        target = from_profile({"keys": {"full": full}}, server.base_url)
-        options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
-        report = run(server.base_url, target=target, options=options)
-        planned = plan(target, options)["requests"]
+    server = inside(limit=20, window=2.0)
+    full = from_profile(server.profile, server.base_url).full
+    target = from_profile({"keys": {"full": full}}, server.base_url)
+    options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+    report = run(server.base_url, target=target, options=options, clock=server.clock, way=InProcess(server))
+    planned = plan(target, options)["requests"]
     assert report["verdict"] == "inconclusive"
     reasons = {each["id"]: each.get("reason", "") for each in report["clauses"] if each["status"] == "inconclusive"}
     assert "[keys] read_only =" in reasons["scope.handoff"]

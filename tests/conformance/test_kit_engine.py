@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.internal import charmap
-from tests.conformance.in_process import JumpingClock
-from tests.conformance.reference import Running, serve
+from tests.conformance import proof_runner
+from tests.conformance.conftest import served
+from tests.conformance.in_process import JumpingClock, inside
+from tests.conformance.proof_runner import LIMIT, WINDOW
+from tests.conformance.reference import FAULTS, Running
 from tests.conformance.reference.server import Answer, Variant
 
 from vorel_conformance.checks import response
@@ -27,21 +31,26 @@ from vorel_conformance.http.client import Client
 from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.pacing import Pacer
 from vorel_conformance.http.placeholders import resolve
-from vorel_conformance.http.target import Target, TargetError, from_profile
-from vorel_conformance.runs.plan import Options
-from vorel_conformance.runs.server import run
+from vorel_conformance.http.target import Target, TargetError
 from vorel_conformance.spec import contract
 from vorel_conformance.suite import fuzzing, rate_limit_bursts
 
 Serve = Callable[..., Running]
 KEYS = tuple(f"vapk_live_{n:048x}" for n in range(1, 4))
 TARGET = Target("http://127.0.0.1:9", full=KEYS, limit=20, window_s=2.0, single={"revoked": "vapk_live_" + "f" * 48})
-FAST: dict[str, Any] = {"rate": 120_000, "limit": 20, "window_s": 2.0}
 
 
-def certify(running: Running, monkeypatch: pytest.MonkeyPatch | None = None, **options: Any) -> dict[str, Any]:
-    target = from_profile(running.profile, running.base_url)
-    return run(running.base_url, target=target, options=Options(**{"seed": 1, "fuzz": 12, **FAST, **options}))
+@pytest.fixture
+def server() -> Serve:
+    """Make the reference server in this process, or the faulty one with this id."""
+    known = {fault.id: fault for fault in FAULTS}
+    return lambda fault=None, **changes: inside(
+        fault=known[fault] if fault else None, **{"limit": LIMIT, "window": WINDOW, **changes}
+    )
+
+
+def certify(running: Running, **options: Any) -> dict[str, Any]:
+    return proof_runner.certify(running, **{"fuzz": 12} | options)
 
 
 def status_of(report: dict[str, Any], clause: str) -> str:
@@ -251,12 +260,12 @@ def test_an_invalid_key_ends_the_run_in_the_preflight(server: Serve) -> None:
     running = server()
     profile = {**running.profile, "keys": {"full": ["vapk_live_" + "0" * 48]}}
     with pytest.raises(TargetError, match=r"keys\.full\[0\] does not authenticate"):
-        run(running.base_url, target=from_profile(profile, running.base_url), options=Options(**FAST))
+        certify(replace(running, profile=profile))
 
 
-@pytest.mark.parametrize("workers", [1, 8])
-def test_a_run_with_several_workers(server: Serve, workers: int) -> None:
-    report = certify(server(), workers=workers, fuzz=20)
+def test_a_run_with_several_workers() -> None:
+    with served() as running:
+        report = certify(running, workers=8)
     assert report["verdict"] == "passed"
 
 
@@ -283,8 +292,8 @@ TENANCY_OF_LEADS = {"tenancy.unknown-lead", "tenancy.foreign-lead", "tenancy.ind
 def test_a_server_without_any_operation_cannot_be_tested() -> None:
     answer = Answer(501, {"error": {"code": "internal_error", "message": "Not implemented."}})
     nothing = Variant("nothing", "Every request is a 501.", {"answer": lambda was, v: answer})
-    with serve(fault=nothing) as running, pytest.raises(TargetError, match=r"serves none of .* leads to HTTP 501"):
-        certify(running)
+    with pytest.raises(TargetError, match=r"serves none of .* leads to HTTP 501"):
+        certify(inside(fault=nothing))
 
 
 # --- strict JSON -----------------------------------------------------------------------------------------------------

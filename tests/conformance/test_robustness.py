@@ -15,6 +15,8 @@ from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.server import run
 
 MIB = 1 << 20
+# These servers do the same to every response: a part of the clauses meets it. FULL_PROOF: all.
+SOME = () if FULL else ("envelope", "auth", "handoff.repost", "crm.replay-at-once", "limit")
 
 
 def verdict(manner: wire.Manner, **options: Any) -> dict[str, Any]:
@@ -32,12 +34,12 @@ def failed(report: dict[str, Any]) -> set[str]:
     ids=["plain", "closes silently", "closes", "HTTP/1.0", "no reason phrase"],
 )
 def test_valid_behavior_passes(manner: wire.Manner) -> None:
-    assert failed(verdict(manner)) == set()
+    assert failed(verdict(manner, clauses=SOME)) == set()
 
 
 @pytest.mark.parametrize("manner", [wire.drop_one_in(50), wire.cut_one_in(50)], ids=["drops", "cuts"])
 def test_rare_broken_connections_are_no_violation(manner: wire.Manner) -> None:
-    assert failed(verdict(manner)) == set()
+    assert failed(verdict(manner, clauses=SOME)) == set()
 
 
 @pytest.mark.timeout(600)
