@@ -201,7 +201,9 @@ class ReportOptions:
         """Print the report, write the files and end the command."""
         from vorel_conformance import report
         from vorel_conformance.report import terminal
+        from vorel_conformance.report.causes import causes
 
+        found = {**found, "causes": causes(found)}
         terminal.summary(found, console)
         try:
             report.write(found, json=self.json, junit=self.junit, html=self.html, sarif=self.sarif, badge=self.badge)

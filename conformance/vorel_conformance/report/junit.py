@@ -38,8 +38,9 @@ def render(report: Report) -> str:
     }
     for name, value in facts.items():
         ET.SubElement(properties, "property", name=name, value=_xml(value))
+    told = {name: cause for cause in report.get("causes", ()) for name in cause["clauses"][1:]}
     for clause in report["clauses"]:
-        _case(suite, clause)
+        _case(suite, clause, told.get(clause["id"]))
     for problem in report.get("accepted", {}).get("problems", []):
         case = ET.SubElement(suite, "testcase", classname="accepted-failures", name=_xml(problem))
         ET.SubElement(case, "failure", type="accepted-failures", message=_xml(problem))
@@ -58,7 +59,8 @@ def render(report: Report) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: ET.Element, clause: Mapping[str, Any]) -> None:
+def _case(suite: ET.Element, clause: Mapping[str, Any], cause: Mapping[str, Any] | None) -> None:
+    """Add the test case of a clause. `cause`: what violates it, and is told in full by another clause."""
     group, _, name = clause["id"].partition(".")
     case = ET.SubElement(suite, "testcase", classname=_xml(group), name=_xml(f"{name}: {clause['title']}"))
     if "duration_s" in clause:
@@ -66,6 +68,8 @@ def _case(suite: ET.Element, clause: Mapping[str, Any]) -> None:
     status, first = shown_status(clause), _first_message(clause)
     if status in ("failed", "error"):
         tag = "failure" if status == "failed" else "error"
+        if cause:
+            first = f"{first} (the same cause as {cause['clauses'][0]}: {cause['title']})"
         ET.SubElement(case, tag, type=_xml(clause["level"]), message=_xml(first)).text = _xml(evidence(clause))
     elif status == "accepted":
         accepted = clause["accepted"]

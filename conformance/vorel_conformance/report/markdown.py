@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vorel_conformance.report.model import (
@@ -41,6 +41,8 @@ def render(report: Report) -> str:
     ]
     lines += [f"- ❌ {escaped(problem)}" for problem in report.get("accepted", {}).get("problems", [])]
     lines += [*(f"- {escaped(remark)}" for remark in remarks(report)), ""]
+    lines += [f"{number}. {escaped(each['title'])} {escaped(each['fix'])}" for number, each in _causes(report)]
+    lines += [""] * bool(report.get("causes"))
     shown = [clause for clause in worst_first(report["clauses"]) if shown_status(clause) != "passed"]
     if shown:
         lines += ["| | clause | level | |", "|---|---|---|---|"]
@@ -56,6 +58,10 @@ def render(report: Report) -> str:
     passed = counts(report).get("passed", 0)
     lines.append(f"{passed} of {len(report['clauses'])} clauses passed. The levels are the kit's own.")
     return "\n".join(lines) + "\n"
+
+
+def _causes(report: Report) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    return enumerate(report.get("causes", ()), 1)
 
 
 def _remark(clause: Mapping[str, Any]) -> str:

@@ -119,8 +119,11 @@ def summary(report: Report, console: Console, *, secrets: Iterable[str] = ()) ->
     else:
         _print_lines(report, console)
     told: set[str] = set()  # situations whose transcript was printed
+    for number, cause in enumerate(report.get("causes", ()), 1):
+        _print_cause(number, cause, report, console, told)
+    explained = {name for cause in report.get("causes", ()) for name in cause["clauses"]}
     for clause in worst_first(report["clauses"]):
-        if shown_status(clause) in ("failed", "error", "warning", "accepted"):
+        if shown_status(clause) in ("failed", "error", "warning", "accepted") and clause["id"] not in explained:
             _print_evidence(clause, console, told)
     _print_reasons(report, console)
     _print_verdict(report, console)
@@ -170,6 +173,20 @@ def _print_lines(report: Report, console: Console) -> None:
         _line(console, (f"{look.sign} {number_of(passed, 'clause')} passed", look.style))
 
 
+def _print_cause(number: int, cause: Mapping[str, Any], report: Report, console: Console, told: set[str]) -> None:
+    """Print what is wrong, the smallest request that shows it, what to change, and the clauses that are hit by it."""
+    clause = next(each for each in report["clauses"] if each["id"] == cause["clauses"][0])
+    look = LOOKS[shown_status(clause)]
+    console.print()
+    _line(console, (f"{number}. {cause['title']}", look.style))
+    _label(console, "contract", f"“{shorten(cause['quote'], 400)}” {place(cause)}")
+    _label(console, "change", cause["fix"])
+    _print_violation(clause["violations"][cause["violation"]], console, told)
+    _label(console, "breaks", ", ".join(cause["clauses"]))
+    if cause["hides"]:
+        _label(console, "hides", ", ".join(cause["hides"]))
+
+
 def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str]) -> None:
     look = LOOKS[shown_status(clause)]
     console.print()
@@ -187,32 +204,36 @@ def _print_evidence(clause: Mapping[str, Any], console: Console, told: set[str])
         _label(console, "found", violation["message"])
         if "quote" in violation:
             _label(console, "contract", f"“{shorten(violation['quote'], 400)}” {place(violation)}")
-        if "situation" in violation:
-            _label(console, "situation", f"{violation['situation']}: {violation['about']}")
-        if flaky := violation.get("flaky"):
-            _label(console, "flaky", f"seen in {flaky['failed']} of {flaky['of']} tries")
-        if violation.get("expected"):
-            _label(console, "expected", violation["expected"])
-        if violation.get("got"):
-            _label(console, "got", violation["got"])
-        if response := violation["response"]:
-            text, cut = body_text(response, 300)
-            _label(console, "response", f"{response['status']} {text}" + (f" … {cut} more characters" if cut else ""))
-        elif violation.get("failure"):
-            _label(console, "response", f"none: {violation['failure']}")
-        if 0 < len(violation["curl"]) <= _CURL_LIMIT:
-            _line(console, ("  again     ", "dim"), violation["curl"])
-        elif violation["curl"]:
-            _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
-        if hint := key_hint(violation):
-            _label(console, "", hint)
-        if violation.get("situation") in told:
-            _label(console, "", "the transcript of this situation is above")
-        elif "situation" in violation:
-            told.add(violation["situation"])
-            _print_transcript(violation, console)
+        _print_violation(violation, console, told)
     if (more := total_violations(clause) - len(violations[:_VIOLATIONS_SHOWN])) > 0:
         _label(console, "", f"… and {more} more")
+
+
+def _print_violation(violation: Mapping[str, Any], console: Console, told: set[str]) -> None:
+    if "situation" in violation:
+        _label(console, "situation", f"{violation['situation']}: {violation['about']}")
+    if flaky := violation.get("flaky"):
+        _label(console, "flaky", f"seen in {flaky['failed']} of {flaky['of']} tries")
+    if violation.get("expected"):
+        _label(console, "expected", violation["expected"])
+    if violation.get("got"):
+        _label(console, "got", violation["got"])
+    if response := violation["response"]:
+        text, cut = body_text(response, 300)
+        _label(console, "response", f"{response['status']} {text}" + (f" … {cut} more characters" if cut else ""))
+    elif violation.get("failure"):
+        _label(console, "response", f"none: {violation['failure']}")
+    if 0 < len(violation["curl"]) <= _CURL_LIMIT:
+        _line(console, ("  again     ", "dim"), violation["curl"])
+    elif violation["curl"]:
+        _label(console, "again", "the curl line is too long for the terminal; the reports contain it")
+    if hint := key_hint(violation):
+        _label(console, "", hint)
+    if violation.get("situation") in told:
+        _label(console, "", "the transcript of this situation is above")
+    elif "situation" in violation:
+        told.add(violation["situation"])
+        _print_transcript(violation, console)
 
 
 def _print_transcript(violation: Mapping[str, Any], console: Console) -> None:

@@ -37,6 +37,10 @@ class Clause:
     """What an integration must do for this clause to apply: handoff, crm or webhooks. Empty: handoff or crm."""
     server_error: bool = False
     """True if a server error violates the clause, because a crash is the failure that it looks for."""
+    broad: bool = False
+    """True if many different mistakes violate the clause, so that a violation alone does not tell which it was."""
+    follows: tuple[str, ...] = ()
+    """Clauses whose violation brings a violation of this one with it."""
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Pointer and quote for a violation by a certain member, header or operation, if the clause has several."""
 
@@ -55,7 +59,7 @@ class Clause:
 def load(kind: str = SERVER) -> dict[str, Clause]:
     """Return all clauses for servers or for integrations by id, in the order of the file."""
     entries = tomllib.loads(CATALOGUES[kind].read_text(encoding="utf-8"))["clause"]
-    return {entry["id"]: Clause(**entry) for entry in entries}
+    return {entry["id"]: Clause(**entry | {"follows": tuple(entry.get("follows", ()))}) for entry in entries}
 
 
 def load_all() -> dict[str, Clause]:

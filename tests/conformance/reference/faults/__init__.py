@@ -8,7 +8,7 @@ from .crm import CRM_FAULTS
 from .envelope import ENVELOPE_FAULTS
 from .generated import GENERATED_FAULTS
 from .handoff import HANDOFF_FAULTS
-from .helpers import Fault
+from .helpers import Fault, merged
 from .limit import LIMIT_FAULTS
 
 FAULTS: tuple[Fault, ...] = (
@@ -20,4 +20,4 @@ FAULTS: tuple[Fault, ...] = (
     *LIMIT_FAULTS,
 )
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "Fault", "merged"]

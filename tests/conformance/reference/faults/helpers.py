@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as change
+from functools import partial
 from typing import Any
 
 from ..server import CODES, Answer, Change, RefusedError, Tally, Variant, Visit, walk
@@ -52,6 +53,19 @@ def fault(
 ) -> Fault:
     named, others = tuple(clauses.split()), tuple(also.split())
     return Fault(name, sentence, changes, wire=wire, clauses=named, also=others, window=window)
+
+
+def merged(faults: Sequence[Fault]) -> Fault:
+    """Return a server with all these faults, each on top of the one before."""
+    changes: dict[str, Change] = {}
+    for each in faults:
+        for hook, one in each.changes.items():
+            changes[hook] = _both(changes[hook], one) if hook in changes else one
+    return change(faults[0], changes=changes)
+
+
+def _both(one: Change, other: Change) -> Change:
+    return lambda was, v: other(partial(one, was), v)
 
 
 def always(value: Any) -> Change:

@@ -1,0 +1,238 @@
+"""What is wrong with a server, before which clauses are violated: violations that have one cause, put together.
+
+One mistake violates several clauses, and leaves others without evidence. Violations are taken for one cause if they are
+of the same clause, if they deviate in the same way (same operation, same status instead of the same one, because of the
+same member), or if the same responses show them. A clause that many mistakes can violate (`broad`) says nothing of
+which one it was: its violations are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vorel_conformance.http import strict_json
+from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status
+from vorel_conformance.spec import clauses, contract
+from vorel_conformance.spec.contract import Operation
+
+#: Two groups of violations are one if at least this part of the responses that show either shows both.
+_SHARED = 0.5
+_LEVELS = {"MUST": 0, "SHOULD": 1, "advisory": 2}
+_SEE = re.compile(r"see ([a-z0-9-]+\.[a-z0-9-]+)")
+
+Violation = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Breach:
+    """A violation with its clause."""
+
+    clause: Mapping[str, Any]
+    violation: Violation
+
+    @property
+    def exchange(self) -> object:
+        return self.violation.get("exchange")
+
+
+def causes(report: Report) -> list[dict[str, Any]]:
+    """Return the causes of the violations of a report, the most harmful first, as the report has them."""
+    made = [_cause(group) for group in sorted(_groups(report), key=_harm)]
+    for index, cause in enumerate(made):
+        earlier = sum(other["clauses"][0] == cause["clauses"][0] for other in made[:index])
+        cause["id"] += f"-{earlier + 1}" if earlier else ""
+    for clause in report["clauses"]:
+        if clause["status"] == "inconclusive" and (hider := _hider(clause, made)):
+            hider["hides"].append(clause["id"])
+    return made
+
+
+def _groups(report: Report) -> list[list[_Breach]]:
+    breaches = [
+        _Breach(clause, violation)
+        for clause in report["clauses"]
+        if shown_status(clause) in BREACHES
+        for violation in clause["violations"]
+    ]
+    return _sharing(_joined(breaches))
+
+
+def _signs(breach: _Breach) -> Iterator[object]:
+    """Yield what a violation has in common with others of the same cause."""
+    clause = clauses.load_all().get(breach.clause["id"])
+    if clause is None or not clause.broad:
+        yield "clause", breach.clause["id"]
+    for other in clause.follows if clause else ():
+        yield "clause", other
+    deviation = _deviation(breach.violation)
+    if deviation:
+        yield deviation
+    elif clause is not None and clause.broad:
+        yield "clause", breach.clause["id"], breach.violation["message"]
+
+
+def _deviation(violation: Violation) -> tuple[object, ...] | None:
+    """Return how the status deviates from what was expected; None if it does not, or nothing is known of it."""
+    request, response, case = violation.get("request"), violation.get("response"), violation.get("case")
+    if not request or not response:
+        return None
+    status = response["status"]
+    operation = contract.load().operation(request["method"], str(request["path"]).partition("?")[0])
+    if operation is None:
+        return None
+    # A crash, a status that is nowhere declared, or a rejection that is not about the body: mostly one place in the
+    # server, whatever the operation.
+    if status >= 500:
+        return ("crash",)
+    if status not in operation.statuses:
+        return "undeclared", status
+    if not case or status in case["statuses"]:
+        return None
+    if status in (401, 403, 429):
+        return "rejected", status
+    return "status", operation.id, tuple(case["statuses"]), status, _member(operation, request, response)
+
+
+def _member(operation: Operation, request: Mapping[str, Any], response: Mapping[str, Any]) -> str:
+    """Return the member of the body that a deviation is about: the invalid one, or the one that the answer names."""
+    members = operation.body["properties"]
+    if sent := request.get("body"):
+        body = strict_json.parse(sent.encode("utf-8", "replace"))
+        if invalid := "body" if body.error else _invalid(operation, body.value):
+            return invalid
+    answered = strict_json.parse(response["body"].encode("utf-8", "replace")).value
+    error = answered.get("error") if isinstance(answered, dict) else None
+    message = error.get("message") if isinstance(error, dict) else ""
+    named = [name for name in members if re.search(rf"\b{re.escape(name)}\b", str(message))]
+    return named[0] if named else ""
+
+
+def _invalid(operation: Operation, body: Any) -> str:
+    """Return the member that makes a body invalid, `body` if it is the whole, or an empty text if it is valid."""
+    error = next(contract.validator_of(dict(operation.body)).iter_errors(body), None)
+    if error is None:
+        return ""
+    if error.instance_path:
+        return str(error.instance_path[0])
+    missing = [name for name in operation.body.get("required", ()) if isinstance(body, dict) and name not in body]
+    return missing[0] if missing else "body"
+
+
+def _joined(breaches: Iterable[_Breach]) -> list[list[_Breach]]:
+    """Return the breaches in groups: in one are those that have a sign in common, also by way of others."""
+    groups: list[list[_Breach]] = []
+    owner: dict[object, list[_Breach]] = {}
+    for breach in breaches:
+        signs = list(_signs(breach))
+        found = list({id(owner[sign]): owner[sign] for sign in signs if sign in owner}.values())
+        group = found[0] if found else []
+        if not found:
+            groups.append(group)
+        group.append(breach)
+        for other in found[1:]:
+            group += other
+            groups.remove(other)
+            owner = {sign: group if kept is other else kept for sign, kept in owner.items()}
+        owner |= dict.fromkeys(signs, group)
+    return groups
+
+
+def _sharing(groups: list[list[_Breach]]) -> list[list[_Breach]]:
+    """Join groups that mostly the same responses show."""
+    made: list[list[_Breach]] = []
+    for group in groups:
+        numbers = _exchanges(group)
+        for other in made:
+            theirs = _exchanges(other)
+            if numbers and len(numbers & theirs) >= _SHARED * len(numbers | theirs):
+                other += group
+                break
+        else:
+            made.append(list(group))
+    return made
+
+
+def _exchanges(group: Iterable[_Breach]) -> set[object]:
+    return {breach.exchange for breach in group if breach.exchange is not None}
+
+
+def _harm(group: list[_Breach]) -> tuple[int, int]:
+    return min(_LEVELS[breach.clause["level"]] for breach in group), -len(group)
+
+
+def _cause(group: list[_Breach]) -> dict[str, Any]:
+    main = min(group, key=_weight)
+    ids = dict.fromkeys([main.clause["id"], *(breach.clause["id"] for breach in group)])
+    shown = min((each for each in group if each.clause is main.clause), key=_size).violation
+    return {
+        "id": main.clause["id"],
+        "title": _title(shown),
+        "level": min((breach.clause["level"] for breach in group), key=lambda level: _LEVELS[level]),
+        "clauses": list(ids),
+        "hides": [],
+        "fix": _fix(main.clause, shown),
+        "pointer": shown.get("pointer", main.clause["pointer"]),
+        "quote": shown.get("quote", main.clause["quote"]),
+        "request": shown.get("request"),
+        "expected": shown["expected"],
+        "got": shown["got"],
+        "curl": shown.get("curl", ""),
+        "violation": main.clause["violations"].index(shown),
+    }
+
+
+def _weight(breach: _Breach) -> tuple[bool, int, bool, int]:
+    """Sort what says most of a cause first: clauses that are about one thing, MUST before SHOULD, short requests."""
+    clause = clauses.load_all().get(breach.clause["id"])
+    return bool(clause and clause.broad), _LEVELS[breach.clause["level"]], *_size(breach)
+
+
+def _size(breach: _Breach) -> tuple[bool, int]:
+    """Sort requests that a reader can repeat first, then short ones."""
+    curl = breach.violation.get("curl", "")
+    return not curl or ("VOREL_API_KEY" in curl and not key_hint(breach.violation)), len(curl)
+
+
+def _title(violation: Violation) -> str:
+    request = violation.get("request")
+    operation = None
+    if request:
+        operation = contract.load().operation(request["method"], str(request["path"]).partition("?")[0])
+    where = operation.id if operation else f"{request['method']} {request['path']}" if request else ""
+    message = str(violation["message"])
+    return message if not where or where in message else f"{where}: {message}"
+
+
+def _fix(clause: Mapping[str, Any], violation: Violation) -> str:
+    """Return what to change, in a sentence or two."""
+    known = clauses.load_all().get(clause["id"])
+    case, response = violation.get("case"), violation.get("response")
+    if case and response and response["status"] not in case["statuses"]:
+        wanted = " or ".join(map(str, case["statuses"]))
+        if case["statuses"][0] >= 400 > response["status"]:
+            return f"Reject this request with HTTP {wanted}."
+        if 200 in case["statuses"]:
+            return f"Accept this request with HTTP {wanted}: it is valid."
+        return f"Answer this request with HTTP {wanted}, not {response['status']}."
+    return f"Answer like this: {known.passing}" if known else ""
+
+
+def _hider(clause: Mapping[str, Any], made: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the cause that leaves a clause without evidence; None if there is none, or the profile is incomplete."""
+    reason = str(clause.get("reason", ""))
+    if not made or "profile" in reason:
+        return None
+    named = set(_SEE.findall(reason))
+    group = clause["id"].partition(".")[0]
+    for fits in (
+        lambda cause: named & set(cause["clauses"]),
+        lambda cause: any(each.startswith(f"{group}.") for each in cause["clauses"]),
+        lambda cause: cause["level"] == "MUST",
+    ):
+        found = next(filter(fits, made), None)
+        if found:
+            return found
+    return made[0]

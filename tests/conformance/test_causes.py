@@ -1,0 +1,134 @@
+"""Causes: one mistake is told once, two are told apart, and what they hide is named (K4, K20)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from rich.console import Console
+from tests.conformance import report_samples
+from tests.conformance.proof_runner import report_on
+from tests.conformance.reference import FAULTS, merged
+
+from vorel_conformance import report as reports
+from vorel_conformance.report import html, junit, markdown, terminal
+from vorel_conformance.report.causes import causes
+from vorel_conformance.spec import clauses
+
+BY_ID = {fault.id: fault for fault in FAULTS}
+#: Mistakes that violate several clauses each.
+ONE = ["reason_199", "html_unless_json", "replay_409", "nan"]
+PAIRS = [("reason_199", "missing_key_works"), ("key_in_bytes", "html_404"), ("empty_name_500", "replay_new_id")]
+
+
+@cache
+def judged(*faults: str) -> dict[str, Any]:
+    """Return the report on a server with these faults, with its causes."""
+    report = report_on(None, merged([BY_ID[name] for name in faults]))
+    return {**report, "causes": causes(report)}
+
+
+def violated(report: dict[str, Any]) -> set[str]:
+    return {clause["id"] for clause in report["clauses"] if clause["status"] in ("failed", "warning")}
+
+
+@pytest.mark.parametrize("fault", ONE)
+def test_one_mistake_is_one_cause(fault: str) -> None:
+    report = judged(fault)
+    (cause,) = report["causes"]
+    assert set(cause["clauses"]) == violated(report)
+    unjudged = {clause["id"] for clause in report["clauses"] if clause["status"] == "inconclusive"}
+    assert set(cause["hides"]) == unjudged
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="+".join)
+def test_two_mistakes_are_two_causes(pair: tuple[str, str]) -> None:  # K4
+    report = judged(*pair)
+    assert len(report["causes"]) == 2
+    for fault in pair:
+        wanted = set(BY_ID[fault].clauses)
+        (cause,) = [cause for cause in report["causes"] if wanted <= set(cause["clauses"])]
+        other = set(BY_ID[pair[pair[0] == fault]].clauses) - wanted - {"fuzz.valid-accepted", "fuzz.invalid-refused"}
+        assert not other & set(cause["clauses"])
+
+
+def test_three_mistakes_of_an_average_framework_are_three_causes() -> None:  # K20
+    """`null` is taken for a member and for a body, and errors of the framework have no envelope."""
+    report = judged("reason_null", "null_body", "framework_error")
+    assert len(report["causes"]) == 3
+    for fault in ("reason_null", "null_body", "framework_error"):
+        assert any(set(BY_ID[fault].clauses) <= set(cause["clauses"]) for cause in report["causes"])
+
+
+def test_the_worst_cause_comes_first_and_shows_the_smallest_request() -> None:
+    report = judged("reason_199", "missing_key_works")
+    first = report["causes"][0]
+    main = next(clause for clause in report["clauses"] if clause["id"] == first["clauses"][0])
+    shown = main["violations"][first["violation"]]
+    assert first["request"] == shown["request"]
+    assert first["curl"] == shown["curl"]
+    assert len(first["curl"]) == min(len(violation["curl"]) for violation in main["violations"])
+    levels = [cause["level"] for cause in report["causes"]]
+    assert levels == sorted(levels, key=["MUST", "SHOULD", "advisory"].index)
+
+
+def test_a_clause_that_needs_a_key_of_the_profile_is_hidden_by_nothing() -> None:
+    made = report_samples.report({"limit.retry-after": "failed", "auth.revoked": "inconclusive"})
+    (cause,) = causes(made)
+    assert cause["hides"] == []
+
+
+def test_an_accepted_failure_is_no_cause() -> None:
+    made = report_samples.report({"limit.retry-after": "failed"})
+    next(clause for clause in made["clauses"] if clause["status"] == "failed")["accepted"] = {
+        "reason": "old",
+        "owner": "ops",
+        "expires": "2027-01-31",
+    }
+    assert causes(made) == []
+    assert causes(report_samples.report()) == []
+
+
+def test_what_follows_from_a_clause_is_a_clause_too() -> None:
+    known = clauses.load_all()
+    for clause in known.values():
+        assert set(clause.follows) <= set(known)
+        assert clause.id not in clause.follows
+
+
+# In each form of the report.
+
+
+def written(report: dict[str, Any], width: int = 80) -> Sequence[str]:
+    out = io.StringIO()
+    terminal.summary(report, Console(file=out, width=width))
+    return out.getvalue().splitlines()
+
+
+def test_the_terminal_begins_with_the_causes() -> None:
+    report = judged("reason_199", "missing_key_works")
+    lines = written(report)
+    numbered = [line for line in lines if line[:2] in ("1.", "2.")]
+    assert numbered == [f"{number}. {cause['title']}" for number, cause in enumerate(report["causes"], 1)]
+    text = "\n".join(lines)
+    assert "  breaks    auth.missing, auth.header-only" in text
+    assert "  change    Reject this request with HTTP 401." in text
+    assert "  change    Accept this request with HTTP 200: it is valid." in text
+    assert text.count("again     curl") == 2  # and not once for each clause
+
+
+def test_the_other_forms_tell_a_cause_once() -> None:
+    report = judged("reason_199", "missing_key_works")
+    page = html.render(report)
+    assert "What is wrong: 2 causes" in page
+    assert page.count("Reject this request with HTTP 401.") == 1
+    summary = markdown.render(report)
+    assert "1. handoffLead: no Authorization header" in summary
+    found = junit.render(report)
+    assert "(the same cause as auth.missing: handoffLead: no Authorization header: HTTP 200)" in found
+    validator = jsonschema_rs.Draft202012Validator(reports.schema(), validate_formats=True)
+    assert [error.message for error in validator.iter_errors(report)] == []
