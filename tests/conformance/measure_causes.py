@@ -31,7 +31,7 @@ def told(names: Sequence[str]) -> list[list[str]] | None:
 
 def main(pairs: int) -> None:
     """Print the servers that are told wrongly, and two shares."""
-    draw = random.Random(12)  # noqa: S311 - a sample, not a secret
+    draw = random.Random(12)
     groups: list[list[tuple[str, ...]]] = [
         [(name,) for name in BY_ID],
         [tuple(draw.sample(sorted(BY_ID), 2)) for _ in range(pairs)],
