@@ -16,8 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from tests.paths import ROOT
 
+from vorel_mock.cli import main as cli
 from vorel_mock.testing import MockServer, Tenant
 
 pytest_plugins = ("pytester",)
@@ -72,7 +74,7 @@ def test_each_page_is_run() -> None:
     assert {block.page for block in BLOCKS if block.language in RUNNERS} >= set(PAGES)
 
 
-RUNNERS = {"python", "typescript", "json"}
+RUNNERS = {"python", "typescript", "json", "toml", "yaml"}
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -134,6 +136,22 @@ def test_typescript(block: Block, tmp_path: Path, mock: MockServer) -> None:
     passed = re.search(r"^# pass (\d+)$", run.stdout, re.MULTILINE)
     assert passed is not None
     assert int(passed[1]) >= max(1, block.text.count('\ntest("'))
+
+
+@pytest.mark.parametrize("block", _in("toml", "yaml"))
+def test_fixtures(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path(f"shop.{block.language}")
+    file.write_text(block.text, "utf-8")
+    run = CliRunner().invoke(cli.main, ["fixtures", "check", str(file)])
+    shown = [b.text.split("\n", 1) for b in _blocks(block.page) if b.language == "console" and b.line > block.line]
+    expected = next((told for command, told in shown if command == f"$ vorel-mock fixtures check {file}"), "")
+    if "nmae" in block.text:
+        assert (run.exit_code, run.stderr) == (1, expected)
+    else:
+        assert run.exit_code == 0, run.stderr
+        with MockServer(fixtures=file) as mock:
+            assert mock.control.target()["keys"]["full"]
 
 
 # n8n: its HTTP Request node, as far as the page uses it.

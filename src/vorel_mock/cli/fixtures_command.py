@@ -1,14 +1,16 @@
-"""`vorel-mock fixtures`: check a file, and print its schema."""
+"""`vorel-mock fixtures`: check a file, print its schema, and write the tenants of a running mock as a file."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
-from vorel_mock.cli.options import FileName
+from vorel_mock.cli.options import DEFAULTS, FileName
 
+FORMATS = ("toml", "yaml", "json")
 _CONTRACT = click.option(
     "--contract",
     "source",
@@ -62,6 +64,53 @@ def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> Non
         sys.exit(1)
     keys, leads = (sum(len(getattr(tenant, name)) for tenant in loaded.tenants) for name in ("keys", "leads"))
     click.echo(f"{file} can be used. Tenants: {len(loaded.tenants)}, keys: {keys}, leads: {leads}.")
+
+
+@fixtures.command()
+@click.option("--tenant", "tenant_id", metavar="ID", help="This tenant alone.  [default: all tenants]")
+@click.option("--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True)
+@click.option(
+    "--base-url",
+    default=f"http://{DEFAULTS.host}:{DEFAULTS.port}",
+    envvar="VOREL_MOCK_URL",
+    show_envvar=True,
+    show_default=True,
+    help="The mock.",
+)
+@click.option(
+    "--control-token",
+    envvar="VOREL_MOCK_CONTROL_TOKEN",
+    show_envvar=True,
+    help="Token that /_mock of that mock requires.",
+)
+def export(tenant_id: str | None, form: str, base_url: str, control_token: str | None) -> None:
+    """Print the tenants of a running mock as fixtures: vorel-mock fixtures export > shop.toml
+
+    The output holds the keys and the signing secrets of the tenants: without them it would be of no use. Not part of it
+    are quotas that were spent, deliveries, the journal, and the ttl of a tenant.
+    """
+    from vorel_mock.cli.mock_client import MockError, ask, connect
+    from vorel_mock.mock.fixtures import writing
+
+    with connect(base_url, control_token) as client:
+        health = ask(client, "GET", "/_mock/health")
+        schema = ask(client, "GET", "/_mock/fixtures.schema.json")
+        ids = [tenant["id"] for tenant in ask(client, "GET", "/_mock/tenants")["data"]]
+        snapshots = {}
+        for each in ids if tenant_id is None else [tenant_id.lower()]:
+            try:
+                snapshots[each] = ask(client, "GET", f"/_mock/tenants/{quote(each, safe='')}/snapshot")
+            except MockError as error:
+                if tenant_id is not None or error.status != 404:  # one that was deleted meanwhile is none to export
+                    raise
+        stories = {tenant["id"]: tenant["story"] for tenant in ask(client, "GET", "/_mock/target")["tenants"]}
+    scopes = schema["$defs"]["FixtureKey"]["properties"]["scopes"]["anyOf"][1]["items"]["enum"]
+    try:
+        content = writing.of_mock(snapshots, stories, seed=health["seed"], clock=health["clock"], scopes=scopes)
+        text = "".join(writing.FORMATS[form](content))
+    except writing.CannotWrite as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(text, nl=False)
 
 
 @fixtures.command()
