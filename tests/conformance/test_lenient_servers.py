@@ -1,6 +1,7 @@
 """Lenient servers: the kit passes all of them.
 
-By default each server is tested with one seed; with FULL_PROOF=1, with twenty.
+By default a server is lenient in several ways at once, and tested with one seed; with FULL_PROOF=1, in one way, and
+with twenty seeds.
 """
 
 from __future__ import annotations
@@ -12,11 +13,37 @@ from tests.conformance.proof_runner import FULL, at_once, batches, broken, name_
 from tests.conformance.reference import READINGS, Reading
 
 SEEDS = range(1, 21) if FULL else (1,)
+WAYS = 4  # of one server at most
+
+
+def in_several_ways() -> list[Reading]:
+    """Return the lenient servers as few: those that choose different things are one, if both need connections or none."""
+    servers: list[list[Reading]] = []
+    for reading in READINGS:
+        for ways in servers:
+            chosen = {hook for way in ways for hook in way.changes}
+            if len(ways) < WAYS and ways[0].wire == reading.wire and not chosen & set(reading.changes):
+                ways.append(reading)
+                break
+        else:
+            servers.append([reading])
+    return [
+        Reading(
+            "+".join(way.id for way in ways),
+            " ".join(way.sentence for way in ways),
+            {hook: change for way in ways for hook, change in way.changes.items()},
+            date=all(way.date for way in ways),
+            wire=ways[0].wire,
+            warns=tuple(id_ for way in ways for id_ in way.warns),
+            inconclusive=tuple(id_ for way in ways for id_ in way.inconclusive),
+        )
+        for ways in servers
+    ]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("batch", batches(READINGS), ids=name_of)
+@pytest.mark.parametrize("batch", batches(READINGS if FULL else in_several_ways()), ids=name_of)
 def test_each_reading_passes(batch: Sequence[Reading], seed: int) -> None:
     def complaint(reading: Reading) -> str:
         report = report_on(reading, seed=seed)

@@ -332,7 +332,11 @@ READINGS: tuple[Reading, ...] = (
         "The limit applies to a sliding minute.",
         {"tally": lambda was, v: _sliding(was, v, refused_count=False)},
     ),
-    Reading("errors_are_free", "A rejected request does not count towards the limit.", {"answer": _free_errors}),
+    Reading(
+        "errors_are_free",
+        "A rejected request does not count towards the limit.",
+        {"answer": _free_errors, "tally": lambda was, v: was(v)},  # it takes back what the usual tally counts
+    ),
     Reading("limit_headers_always", "Every response has the rate-limit headers.", {"answer": _limit_headers_always}),
     Reading(
         "limit_headers_but_retry_after",
