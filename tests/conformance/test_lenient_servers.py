@@ -17,7 +17,7 @@ WAYS = 4  # of one server at most
 
 
 def in_several_ways() -> list[Reading]:
-    """Return the lenient servers as few: those that choose different things are one, if both need connections or none."""
+    """Return fewer servers: those that choose different things are one, if all need connections, or none does."""
     servers: list[list[Reading]] = []
     for reading in READINGS:
         for ways in servers:

@@ -192,6 +192,9 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
             },
         )
     )
+    # Connexion would do this in its first request, on the event loop: it takes a while, and compiles the routes.
+    stack = app.middleware
+    stack.app, stack.middleware_stack = stack._build_middleware_stack()
     return cast(ASGIApp, app)
 
 
