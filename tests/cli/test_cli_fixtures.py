@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.cli.started import Started
 
+from vorel_mock import asgi
 from vorel_mock.cli import main as cli
 from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.contract import contract
@@ -86,6 +87,13 @@ def test_a_mock_does_not_start_with_a_file_that_is_wrong() -> None:
     shown = invoke("--port", "0", VOREL_MOCK_FIXTURES="shop.toml").stderr.splitlines()[-3:]
     assert shown[0].strip() == "Error: Invalid value for 'VOREL_MOCK_FIXTURES':"
     assert [line[:13] for line in shown[1:]] == ["  shop.toml:5", "  shop.toml:6"]
+
+
+def test_nor_does_an_application_under_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("shop.toml").write_text(SHOP + 'crm = "hubspt"\n')
+    monkeypatch.setenv("VOREL_MOCK_FIXTURES", "shop.toml")
+    with pytest.raises(SystemExit, match=r"Error: the fixtures cannot be used:\nshop\.toml:5: tenants\[0\]\.crm: must"):
+        asgi.__getattr__("app")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP here")

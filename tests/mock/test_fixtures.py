@@ -571,6 +571,8 @@ def test_a_tenant_of_the_file_is_none_of_the_demo_tenants(tmp_path: Path) -> Non
         ("a.json", b'{\n"a": 1,}', ":2: is not JSON: "),
         ("a.json", b"null", ": is empty"),
         ("a.json", b"\x00", "is not JSON: "),
+        ("a.json", b'{"tenants": [{"name": "\\ud800"}]}', "has a lone surrogate (\\ud800 to \\udfff) in a text"),
+        ("a.yaml", b'tenants: [{"name": "\\ud800"}]', ":1: is not YAML: "),
         ("a.ini", b"", ": its name must end in .toml, .yaml, .yml or .json"),
         ("a", b"", ": its name must end in .toml, .yaml, .yml or .json"),
     ],

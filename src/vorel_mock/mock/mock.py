@@ -75,7 +75,6 @@ class Mock:
         self._core = self._make_core(self.store, self.webhooks.publish)
         self._fixtures = self._load(fixtures)
         for tenant in self._fixtures.tenants:
-            tenant.initial = copy_of(tenant)
             self.store.add(tenant)
 
     def _make_core(self, store: Store, publish: Publish) -> Core:
@@ -94,6 +93,10 @@ class Mock:
     def fixtures(self) -> tuple[Tenant, ...]:
         """The tenants of the fixtures, in the order of the file: without a file, the demo tenants. They stay."""
         return tuple(self._fixtures.tenants)
+
+    def is_fixture(self, tenant: Tenant) -> bool:
+        """Return True if a tenant is one of the fixtures."""
+        return tenant.id in self._fixtures.stories
 
     def story(self, tenant: Tenant) -> str:
         """Return the sentence about a tenant of the fixtures."""
@@ -235,10 +238,11 @@ class Mock:
             if owner is not None and owner[0] not in owners:
                 raise ValueError(f"the token of key {key.id} belongs to tenant {owner[0].id}; delete that one first")
 
-    def _reset(self, chosen: list[Tenant]) -> None:
-        self._replace({tenant: copy_of(tenant.initial) for tenant in chosen if tenant.initial is not None})
+    def _reset(self, chosen: list[Tenant]) -> object:
+        before = self._replace({tenant: copy_of(tenant.initial) for tenant in chosen if tenant.initial is not None})
         for tenant in chosen:
             self.journal.forget(tenant.id)
+        return before
 
     def _replace(self, states: Mapping[Tenant, Tenant]) -> object:
         for state in states.values():
@@ -274,44 +278,46 @@ class Mock:
                 self._check_free(loaded)
             if everything:
                 for tenant in list(self.store.tenants()):
-                    if tenant not in self.fixtures:
+                    if not self.is_fixture(tenant):
                         self.remove_tenant(tenant)
             self.limits = limits
-            if loaded is None:
-                self._reset(list(self.fixtures))
-            else:
-                self._take_over(loaded)
+            before = self._reset(list(self.fixtures)) if loaded is None else self._take_over(loaded)
             if len(self.fixtures) == sum(1 for _ in self.store.tenants()):
                 self.journal.clear()
                 self._number = 0
+        del before  # without the lock: it may be large
 
     def _check_free(self, loaded: Loaded) -> None:
         """Raises ValueError if a tenant that stays has an id or a token of the fixtures."""
+        own = set(self.fixtures)
         for state in loaded.tenants:
-            if (owner := self.store.tenant(state.id)) is not None and owner not in self.fixtures:
+            if (owner := self.store.tenant(state.id)) is not None and not self.is_fixture(owner):
                 raise ValueError(f"there is a tenant with the id {state.id}; delete that one first")
-            self._check_tokens(state, self.fixtures)
+            self._check_tokens(state, own)
 
-    def _take_over(self, loaded: Loaded) -> None:
-        """Have the tenants of the fixtures be those that were loaded: some go, some are reset, some come."""
+    def _take_over(self, loaded: Loaded) -> object:
+        """Have the tenants of the fixtures be those that were loaded: some go, some are reset, some come.
+
+        Returns what is to be let go of without the lock.
+        """
         known = {tenant.id: tenant for tenant in self.fixtures}
         kept = {known[state.id]: state for state in loaded.tenants if state.id in known}
         for tenant in known.values():
             if tenant not in kept:
                 self.remove_tenant(tenant)
         for tenant, state in kept.items():
-            tenant.initial = copy_of(state)
-        self._replace(kept)
+            tenant.initial = state.initial
+        before = self._replace(kept)
         tenants = []
         for state in loaded.tenants:
             tenant = known.get(state.id, state)
             if tenant is state:
-                state.initial = copy_of(state)
                 self.store.add(state)
             else:
                 self.journal.forget(tenant.id)
             tenants.append(tenant)
         self._fixtures = Loaded(tenants, loaded.stories)
+        return before, known
 
 
 def _discard(*_: Any, **__: Any) -> None:

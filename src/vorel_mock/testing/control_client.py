@@ -50,7 +50,7 @@ class ControlOperations(Generic[T]):
 
     @operation
     async def target(self) -> Json:
-        """Return the target profile of the demo tenants: base URL, keys, leads."""
+        """Return the target profile of the fixtures, or the demo tenants: base URL, keys, leads."""
         return dict(await self._connection.ask("GET", "target"))
 
     @operation
@@ -65,7 +65,10 @@ class ControlOperations(Generic[T]):
 
     @operation
     async def reset(self, *, everything: bool = False) -> None:
-        """Restore the initial state of the demo tenants; with `everything`, delete all others."""
+        """Restore the initial state of the demo tenants, or of the fixtures, whose file is read again.
+
+        With `everything`, delete all other tenants. Raises ControlError, and nothing changes, if the file is wrong.
+        """
         await self._connection.ask("POST", "reset", json={"all": everything})
 
 

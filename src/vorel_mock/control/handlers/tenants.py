@@ -58,7 +58,7 @@ def change_tenant(mock: Mock, tenant_id: str, body: Json) -> Json:
         before = _shown(tenant)
         wanted = merge_patch({name: before[name] for name in _SETTINGS}, body)
         ttl = _ttl(body.get("ttl"))
-        if ttl is not None and tenant in mock.fixtures:
+        if ttl is not None and mock.is_fixture(tenant):
             reject(409, f"ttl: this is {_kind(mock)}, which is never deleted; fork it, and give the fork a ttl")
         wanted.setdefault("crm", None)  # what is removed here is the CRM, not a choice of one
         if "webhook_timeout" in wanted:
@@ -76,7 +76,7 @@ def delete_tenant(mock: Mock, tenant_id: str) -> tuple[None, int]:
     """Delete a tenant. Those of the fixtures stay, because documents and profiles name them."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
-        if tenant in mock.fixtures:
+        if mock.is_fixture(tenant):
             reject(409, f"This is {_kind(mock)} and cannot be deleted. POST …/reset restores its initial state.")
         mock.remove_tenant(tenant)
     return None, 204
