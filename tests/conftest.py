@@ -34,7 +34,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 #: The modules whose tests take long, most of it waiting.
-LONG = ("test_proof.py", "test_mock.py", "test_lenient_servers.py", "test_robustness.py")
+LONG = ("test_proof.py", "test_mock.py", "test_lenient_servers.py", "test_robustness.py", "test_npm_package.py")
 
 
 @pytest.hookimpl(trylast=True)  # what -k and the like leave

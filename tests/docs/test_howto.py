@@ -1,22 +1,24 @@
 """Every how-to runs: the code blocks of docs/how-to do what their page says. The index links every page."""
 
 import json
-import os
 import re
 import runpy
 import shlex
-import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from tests.npm_package import BUILD, needs_npm, tarball
+from tests.npm_package import run as run_npm
 from tests.paths import ROOT
 
 from vorel_mock.cli import main as cli
@@ -30,7 +32,6 @@ INDEX = ROOT / "docs" / "README.md"
 ALL_PAGES = [README, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(<!-- test -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)#]+)(?:#[^)]*)?\)")
-NODE = shutil.which("node")
 
 
 @dataclass(frozen=True)
@@ -121,19 +122,22 @@ def _generate(page: Path) -> None:
             Path(line.partition(" > ")[2]).write_bytes(run.stdout)
 
 
-@pytest.mark.skipif(NODE is None, reason="Node is not installed: install Node 20 or later (https://nodejs.org)")
+@needs_npm
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", _in("typescript"))
 def test_typescript(block: Block, tmp_path: Path, mock: MockServer) -> None:
-    assert NODE is not None
+    if runner := re.search(r'from "vorel-mock/(\w+)"', block.text):
+        _run_with(runner[1], block)
+        return
+    if '"vorel-mock"' in block.text:
+        (tmp_path / "node_modules").mkdir()
+        with tarfile.open(tarball()) as packed:
+            packed.extractall(tmp_path / "node_modules", filter="data")
+        (tmp_path / "node_modules" / "package").rename(tmp_path / "node_modules" / "vorel-mock")
     script = tmp_path / "example.test.mjs"
     script.write_text(block.text, "utf-8")
-    environment = {**os.environ, "VOREL_MOCK_URL": mock.base_url, "NO_COLOR": "1"}
-    run = subprocess.run(
-        [NODE, "--test", "--test-reporter=tap", script], env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "# fail 0" in run.stdout
-    passed = re.search(r"^# pass (\d+)$", run.stdout, re.MULTILINE)
+    printed = run_npm("node", "--test", "--test-reporter=tap", script, cwd=tmp_path, VOREL_MOCK_URL=mock.base_url)
+    passed = re.search(r"^# pass (\d+)$", printed, re.MULTILINE)
     assert passed is not None
     assert int(passed[1]) >= max(1, block.text.count('\ntest("'))
 
@@ -152,6 +156,16 @@ def test_fixtures(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert run.exit_code == 0, run.stderr
         with MockServer(fixtures=file) as mock:
             assert mock.control.target()["keys"]["full"]
+
+
+def _run_with(runner: str, block: Block) -> None:
+    """Run a block with its own runner, in a folder that has it."""
+    tarball()
+    with TemporaryDirectory(dir=BUILD, prefix="how-to-") as folder:
+        (Path(folder) / "example.test.ts").write_text(block.text, "utf-8")
+        arguments = {"vitest": ["run", "--root", folder], "playwright": ["test", "--config", folder]}[runner]
+        printed = run_npm("npx", "--no", runner, *arguments)
+    assert re.search(rf"\b{len(re.findall(r'^ *test[(]', block.text, re.MULTILINE))} passed", printed), printed
 
 
 # n8n: its HTTP Request node, as far as the page uses it.

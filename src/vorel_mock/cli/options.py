@@ -19,7 +19,7 @@ _LINKED = ("VOREL_MOCK_PORT", "VOREL_MOCK_HOST")
 _LINK = re.compile("(tcp|udp|sctp)://")
 _NOT_OURS = re.compile("VOREL_MOCK_(PORT_.*|SERVICE_.*|NAME|ENV_.*)")
 #: What other commands and the clients of a mock use.
-_OF_OTHERS = ("VOREL_MOCK_WEBHOOK_SECRET", "VOREL_MOCK_URL")
+_OF_OTHERS = ("VOREL_MOCK_WEBHOOK_SECRET", "VOREL_MOCK_URL", "VOREL_MOCK_COMMAND")
 CONFIG_FILE = "vorel-mock.toml"
 #: The settings of a mock that was given none.
 DEFAULTS = Settings()
