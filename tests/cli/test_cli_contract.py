@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from tests.paths import ROOT
 
 from vorel_mock.cli.main import main
+from vorel_mock.contract.generators import RENDERINGS
 
 
 def printed(*arguments: str) -> Any:
@@ -20,12 +22,15 @@ def test_it_prints_the_document_as_it_is() -> None:
     assert printed() == json.loads((ROOT / "openapi.json").read_text("utf-8"))
 
 
-def test_for_generators_it_differs_where_openapi_generator_fails_and_nowhere_else() -> None:  # M48
-    document, rendered = printed(), printed("--for-generators")
-    assert rendered["info"]["license"].pop("identifier") == "LicenseRef-Proprietary"
-    alternatives = document["components"]["schemas"]["CrmCreateRecordResponse"]["oneOf"]
-    assert [schema["properties"]["ok"].pop("enum") for schema in alternatives] == [[True], [False]]
-    assert rendered == document
+@pytest.mark.parametrize("target", RENDERINGS)
+def test_it_prints_a_rendering(target: str) -> None:
+    assert printed("--for", target) == RENDERINGS[target](printed())
+
+
+def test_a_rendering_that_there_is_none_of_is_told() -> None:
+    result = CliRunner().invoke(main, ["contract", "--for", "java"])
+    assert result.exit_code == 2
+    assert "'java' is not one of 'openapi-generator', 'openapi-3.0'" in result.output
 
 
 def test_another_document_that_is_none_is_told(tmp_path: Path) -> None:

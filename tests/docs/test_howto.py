@@ -158,12 +158,16 @@ def test_fixtures(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             assert mock.control.target()["keys"]["full"]
 
 
+#: This machine may be busy, and the first test starts a mock.
+PATIENT = ["--testTimeout", "60000"]
+
+
 def _run_with(runner: str, block: Block) -> None:
     """Run a block with its own runner, in a folder that has it."""
     tarball()
     with TemporaryDirectory(dir=BUILD, prefix="how-to-") as folder:
         (Path(folder) / "example.test.ts").write_text(block.text, "utf-8")
-        arguments = {"vitest": ["run", "--root", folder], "playwright": ["test", "--config", folder]}[runner]
+        arguments = {"vitest": ["run", "--root", folder, *PATIENT], "playwright": ["test", "--config", folder]}[runner]
         printed = run_npm("npx", "--no", runner, *arguments)
     assert re.search(rf"\b{len(re.findall(r'^ *test[(]', block.text, re.MULTILINE))} passed", printed), printed
 
