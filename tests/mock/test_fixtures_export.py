@@ -286,3 +286,63 @@ def test_what_is_wrong_is_told_in_a_line(server: MockServer) -> None:
     assert result.stderr == "Error: no server at http://127.0.0.1:1. Is vorel-mock running there?\n"
     help_text = CliRunner().invoke(cli.main, ["fixtures", "export", "--help"]).stdout
     assert "holds the keys and the signing secrets" in " ".join(help_text.split())
+
+
+# -- files that are wrong in any way
+
+FRAGMENTS = st.sampled_from(
+    ['"', "'", "[", "]", "{", "}", "=", ":", ",", "\n", "#", '"""', "-", "\\", "null", "1e999", "&a", "*a", "\t"]
+)
+EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), FRAGMENTS | text), min_size=1, max_size=3)
+
+
+def used_or_told(path: Path) -> None:
+    problems: tuple[str, ...] = ()
+    try:
+        for tenant, _ in load(path):
+            assert msgspec.json.decode(snapshot.dump(tenant))
+    except reading.FixturesError as error:
+        problems = error.problems
+    for problem in problems:
+        assert problem.startswith(f"{path}:"), problem
+        assert len(problem) < 2000
+
+
+def content_of_shop() -> Json:
+    return dict(reading._without_times(tomllib.loads(SHOP)))
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@given(edits=EDITS, form=st.sampled_from(sorted(writing.FORMATS)))
+def test_a_text_that_was_spoilt_is_used_or_told(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[float, int, str]], form: str
+) -> None:
+    whole = SHOP if form == "toml" else "".join(writing.FORMATS[form](content_of_shop()))
+    for place, length, inserted in edits:
+        start = int(place * len(whole))
+        whole = whole[:start] + inserted + whole[start + length :]
+    path = tmp_path_factory.mktemp("spoilt") / f"shop.{form}"
+    path.write_text(whole, "utf-8", newline="")
+    used_or_told(path)
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+@given(data=st.data(), value=values | st.none())
+def test_a_value_of_any_kind_anywhere_is_used_or_told(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, value: Any
+) -> None:
+    content = content_of_shop()
+    node: Any = content
+    while True:
+        name = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+        if not (isinstance(node[name], (dict, list)) and node[name] and data.draw(st.booleans())):
+            break
+        node = node[name]
+    node[name] = value
+    path = tmp_path_factory.mktemp("odd") / "shop.json"
+    path.write_text(json.dumps(content), "utf-8")
+    used_or_told(path)

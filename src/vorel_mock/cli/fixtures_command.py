@@ -40,7 +40,10 @@ def fixtures() -> None:
     help="Host beyond loopback that webhooks may go to, as in serve.",
 )
 def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> None:
-    """Check FILE. Exit code 0: it can be used; 1: it has mistakes, which are listed with their lines."""
+    """Check a file.
+
+    Exit code 0: it can be used; 1: it has mistakes, which are listed with their lines.
+    """
     # What reads a document takes long to import, and --help does not need it.
     from vorel_mock.mock.fixtures import Fixtures, FixturesError
     from vorel_mock.mock.settings import SettingError, Settings
@@ -84,7 +87,9 @@ def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> Non
     help="Token that /_mock of that mock requires.",
 )
 def export(tenant_id: str | None, form: str, base_url: str, control_token: str | None) -> None:
-    """Print the tenants of a running mock as fixtures: vorel-mock fixtures export > shop.toml
+    """Print the tenants of a running mock as fixtures.
+
+    vorel-mock fixtures export > shop.toml
 
     The output holds the keys and the signing secrets of the tenants: without them it would be of no use. Not part of it
     are quotas that were spent, deliveries, the journal, and the ttl of a tenant.
@@ -116,9 +121,9 @@ def export(tenant_id: str | None, form: str, base_url: str, control_token: str |
 @fixtures.command()
 @_CONTRACT
 def schema(source: str | None) -> None:
-    """Print the JSON Schema of a file with fixtures, for an editor for example.
+    """Print the JSON Schema of such a file.
 
-    A mock has it at /_mock/fixtures.schema.json.
+    Editors complete and check a file by it. A mock has it at /_mock/fixtures.schema.json.
     """
     from vorel_mock.mock.fixtures import rows
 
