@@ -442,6 +442,9 @@ def test_an_unknown_id_is_a_404(control: httpx.Client, made: Json, tenant: str, 
         "subscribe": {"target_url": "http://127.0.0.1:1/", "events": ["lead.created"]},
         "changeWebhook": {"held": True},
         "armFault": {"fault": "latency"},
+        "addHandoff": {"lead_id": NOBODY},
+        "addCrmRecord": {"object": "contact", "fields": {"email": "a@example.com"}, "idempotency_key": "1"},
+        "publishEvent": {"event": "lead.created"},
     }
     method, path, _ = OPERATIONS[operation]
     for unknown in (
@@ -482,7 +485,7 @@ def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: s
         f"{tenant}/requests/wait": "POST",
         f"{tenant}/deliveries/wait": "POST",  # M51
         f"{tenant}/deliveries/x": "GET, HEAD",
-        f"{tenant}/keys/full_1": "DELETE",
+        f"{tenant}/keys/full_1": "DELETE, GET, HEAD, PATCH",
         "/_mock/docs/": "GET, HEAD",
         "/_mock/openapi.json": "GET, HEAD",
     }.items():

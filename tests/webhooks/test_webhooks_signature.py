@@ -58,7 +58,7 @@ def test_upper_case_and_a_prefix_are_not_the_signature() -> None:
 
 
 def test_the_envelope() -> None:
-    data = {"handoff_id": "h", "summary": "ü \N{PILE OF POO}", "requested_at": 1767225600.25}
+    data = {"handoff_id": "h", "summary": "ü \N{PILE OF POO}", "requested_at": "2026-01-01T00:00:00.250Z"}
     event = Event("e1", HANDOFF_REQUESTED, 1767225600.0, data)
     assert json.loads(payload(event, "t1")) == {
         "id": "e1",

@@ -17,7 +17,7 @@ from vorel_mock.contract import metaschema
 from vorel_mock.contract.bundle import bundle
 from vorel_mock.contract.document import Document
 from vorel_mock.contract.document_file import ContractError, escape, first_line, parse
-from vorel_mock.contract.operation import METHODS, Operation, read_operations
+from vorel_mock.contract.operation import METHODS, Operation, is_json, read_operations
 from vorel_mock.contract.source import read
 from vorel_mock.contract.upgrade import to_3_1
 
@@ -81,6 +81,16 @@ class Contract(Document):
                 if "notified_channel" in members:
                     return tuple(self.keywords(members["notified_channel"]).get("enum", ()))
         return ()
+
+    def body_members(self, operation_id: str) -> Mapping[str, Mapping[str, Any]]:
+        """The schemas of the members of an operation's JSON body; none when the document has no such operation."""
+        for operation in self.operations:
+            if operation.id == operation_id and operation.body is not None:
+                content = self.at(operation.body.pointer).get("content") or {}
+                schemas = [media.get("schema", {}) for name, media in content.items() if is_json(name)]
+                members = self.keywords(schemas[0]).get("properties", {}) if schemas else {}
+                return {name: self.keywords(schema) for name, schema in members.items()}
+        return {}
 
     @cached_property
     def bearer_format(self) -> str | None:

@@ -31,6 +31,10 @@ PREFIX = "/_mock"
 READS = ("GET", "HEAD")
 
 
+#: Keywords that the control plane takes over from the contract.
+_LIMITS = ("enum", "minLength", "maxLength")
+
+
 def load(contract: Contract) -> dict[str, Any]:
     """Return the document for a mock that serves `contract`."""
     document: dict[str, Any] = json.loads(_as_json())
@@ -42,6 +46,10 @@ def load(contract: Contract) -> dict[str, Any]:
             schema = schema[step]
         if known := list(names):  # a document of another make may have none, and an empty enum is no schema
             schema["enum"] = known
+    for name, operation_id in (("NewHandoff", "handoffLead"), ("NewCrmRecord", "createCrmRecord")):
+        limits = contract.body_members(operation_id)
+        for member, schema in document["components"]["schemas"][name]["properties"].items():
+            schema |= {keyword: limits[member][keyword] for keyword in _LIMITS if keyword in limits.get(member, {})}
     return document
 
 
@@ -73,6 +81,9 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/SnapshotFault/properties/fault": CATALOGUE,
         "schemas/SnapshotFault/properties/operation": [*operations, None],
         "schemas/NewWebhook/properties/events/items": EVENTS,
+        "schemas/WebhookChange/properties/events/items": EVENTS,
+        "schemas/NewEvent/properties/event": EVENTS,
+        "schemas/KeyChange/properties/scopes/items": sorted(provisioning.every_scope(contract)),
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/NewFault/properties/fault": CATALOGUE,
         "schemas/NewFault/properties/operation": [*operations, None],

@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import Any
 
 from vorel_mock.model import crm
+from vorel_mock.model.clock import iso
 from vorel_mock.model.crm import CrmError, ErrorName
 from vorel_mock.model.crm_records import CrmRecord, canonical, size
 from vorel_mock.model.handoffs import (
@@ -65,9 +66,14 @@ def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
         "reason": handoff.reason,
         "summary": handoff.summary,
         "notified_channel": handoff.notified_channel,
-        "requested_at": handoff.requested_at,
+        "requested_at": iso(handoff.requested_at),
     }
     return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, data)
+
+
+def happened(tenant: Tenant, event: str, data: dict[str, Any]) -> Event:
+    """Return an event of now, for the tenant's webhooks."""
+    return Event(tenant.ids.uuid(), event, tenant.clock.now(), data)
 
 
 def create_record(

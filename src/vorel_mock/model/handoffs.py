@@ -54,7 +54,7 @@ def row_size(row: Handoff | AuditRow) -> int:
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened and that webhooks tell of."""
+    """Something that happened and that webhooks tell of. `data` is JSON, times in it are RFC 3339."""
 
     id: str
     event: str

@@ -89,8 +89,8 @@ class Dispatcher:
 
     # Called by the control plane.
 
-    def subscribe(self, tenant: Tenant, target_url: str, events: Collection[str]) -> Webhook:
-        """Add a webhook with a new secret to `tenant`, and queue its test event.
+    def subscribe(self, tenant: Tenant, target_url: str, events: Collection[str], secret: str | None = None) -> Webhook:
+        """Add a webhook to `tenant`, and queue its test event. `secret` is a new one if None.
 
         Raises TargetError if webhooks may not go to `target_url`. Raises SubscriptionError if `events` is empty or
         names an unknown event, or if the tenant has too many webhooks.
@@ -101,12 +101,24 @@ class Dispatcher:
             if len(tenant.webhooks) >= MAX_WEBHOOKS:
                 raise SubscriptionError(f"the tenant already has {MAX_WEBHOOKS} webhooks, the maximum; delete one")
             ids = tenant.ids
-            webhook = Webhook(undrawn(ids.uuid, tenant.webhooks.get), target_url, wanted, secret=f"whsec_{ids.hex(48)}")
+            webhook_id = undrawn(ids.uuid, tenant.webhooks.get)
+            webhook = Webhook(webhook_id, target_url, wanted, secret=secret or f"whsec_{ids.hex(48)}")
             tenant.webhooks[webhook.id] = webhook
             now = tenant.clock.now()
             event = Event(ids.uuid(), TEST_EVENT, now, {"webhook_id": webhook.id})
             self._deliver(tenant, webhook, event, payload(event, tenant.id), now + RETRY_SCHEDULE[0], tampered=False)
         return webhook
+
+    def change(
+        self, webhook: Webhook, *, target_url: str | None, events: Collection[str] | None, secret: str | None
+    ) -> None:
+        """Change what is not None, for attempts from now on. Raises the errors of `subscribe`."""
+        if target_url is not None:
+            self._targets.check(target_url)
+        wanted = webhook.events if events is None else _known(events)
+        with self._lock:
+            webhook.target_url = target_url or webhook.target_url
+            webhook.events, webhook.secret = wanted, secret or webhook.secret
 
     def unsubscribe(self, tenant: Tenant, webhook: Webhook) -> None:
         """End a subscription. Pending deliveries fail; an attempt that is running is not recorded."""

@@ -24,14 +24,9 @@ def payload(event: Event, tenant_id: str) -> bytes:
         "event": event.event,
         "created_at": iso(event.created_at),
         "tenant_id": tenant_id,
-        "data": {name: _value(name, value) for name, value in event.data.items()},
+        "data": event.data,
     }
     return _object(envelope, Ids(0, event.id)).encode()
-
-
-def _value(name: str, value: Any) -> Any:
-    """The model keeps moments as seconds; outside they are timestamps."""
-    return iso(value) if name.endswith("_at") and isinstance(value, (int, float)) else value
 
 
 def _object(members: Mapping[str, Any], draw: Ids) -> str:

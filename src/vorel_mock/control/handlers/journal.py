@@ -10,11 +10,10 @@ from flask import Response
 from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, waiting_slot
+from vorel_mock.control.handlers.support import Operations, find_tenant, reject, span, timeout, waiting_slot
 from vorel_mock.mock.journal.explain import explain, secrets
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.clock import parse_iso
 from vorel_mock.model.redaction import redact
 from vorel_mock.model.wait import Wait
 
@@ -150,13 +149,7 @@ def _found(mock: Mock, tenant_id: str | None, filters: Json) -> tuple[list[Excha
 
 def _matcher(filters: Json) -> Callable[[Exchange], bool]:
     """Return whether an exchange matches the filters; rejects filters that make no sense with 400."""
-    moments: Json = {}
-    for name in ("since", "until"):
-        if name in filters:
-            try:
-                moments[name] = parse_iso(filters[name])
-            except ValueError as error:
-                reject(400, f"{name}: {error}")
+    first, last = span(filters)
     contains = filters.get("contains", "").encode()
 
     def matches(exchange: Exchange) -> bool:
@@ -166,7 +159,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
             filters.get("operation") in (None, operation)
             and filters.get("status") in (None, exchange.status)
             and filters.get("key_id") in (None, key_id)
-            and moments.get("since", exchange.at) <= exchange.at <= moments.get("until", exchange.at)
+            and first <= exchange.at <= last
             and contains in exchange.request.body
         )
 

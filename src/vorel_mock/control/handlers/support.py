@@ -1,19 +1,22 @@
 """Shared by the handlers: rejecting a request, finding a tenant, long polling."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from math import inf
+from typing import Any, NoReturn, TypeVar
 
 from flask import request
 
 from vorel_mock.contract.connexion_import import ProblemException
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.clock import parse_duration
+from vorel_mock.model.clock import parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
 
 #: Seconds that a request may wait for something to happen; how long it does when it does not say.
 LONGEST_WAIT = 60.0
 DEFAULT_WAIT = 10.0
+
+Row = TypeVar("Row")
 
 #: Handlers by operationId; each takes the mock first.
 Operations = Mapping[str, Callable[..., Any]]
@@ -70,6 +73,30 @@ def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[None]:
         yield
     finally:
         mock.waits.give_back(owner)
+
+
+def span(filters: Mapping[str, Any]) -> tuple[float, float]:
+    """Return `since` and `until` of a request, in seconds since the epoch; all time without. 400 if one is invalid."""
+    moments = []
+    for name, otherwise in (("since", -inf), ("until", inf)):
+        try:
+            moments.append(parse_iso(filters[name]) if name in filters else otherwise)
+        except ValueError as error:
+            reject(400, f"{name}: {error}")
+    return moments[0], moments[1]
+
+
+def chosen(rows: Iterable[Row], filters: Mapping[str, Any], time: Callable[[Row], float] | None = None) -> list[Row]:
+    """Return the newest `limit` of the rows whose attributes are as `filters` says. `time` is for since and until."""
+    wanted = {name: value for name, value in filters.items() if name not in ("limit", "since", "until")}
+    first, last = span(filters)
+    found = [
+        row
+        for row in rows
+        if all(getattr(row, name) == value for name, value in wanted.items())
+        and (time is None or first <= time(row) <= last)
+    ]
+    return found[-filters["limit"] :] if "limit" in filters else found
 
 
 def timeout(body: Mapping[str, Any]) -> float:

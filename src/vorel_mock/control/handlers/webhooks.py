@@ -6,12 +6,15 @@ import msgspec
 from flask import Response
 
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, reject, timeout, waiting_slot
+from vorel_mock.control.handlers.support import Operations, chosen, find_tenant, reject, timeout, waiting_slot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
+from vorel_mock.model.commands import happened
+from vorel_mock.model.ids import Ids
 from vorel_mock.model.redaction import redact, redact_deep
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
+from vorel_mock.webhooks import event_kinds
 from vorel_mock.webhooks.sender import METHOD
 
 Json = dict[str, Any]
@@ -28,7 +31,7 @@ def subscribe(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         try:
-            webhook = mock.webhooks.subscribe(tenant, body["target_url"], body["events"])
+            webhook = mock.webhooks.subscribe(tenant, body["target_url"], body["events"], body.get("secret"))
         except ValueError as error:
             reject(400, str(error))
         return {**_shown(webhook), "secret": webhook.secret}, 201
@@ -40,14 +43,19 @@ def get_webhook(mock: Mock, tenant_id: str, webhook_id: str) -> Json:
         return _shown(_webhook(find_tenant(mock, tenant_id), webhook_id))
 
 
-def change_webhook(mock: Mock, tenant_id: str, webhook_id: str, body: Json) -> Json:
-    """Pause or resume the deliveries of a subscription."""
+def change_webhook(mock: Mock, tenant_id: str, webhook_id: str, body: Json | None = None) -> Json:
+    """Change a subscription; pause or resume its deliveries."""
+    wanted = body or {}
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         webhook = _webhook(tenant, webhook_id)
-        if body.get("held"):
+        try:
+            mock.webhooks.change(webhook, **{name: wanted.get(name) for name in ("target_url", "events", "secret")})
+        except ValueError as error:
+            reject(400, str(error))
+        if wanted.get("held"):
             mock.webhooks.hold(tenant, webhook)
-        elif "held" in body:  # false, or null, which removes it
+        elif "held" in wanted:  # false, or null, which removes it
             mock.webhooks.release(tenant, webhook)
         return _shown(webhook)
 
@@ -60,10 +68,47 @@ def unsubscribe(mock: Mock, tenant_id: str, webhook_id: str) -> tuple[None, int]
     return None, 204
 
 
-def list_deliveries(mock: Mock, tenant_id: str) -> Json | Response:
+def event_catalogue(mock: Mock) -> Json:
+    """The events, each with the schema of its data and an example."""
+    with mock.lock:
+        tenant = next(iter(mock.store.tenants()), None) or Tenant("", "", mock.clock, mock.ids.copy(), "email")
+        now = mock.clock.now()
+        return {
+            "data": [
+                {
+                    "event": kind.event,
+                    "description": kind.description,
+                    "schema": kind.schema,
+                    "example": event_kinds.example(kind.event, tenant, Ids(0, kind.event), now),
+                }
+                for kind in event_kinds.kinds().values()
+            ]
+        }
+
+
+def publish_event(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
+    """Publish an event, with the data that is given or an example."""
+    name, data = body["event"], body.get("data")
+    if data is not None:
+        try:
+            event_kinds.check(name, data)
+        except ValueError as error:
+            reject(400, str(error))
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        if data is None:
+            data = event_kinds.example(name, tenant, tenant.ids, tenant.clock.now())
+        event = happened(tenant, name, data)
+        made = mock.webhooks.publish(tenant, event)
+        told = {"id": event.id, "event": name, "created_at": iso(event.created_at), "data": redact_deep(data)}
+        return {**told, "deliveries": [_delivery(delivery) for delivery in made]}, 202
+
+
+def list_deliveries(mock: Mock, tenant_id: str, **filters: Any) -> Json | Response:
     """Return the deliveries, oldest first."""
     with mock.lock:
-        deliveries = [delivery.copy() for delivery in find_tenant(mock, tenant_id).deliveries]
+        kept = chosen(find_tenant(mock, tenant_id).deliveries, filters, lambda row: row.created_at)
+        deliveries = [delivery.copy() for delivery in kept]
     return listed(deliveries, _delivery)
 
 
@@ -163,6 +208,8 @@ def _attempt(attempt: Attempt, body: bytes) -> Json:
 
 
 OPERATIONS: Operations = {
+    "eventCatalogue": event_catalogue,
+    "publishEvent": publish_event,
     "listWebhooks": list_webhooks,
     "subscribe": subscribe,
     "getWebhook": get_webhook,
