@@ -46,7 +46,7 @@ class Names(click.ParamType[list[str]]):
 )
 @click.option("--rounds", "count", default=5, show_default=True, type=click.IntRange(1), help="Turns of each program.")
 @click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="Load on each kind of request.")
-@click.option("--warm-up", default=5, show_default=True, type=click.IntRange(1), help="Load that does not count.")
+@click.option("--warm-up", default=5, show_default=True, type=click.IntRange(0), help="Load that does not count.")
 @click.option("--connections", default=8, show_default=True, type=click.IntRange(1), help="Connections of wrk.")
 @click.option("--against", metavar="REF", help="Compare with the mock of another git commit, branch or tag.")
 @click.option(

@@ -102,7 +102,7 @@ def measure(
 
 def _turn(server: Running, cases: list[Case], seconds: int, warm_up: int, connections: int) -> Turn:
     rss_start = server.rss()
-    for case in cases:
+    for case in cases if warm_up else ():
         wrk.run(server.port, case, seconds=warm_up, connections=connections, name=secrets.token_hex(4))
     loads, cpu_us = {}, {}
     for case in cases:

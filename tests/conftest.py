@@ -33,8 +33,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-#: The modules whose tests take long, most of it waiting.
-LONG = ("test_proof.py", "test_mock.py", "test_lenient_servers.py", "test_robustness.py", "test_npm_package.py")
+#: The modules with tests that take long, most of it waiting.
+LONG = (
+    "test_npm_package.py",
+    "test_client_proof.py",
+    "test_client_cli.py",
+    "test_robustness.py",
+    "test_bench.py",
+    "test_mock.py",
+)
 
 
 @pytest.hookimpl(trylast=True)  # what -k and the like leave

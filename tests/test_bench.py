@@ -37,7 +37,7 @@ VALID = [case.id for case in workload.cases() if case.valid]
 @needs_wrk
 def test_ours_beside_the_bare_function(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    short = ("--rounds", "1", "--seconds", "1", "--warm-up", "1", "--connections", "2")
+    short = ("--rounds", "1", "--seconds", "1", "--warm-up", "0", "--connections", "2")
     done = bench("--peers", "ours,bare", *short, "--json", str(file))
     assert done.returncode == 0, done.stderr
     found = json.loads(file.read_text("utf-8"))
@@ -70,13 +70,11 @@ def test_an_unexpected_status_makes_a_load_invalid(tmp_path: Path) -> None:
     valid, _, invalid = workload.cases()
     swapped = [replace(valid, status=400), replace(invalid, status=200)]
     with programs.running(programs.ours(ROOT), tmp_path) as server:
-        for case in (valid, invalid):
-            assert wrk.run(server.port, case, seconds=1, connections=2, name="a").errors == 0
         for case in swapped:
-            load = wrk.run(server.port, case, seconds=1, connections=2, name="b")
+            load = wrk.run(server.port, case, seconds=1, connections=2, name="a")
             assert load.errors == load.requests > 0
             with pytest.raises(workload.BadAnswer, match=f"expected {case.status}"):
-                workload.probe(server.port, case, "c")
+                workload.probe(server.port, case, "b")
 
 
 @pytest.mark.parametrize(

@@ -827,7 +827,7 @@ def test_one_tenant_holds_back_so_many_responses_and_no_more(
 
 # -- the same again
 
-REQUESTS = int(os.environ.get("VOREL_TEST_REQUESTS", "10000"))
+REQUESTS = int(os.environ.get("VOREL_TEST_REQUESTS", "4000"))
 
 
 def transcript(requests: int) -> list[bytes]:

@@ -88,7 +88,7 @@ def two() -> Iterator[tuple[httpx.Client, httpx.Client]]:
         mock.stop()
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
+@hypothesis_settings(max_examples=8, deadline=None)
 @given(before=REQUESTS, between=REQUESTS, after=REQUESTS)
 def test_what_was_imported_answers_as_what_was_exported(
     two: tuple[httpx.Client, httpx.Client], before: Any, between: Any, after: Any
