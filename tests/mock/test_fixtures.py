@@ -1,5 +1,6 @@
 """Fixtures from a file: what becomes of them, over HTTP, and what is said of files that are wrong."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -599,6 +600,17 @@ def test_a_file_is_bounded(tmp_path: Path) -> None:
         file.truncate(reading.MAX_FILE + 1)
     with pytest.raises(FixturesError, match="is larger than 16 MiB, which is the most"):
         Mock(Settings(fixtures=path))
+
+
+def test_what_yaml_aliases_make_of_a_file_is_bounded(tmp_path: Path) -> None:
+    long = f"a: &a {'x' * 1024**2}\nb: [{', '.join(['*a'] * 17)}]\n"
+    with pytest.raises(FixturesError, match="holds more than 16 MiB of text, YAML aliases written out"):
+        Mock(Settings(fixtures=write(tmp_path, long, "a.yaml")))
+    many = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+        f"{after}: &{after} [{','.join([f'*{before}'] * 10)}]\n" for before, after in itertools.pairwise("abcdefg")
+    )
+    with pytest.raises(FixturesError, match="holds more than 1000000 values, YAML aliases written out"):
+        Mock(Settings(fixtures=write(tmp_path, many, "a.yaml")))
 
 
 def test_the_tenants_of_a_file_are_bounded(tmp_path: Path) -> None:

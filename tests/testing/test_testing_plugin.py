@@ -94,6 +94,23 @@ def test_the_settings_of_marks_add_up_and_the_nearest_wins(pytester: pytest.Pyte
     pytester.runpytest("--strict-markers").assert_outcomes(passed=2)
 
 
+def test_each_test_may_have_a_fork(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.vorel(fork="00000002-7e4a-4000-8000-000000000000", ttl="10m")
+        def test_fork(vorel):
+            settings = vorel.settings()
+            assert (settings["name"], settings["crm"]["vendor"]) == ("demo-salesforce", "salesforce")
+            assert settings["ttl"] == "600s"
+            assert vorel.lead == "00000002-1ead-4000-8000-000000000001"
+            assert vorel.key.startswith("vapk_live_") and "c0ffee" not in vorel.key
+        """
+    )
+    pytester.runpytest("--strict-markers").assert_outcomes(passed=1)
+
+
 def test_a_mark_that_makes_no_sense_is_told(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

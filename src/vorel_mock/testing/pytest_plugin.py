@@ -88,7 +88,7 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     settings = _settings(request.node)
     if "snapshot" in settings:  # it has a name; and keys, which another test may have as well
         settings.setdefault("keys", "fresh")
-    else:
+    elif "fork" not in settings:  # the original has a name
         settings.setdefault("name", request.node.name[:200])
     try:
         before = vorel_server.requests(limit=1)
