@@ -247,7 +247,7 @@ def test_a_violation_that_is_seen_every_time_is_not_flaky(server: Serve) -> None
 def test_a_disagreement_of_the_validators_is_a_fault_of_the_kit(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     from vorel_conformance.checks import schema
 
-    def contrary(value: Any) -> bool:
+    def contrary(value: Any, text: bytes | None) -> bool:
         return not contract.validator("/components/schemas/ErrorEnvelope").is_valid(value)
 
     monkeypatch.setattr(schema, "_second", lambda pointer: contrary)

@@ -144,7 +144,11 @@ def envelope(exchange: Exchange, target: Target) -> Iterator[Check]:
 def _error(exchange: Exchange, wanted: list[str]) -> Iterator[Check]:
     """Check an error envelope. `wanted`: the codes that match the status, none for any code."""
     value = exchange.parsed.value
-    problems = [each for each in schema.problems("/components/schemas/ErrorEnvelope", value) if each.keyword != "enum"]
+    problems = [
+        each
+        for each in schema.problems("/components/schemas/ErrorEnvelope", value, exchange.body)
+        if each.keyword != "enum"
+    ]
     first = problems[0] if problems else None
     yield Check(
         "envelope.shape",
@@ -228,7 +232,7 @@ def handoff(exchange: Exchange, target: Target) -> Iterator[Check]:
     if not exchange.operation or not exchange.operation.takes_lead or exchange.status != 200 or exchange.parsed.error:
         return
     value = exchange.parsed.value
-    problems = schema.problems("/components/schemas/LeadHandoffResponse", value)
+    problems = schema.problems("/components/schemas/LeadHandoffResponse", value, exchange.body)
     shape = [each for each in problems if each.keyword not in ("format", "enum")]
     yield _schema_check("handoff.answer", shape, exchange)
     if not isinstance(value, dict):
@@ -277,7 +281,7 @@ def crm(exchange: Exchange, target: Target) -> Iterator[Check]:
     if not isinstance(ok, bool):
         return
     branch = 0 if ok else 1
-    problems = schema.problems(f"/components/schemas/CrmCreateRecordResponse/oneOf/{branch}", value)
+    problems = schema.problems(f"/components/schemas/CrmCreateRecordResponse/oneOf/{branch}", value, exchange.body)
     if ok:
         yield _schema_check("crm.success", [each for each in problems if each.where != "/record_url"], exchange)
         if "record_url" in value:

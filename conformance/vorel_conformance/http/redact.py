@@ -96,7 +96,8 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[T], T]:
         return "".join([*out, text[done:]])
 
     def redacted(text: str) -> str:
-        text = _RUN.sub(in_run, text)
+        if len(text) >= _PREFIX_LENGTH:
+            text = _RUN.sub(in_run, text)
         for pattern in patterns:
             text = pattern.sub(lambda _: KEY_VARIABLE, text)
         for core in encoded:

@@ -36,9 +36,7 @@ def parse(body: bytes, *, most_values: int = MOST_VALUES) -> Parsed:
     if text.startswith("\ufeff"):
         return Parsed(error="a byte order mark before the value")
     try:
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_reject, parse_int=_integer, parse_float=_float
-        )
+        value = _DECODER.decode(text)
     except _StrictError as error:
         return Parsed(error=str(error))
     except json.JSONDecodeError as error:
@@ -70,20 +68,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _beyond_bounds(value: Any, most_values: int) -> str:
-    """Return which bound a value exceeds, or an empty string. Goes level by level, so that it never recurses."""
-    level, count = [value], 0
-    for _ in range(DEEPEST + 1):
-        count += len(level)
-        if count > most_values:
-            return f"more than {most_values} values"
-        inside = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
-        level = [each for values in inside for each in values]
-        if not level:
-            return ""
-    return _TOO_DEEP
-
-
 def _reject(constant: str) -> Any:
     raise _StrictError(f"{constant} is not JSON")
 
@@ -98,6 +82,23 @@ def _float(digits: str) -> float:
     if math.isinf(number):
         raise _StrictError(f"the number {digits[:20]} is out of the range that clients can read")
     return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_reject, parse_int=_integer, parse_float=_float)
+
+
+def _beyond_bounds(value: Any, most_values: int) -> str:
+    """Return which bound a value exceeds, or an empty string. Goes level by level, so that it never recurses."""
+    level, count = [value], 0
+    for _ in range(DEEPEST + 1):
+        count += len(level)
+        if count > most_values:
+            return f"more than {most_values} values"
+        inside = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [each for values in inside for each in values]
+        if not level:
+            return ""
+    return _TOO_DEEP
 
 
 def _has_lone_surrogate(value: Any) -> bool:
