@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,13 @@ def imports(folder: str) -> Iterator[tuple[str, str]]:
                 yield path.relative_to(ROOT).as_posix(), name.partition(".")[0]
 
 
-DISTRIBUTIONS = {
-    module: {canonicalize_name(name) for name in names} for module, names in packages_distributions().items()
-}
+@cache
+def distributions() -> dict[str, set[str]]:
+    """The names of the distributions that have a module, by its name."""
+    return {module: {canonicalize_name(name) for name in names} for module, names in packages_distributions().items()}
 
 
+@cache
 def third_party(folder: str) -> list[tuple[str, str]]:
     """The imports that are neither of the standard library nor of the project."""
     ours = PROJECT_MODULES if folder in ("tests", "bench") else PACKAGES
@@ -87,14 +90,14 @@ def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:  
         allowed |= set(declared(extra))
     found = third_party(folder)
     assert found
-    assert [(file, module) for file, module in found if not DISTRIBUTIONS.get(module, set()) & allowed] == []
+    assert [(file, module) for file, module in found if not distributions().get(module, set()) & allowed] == []
 
 
 @pytest.mark.parametrize(
     ("extra", "folder"), [(None, "src/vorel_mock"), ("conformance", "conformance/vorel_conformance")]
 )
 def test_what_is_declared_is_imported(extra: str | None, folder: str) -> None:  # M38
-    used = {name for _, module in third_party(folder) for name in DISTRIBUTIONS.get(module, set())}
+    used = {name for _, module in third_party(folder) for name in distributions().get(module, set())}
     unused = set(declared(extra)) - used
     assert unused == (set(NOT_IMPORTED) if extra is None else set())
 

@@ -219,10 +219,12 @@ LISTEN = "from vorel_mock.cli import listen; listen._LOOK = 0.05; listen.webhook
 
 def _until(lines: IO[str], wanted: str) -> str:
     """Read lines up to one that has `wanted`."""
+    passed = []
     for line in lines:
         if wanted in line:
             return line
-    raise AssertionError(f"no line has {wanted!r}")
+        passed.append(line)
+    raise AssertionError(f"no line has {wanted!r}: {passed}")
 
 
 def test_subscribes_anew_after_a_reset_and_a_restart(tmp_path: Path) -> None:
@@ -237,6 +239,10 @@ def test_subscribes_anew_after_a_reset_and_a_restart(tmp_path: Path) -> None:
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1)
         )
         running.callback(process.kill)
+        # A line that does not come ends the test, which then says what came instead.
+        patience = threading.Timer(3 * SOON, process.kill)
+        patience.start()
+        running.callback(patience.cancel)
         assert process.stdout is not None
         _until(process.stdout, "signature verified")  # of the test event
         assert httpx.post(f"{url}/_mock/reset", trust_env=False).status_code == 204

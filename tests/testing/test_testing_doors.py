@@ -237,7 +237,7 @@ def test_nothing_is_left_behind(make: Callable[[], MockServer | InProcessMock]) 
         time.sleep(0.02)
 
 
-def test_a_thousand_tenants_do_not_slow_one_down() -> None:
+def test_three_hundred_tenants_do_not_slow_one_down() -> None:
     def seconds(mock: InProcessMock) -> float:
         """What a small test takes."""
         started = time.perf_counter()
@@ -250,12 +250,12 @@ def test_a_thousand_tenants_do_not_slow_one_down() -> None:
 
     off = {"rate_limit": 0, "tenant_rate_limit": 0}
     with InProcessMock(**off) as empty, InProcessMock(**off) as full:
-        for _ in range(1000):
+        for _ in range(300):
             full.new_tenant(leads=1)
         alone = among_many = float("inf")
         # In turn, and the best of each: what else the machine does slows down the one as the other.
         for _ in range(40):
             alone, among_many = min(alone, seconds(empty)), min(among_many, seconds(full))
-            if among_many < 4 * alone:
+            if among_many < 2 * alone:
                 return
     raise AssertionError(f"{among_many / alone:.1f} times as slow")

@@ -25,13 +25,13 @@ def running() -> Iterator[MockServer]:
 
 LEAN = ("-p", "xdist.plugin")
 
-TWO_HUNDRED = """
+SIXTY = """
 import httpx
 import pytest
 
 SEEN = set()
 
-@pytest.mark.parametrize("number", range(200))
+@pytest.mark.parametrize("number", range(60))
 def test_number(vorel, number):
     limit = 2 + number % 4
     vorel.patch(rate_limit=limit)
@@ -59,13 +59,13 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def test_two_hundred_tests_on_two_workers_each_with_a_world_of_its_own(
+def test_sixty_tests_on_two_workers_each_with_a_world_of_its_own(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeconftest(SHUFFLED)
-    pytester.makepyfile(TWO_HUNDRED)
+    pytester.makepyfile(SIXTY)
     run = pytester.runpytest_subprocess(*LEAN, "-n2", "-q", "-W", "error", "--strict-markers")
-    run.assert_outcomes(passed=200)
+    run.assert_outcomes(passed=60)
 
 
 def test_the_settings_of_marks_add_up_and_the_nearest_wins(pytester: pytest.Pytester) -> None:
