@@ -8,6 +8,7 @@ import httpx
 import jsonschema_rs
 import pytest
 from tests import checked_client as checked
+from tests.control.test_work_under_the_lock import CountingLock
 
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
@@ -116,6 +117,16 @@ def test_a_key_is_revoked_and_restored(http: httpx.Client, tenant: tuple[str, Js
     assert hand_off(http, profile, lead).status_code == 200
     assert http.patch(f"{path}/keys/full_1", json={"scopes": ["read"]}).json()["scopes"] == ["read"]
     assert hand_off(http, profile, lead).status_code == 403
+    before, after = rows(http, f"{path}/requests")[-2:]  # each is explained by the scopes of then
+    assert [exchange["response"]["status"] for exchange in (before, after)] == [200, 403]
+    assert "the key has leads:write" in json.dumps(before["explanation"])
+    assert http.patch(f"{path}/keys/full_1", json={"scopes": ["leads:write"], "revoked": False}).status_code == 200
+    assert hand_off(http, profile, lead).status_code == 200
+    assert http.put(f"{path}/snapshot", json=http.get(f"{path}/snapshot").json()).status_code == 204
+    assert http.get(f"{path}/keys/full_1").json()["scopes"] == ["leads:write"]
+    assert hand_off(http, profile, lead).status_code == 200
+    assert http.post(f"{path}/reset").status_code == 204
+    assert len(http.get(f"{path}/keys/full_1").json()["scopes"]) > 1
     assert http.get(f"{path}/keys/none").status_code == 404
     assert http.patch(f"{path}/keys/none", json={}).status_code == 404
     assert [row["id"] for row in rows(http, f"{path}/keys", revoked=True)] == ["revoked"]
@@ -143,6 +154,48 @@ def test_a_handoff_is_set_as_the_api_does_it(http: httpx.Client, tenant: tuple[s
     too_long = http.post(f"{path}/handoffs", json={"lead_id": lead, "reason": "x" * 201})
     assert too_long.status_code == 400
     assert "reason: must have at most 200 characters" in too_long.text
+
+
+def test_a_handoff_of_the_past_is_told_to_nobody(http: httpx.Client, tenant: tuple[str, Json]) -> None:
+    path, profile = tenant
+    subscribe(http, path)
+    body = {"lead_id": profile["leads"]["own"][0], "requested_at": "2025-12-31T12:00:00+01:00"}
+    made = http.post(f"{path}/handoffs", json=body).json()
+    assert (made["requested_at"], made["reason"]) == ("2025-12-31T11:00:00.000Z", "operator_request")
+    assert [row["at"] for row in rows(http, f"{path}/audit-log")] == [made["requested_at"]]
+    assert rows(http, f"{path}/handoffs", until="2025-12-31T11:00:00Z") == [made]
+    assert http.get(f"{path}/leads/{body['lead_id']}").json()["conversation_status"] == "awaiting_human"
+    assert published(http, path) == []
+    for wrong, said in (("2999-01-01T00:00:00Z", "must not be later than the tenant's clock"), ("x", "RFC 3339")):
+        answer = http.post(f"{path}/handoffs", json={**body, "requested_at": wrong})
+        assert answer.status_code == 400
+        assert "requested_at: " in answer.text
+        assert said in answer.text
+
+
+def test_a_record_of_the_past_needs_no_crm_that_works(http: httpx.Client) -> None:
+    profile = http.post("/_mock/tenants", json={"crm": None}).json()
+    path = f"/_mock/tenants/{profile['id']}"
+    body = {"object": "contact", "fields": {"email": "ada@example.com"}, "idempotency_key": "old"}
+    assert "no_crm_configured" in http.post(f"{path}/crm-records", json=body).text
+    before = {"at": "2025-06-01T00:00:00Z", "vendor": "hubspot", "external_id": "4711"}
+    made = http.post(f"{path}/crm-records", json={**body, **before})
+    assert made.status_code == 201
+    record = made.json()
+    assert (record["external_id"], record["vendor"], record["at"]) == ("4711", "hubspot", "2025-06-01T00:00:00.000Z")
+    assert record["record_url"].endswith("4711")
+    assert record["vendor_fields"] == {"email": "ada@example.com"}
+    assert http.post(f"{path}/crm-records", json={**body, **before}).json() == record
+    headers = {"Authorization": f"Bearer {profile['keys']['full'][0]}"}
+    replayed = http.post("/api/v1/crm/create-record", headers=headers, json=body).json()
+    assert replayed == {"ok": True, "external_id": "4711", "record_url": record["record_url"]}
+    http.put(f"{path}/snapshot", json=http.get(f"{path}/snapshot").json())
+    assert rows(http, f"{path}/crm-records") == [record]
+    for wrong in ({"object": "case", "vendor": "zoho", "fields": {}}, {"external_id": "1", "fields": {}}):
+        refused = http.post(f"{path}/crm-records", json={**body, "idempotency_key": "2", **wrong})
+        assert refused.status_code == 409, refused.text
+    late = http.post(f"{path}/crm-records", json={**body, "at": "2999-01-01T00:00:00Z"})
+    assert late.status_code == 400
 
 
 def test_a_record_is_set_and_replayed_by_the_api(http: httpx.Client, tenant: tuple[str, Json]) -> None:
@@ -193,6 +246,10 @@ def test_lists_are_filtered(http: httpx.Client, tenant: tuple[str, Json]) -> Non
         )
     assert [row["idempotency_key"] for row in rows(http, f"{path}/crm-records", object="contact")] == ["1", "2"]
     assert [row["object"] for row in rows(http, f"{path}/crm-records", idempotency_key="0")] == ["lead"]
+    for what, shown, total in (("handoffs", 2, 3), ("crm-records", 2, 3), ("audit-log", 2, 3), ("leads", 2, 3)):
+        answer = http.get(f"{path}/{what}", params={"limit": 2}).json()
+        assert (len(answer["data"]), answer["total"]) == (shown, total)
+    assert http.get(f"{path}/keys", params={"revoked": False, "limit": 1}).json()["total"] == 6
     for wrong in ({"limit": 0}, {"limit": "x"}, {"since": "yesterday"}, {"reason": "0"}):
         assert http.get(f"{path}/handoffs", params=wrong).status_code == 400
 
@@ -205,7 +262,10 @@ def test_deliveries_are_filtered(http: httpx.Client, tenant: tuple[str, Json]) -
     assert len(rows(http, f"{path}/deliveries", event="booking.created")) == 2
     assert len(rows(http, f"{path}/deliveries", webhook_id=webhook["id"], state="pending", limit=3)) == 3
     assert rows(http, f"{path}/deliveries", state="dead") == []
+    assert http.get(f"{path}/deliveries", params={"limit": 1}).json()["total"] == 4
     assert http.get(f"{path}/deliveries", params={"state": "lost"}).status_code == 400
+    unknown = http.get(f"{path}/deliveries", params={"event": "booking.crated"})
+    assert 'did you mean "booking.created"' in unknown.json()["error"]["message"]
 
 
 # Subscriptions.
@@ -290,8 +350,11 @@ def test_an_event_of_a_tenant_that_has_nothing(http: httpx.Client) -> None:
         ({}, "event: is required"),
         ({"event": "booking.crated"}, 'did you mean "booking.created"?'),
         ({"event": "booking.created", "data": 5}, "data: must be an object"),
-        ({"event": "booking.created", "data": {}}, 'data: "booking_id" is a required property'),
-        ({"event": "offering.created", "data": {"offering_id": "x", "name": "y"}}, "data.offering_id: "),
+        ({"event": "booking.created", "data": {}}, "data.booking_id: is required; data.lead_id: is required"),
+        (
+            {"event": "offering.created", "data": {"offering_id": "x", "name": 5}},
+            'data.offering_id: is not a "uuid"; data.name: ',
+        ),
         ({"event": "offering.created", "data": {"name": "y" * 70_000}}, "data: has 70011 bytes as JSON"),
     ],
 )
@@ -305,9 +368,28 @@ def test_members_that_the_schema_does_not_list_are_sent(http: httpx.Client, tena
     path, _ = tenant
     subscribe(http, path)
     offering = http.post(f"{path}/events", json={"event": "offering.created"}).json()["data"]
-    data = {**offering, "tags": ["a", {"b": 1.5}], "starts_at": 5}
+    data = {**offering, "tags": ["a", {"b": 1.5}], "starts_at": 5, 'in "quotes"': {'a"\\\n': None}, "\u2028": 10**30}
     made = http.post(f"{path}/events", json={"event": "offering.created", "data": data}).json()
     assert made["deliveries"][0]["body"]["data"] == data
+    assert rows(http, f"{path}/deliveries")[-1]["body"]["data"] == data
+
+
+def test_the_examples_of_one_tenant_tell_one_story(http: httpx.Client, tenant: tuple[str, Json]) -> None:
+    path, profile = tenant
+    now = http.get(f"{path}/clock").json()["now"]
+
+    def data(event: str) -> Json:
+        return dict(http.post(f"{path}/events", json={"event": event}).json()["data"])
+
+    created, moved, completed = (data(f"booking.{what}") for what in ("created", "rescheduled", "completed"))
+    assert created["booking_id"] == moved["booking_id"] == completed["booking_id"]
+    assert created["offering_id"] == data("offering.created")["offering_id"]
+    assert completed["ends_at"] <= now < created["starts_at"] < created["ends_at"]
+    answer = hand_off(http, profile, profile["leads"]["own"][1]).json()
+    assert data(HANDOFF)["handoff_id"] == answer["handoff_id"]
+    other = http.post("/_mock/tenants", json={}).json()["id"]
+    foreign = http.post(f"/_mock/tenants/{other}/events", json={"event": "booking.created"}).json()["data"]
+    assert foreign["booking_id"] != created["booking_id"]
 
 
 def test_the_same_seed_gives_the_same_events() -> None:
@@ -317,3 +399,27 @@ def test_the_same_seed_gives_the_same_events() -> None:
             return dict(http.post(f"/_mock/tenants/{made['id']}/events", json={"event": "booking.created"}).json())
 
     assert once() == once()
+
+
+def test_a_large_event_is_written_without_the_lock() -> None:
+    mock = Mock(Settings(seed=1, clock="frozen"))
+    with checked.client(mock) as http:
+        path = f"/_mock/tenants/{http.post('/_mock/tenants', json={}).json()['id']}"
+        subscribe(http, path)
+        data = http.post(f"{path}/events", json={"event": "offering.created"}).json()["data"]
+        mock.lock = mock.webhooks._lock = lock = CountingLock(mock.lock)  # type: ignore[assignment]
+        counts = []
+        for members in (1, 3000):
+            lock.calls = 0
+            large = {**data, **{str(number): number for number in range(members)}}
+            assert http.post(f"{path}/events", json={"event": "offering.created", "data": large}).status_code == 202
+            counts.append(lock.calls)
+    assert 0 < counts[1] < counts[0] + 50
+
+
+def test_the_journal_of_all_is_cleared(http: httpx.Client, tenant: tuple[str, Json]) -> None:
+    path, profile = tenant
+    hand_off(http, profile, profile["leads"]["own"][0])
+    assert http.get("/_mock/requests").json()["total"] > 0
+    assert http.delete("/_mock/requests").status_code == 204
+    assert http.get("/_mock/requests").json()["total"] == http.get(f"{path}/requests").json()["total"] == 0

@@ -83,6 +83,7 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/NewWebhook/properties/events/items": EVENTS,
         "schemas/WebhookChange/properties/events/items": EVENTS,
         "schemas/NewEvent/properties/event": EVENTS,
+        "parameters/EventName/schema": [*EVENTS, TEST_EVENT],
         "schemas/KeyChange/properties/scopes/items": sorted(provisioning.every_scope(contract)),
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/NewFault/properties/fault": CATALOGUE,
@@ -112,7 +113,8 @@ def _tell_what_handlers_check(components: dict[str, Any], contract: Contract) ->
     schemas = components["schemas"]
     snapshots = [schema for name, schema in schemas.items() if name.startswith("Snapshot")]
     moments = [components["parameters"][name]["schema"] for name in ("Since", "Until")]
-    moments += [schemas["ClockChange"]["properties"]["set"], *_times(snapshots)]
+    given = [schemas[name]["properties"] for name in ("NewHandoff", "NewCrmRecord")]
+    moments += [schemas["ClockChange"]["properties"]["set"], *_times(given), *_times(snapshots)]
     for schema in moments:
         schema["pattern"] = _YEARS
     for name in ("NewTenant", "TenantChange", "Snapshot"):

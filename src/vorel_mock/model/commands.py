@@ -59,7 +59,12 @@ def request_handoff(
 
 def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
     """Return the event that tells the tenant's webhooks about a handoff."""
-    data = {
+    return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, handoff_data(handoff))
+
+
+def handoff_data(handoff: Handoff) -> dict[str, Any]:
+    """Return what an event tells of a handoff."""
+    return {
         "handoff_id": handoff.id,
         "lead_id": handoff.lead_id,
         "conversation_id": handoff.conversation_id,
@@ -68,7 +73,6 @@ def handoff_requested(tenant: Tenant, handoff: Handoff) -> Event:
         "notified_channel": handoff.notified_channel,
         "requested_at": iso(handoff.requested_at),
     }
-    return Event(tenant.ids.uuid(), HANDOFF_REQUESTED, handoff.requested_at, data)
 
 
 def happened(tenant: Tenant, event: str, data: dict[str, Any]) -> Event:
@@ -83,13 +87,9 @@ def create_record(
 
     A failure is not remembered: the same key may be tried again.
     """
-    content = canonical(object, fields)
-    fingerprint = sha256(content).digest()
-    known = tenant.idempotency.get(idempotency_key)
+    fingerprint = sha256(canonical(object, fields)).digest()
+    known = known_record(tenant, idempotency_key, fingerprint)
     if known is not None:
-        if known.fingerprint != fingerprint:
-            detail = "idempotency_key was used before, for a record with another object or other fields"
-            raise CrmError(ErrorName.VALIDATION_ERROR, detail)
         return known
     connection = tenant.crm
     if connection is None:
@@ -113,7 +113,21 @@ def create_record(
         external_id=created.external_id,
         record_url=created.record_url,
     )
-    tenant.idempotency[idempotency_key] = record
+    return keep_record(tenant, record)
+
+
+def known_record(tenant: Tenant, idempotency_key: str, fingerprint: bytes) -> CrmRecord | None:
+    """Return the record made before for a key. CrmError, if it is one of other content."""
+    known = tenant.idempotency.get(idempotency_key)
+    if known is not None and known.fingerprint != fingerprint:
+        detail = "idempotency_key was used before, for a record with another object or other fields"
+        raise CrmError(ErrorName.VALIDATION_ERROR, detail)
+    return known
+
+
+def keep_record(tenant: Tenant, record: CrmRecord) -> CrmRecord:
+    """Have a record be in the tenant's CRM, for its idempotency key as well."""
+    tenant.idempotency[record.idempotency_key] = record
     tenant.crm_records.append(record, size(record, shared=True))
     return record
 

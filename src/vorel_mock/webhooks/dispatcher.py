@@ -63,12 +63,13 @@ class Dispatcher:
         tampered: bool = False,
         late: float = 0.0,
         after_next: bool = False,
+        body: bytes | None = None,
     ) -> list[Delivery]:
         """Queue `event` for each webhook of `tenant` that subscribed to it.
 
         Test aids: `duplicate` sends it twice; `tampered` signs another body; `late` delays it by that many seconds of
         the tenant's clock; `after_next` sends it behind the webhook's next event. Returns the deliveries in order of
-        subscription.
+        subscription. `body` is the payload of the event, if the caller has made it already, without the lock.
         """
         if not tenant.webhooks:
             return []
@@ -76,10 +77,10 @@ class Dispatcher:
         with self._lock:
             subscribed = [webhook for webhook in tenant.webhooks.values() if event.event in webhook.events]
             if subscribed:
-                body = payload(event, tenant.id)
+                sent = payload(event, tenant.id) if body is None else body
                 due_at = None if after_next else event.created_at + late + RETRY_SCHEDULE[0]
             for webhook in subscribed:
-                delivery = self._deliver(tenant, webhook, event, body, due_at, tampered)
+                delivery = self._deliver(tenant, webhook, event, sent, due_at, tampered)
                 made.append(delivery)
                 if duplicate:
                     made.append(self._repeat(tenant, webhook, delivery, due_at, tampered))

@@ -8,14 +8,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
+from vorel_mock.contract.document import Document
+from vorel_mock.contract.schemas import Validator
 from vorel_mock.model.clock import iso
-from vorel_mock.model.handoffs import DEFAULT_REASON, DEFAULT_SUMMARY
+from vorel_mock.model.commands import handoff_data
+from vorel_mock.model.handoffs import DEFAULT_REASON, DEFAULT_SUMMARY, HANDOFF_REQUESTED
 from vorel_mock.model.ids import Ids
 from vorel_mock.model.leads import Lead
 from vorel_mock.model.tenant import Tenant
@@ -39,6 +42,8 @@ _MEMBERS: Mapping[str, Json] = {
     "price": {"type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,2})?$"},
     "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
 }
+#: Violations that one response lists.
+_MOST = 5
 _HOUR = 3600.0
 
 
@@ -74,12 +79,10 @@ def check(event: str, data: Json) -> None:
     size = len(msgspec.json.encode(data))
     if size > MAX_DATA:
         raise ValueError(f"data: has {size} bytes as JSON; the most are {MAX_DATA}")
-    problems = []
-    for error in _validator(event).iter_errors(data):
-        place = ".".join(map(str, ["data", *error.instance_path]))
-        problems.append(f"{place}: {error.message}")
+    violations = _validator(event).violations(data)
+    problems = [f"data.{violation.field}: {violation.message}" for violation in islice(violations, _MOST)]
     if problems:
-        raise ValueError(f"{'; '.join(problems[:5])} (GET /_mock/events has the schema)")
+        raise ValueError(f"{'; '.join(problems)} (GET /_mock/events has the schema)")
 
 
 def about_lead(event: str, tenant: Tenant, lead: Lead, now: float) -> Json:
@@ -95,11 +98,19 @@ def about_lead(event: str, tenant: Tenant, lead: Lead, now: float) -> Json:
     return {member: values[member] if member in values else iso(now) for member in kinds()[event].schema["properties"]}
 
 
-def example(event: str, tenant: Tenant, draw: Ids, now: float) -> Json:
-    """Return data for an event: about the tenant's first lead where it has one, at times around `now`."""
+def example(event: str, tenant: Tenant, now: float) -> Json:
+    """Return data for an event: about the tenant's first lead where it has one, at times around `now`.
+
+    Its ids are those of the tenant, or derived from the tenant's, and not drawn: a booking that is created is the one
+    that is rescheduled afterwards. A handoff is the latest one of the tenant, if there is one.
+    """
+    if event == HANDOFF_REQUESTED and tenant.handoffs.newest is not None:
+        return handoff_data(tenant.handoffs.newest)
     lead = next(iter(tenant.leads.values()), None)
     conversation = None if lead is None else tenant.conversations.get(lead.conversation_id)
     starts = (now // _HOUR + 24) * _HOUR
+    if event == "booking.completed":
+        starts = max(0.0, (now // _HOUR - 1) * _HOUR)
     status = "active" if conversation is None else conversation.status
     values: Json = {
         **({} if lead is None else {"lead_id": lead.id, "conversation_id": lead.conversation_id}),
@@ -116,9 +127,13 @@ def example(event: str, tenant: Tenant, draw: Ids, now: float) -> Json:
         "price": "90.00",
         "currency": "EUR",
     }
-    missing = {member for member in kinds()[event].schema["properties"] if member not in values}
-    made = {member: draw.uuid() if member.endswith("_id") else iso(now) for member in sorted(missing)}
-    return {member: values.get(member, made.get(member)) for member in kinds()[event].schema["properties"]}
+    made: Json = {}
+    for member in kinds()[event].schema["properties"]:
+        if member in values:
+            made[member] = values[member]
+        else:
+            made[member] = Ids(0, f"{tenant.id}/{member}").uuid() if member.endswith("_id") else iso(now)
+    return made
 
 
 def _schema(member: str) -> Json:
@@ -128,5 +143,5 @@ def _schema(member: str) -> Json:
 
 
 @cache
-def _validator(event: str) -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(kinds()[event].schema, validate_formats=True)
+def _validator(event: str) -> Validator:
+    return Document({name: kind.schema for name, kind in kinds().items()}).validator(f"#/{event}")

@@ -42,7 +42,7 @@ def _object(members: Mapping[str, Any], draw: Ids) -> str:
             written = _with_escape(value, draw)
         else:
             written = json.dumps(value, ensure_ascii=draw.chance() < 0.5)
-        pairs.append(f'{_space(draw)}"{name}"{_space(draw)}:{_space(draw)}{written}{_space(draw)}')
+        pairs.append(f"{_space(draw)}{json.dumps(name)}{_space(draw)}:{_space(draw)}{written}{_space(draw)}")
     return "{" + ",".join(pairs) + "}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from vorel_mock.control.handlers import clock, faults, tenant_data, tenants, webhooks
+from vorel_mock.control.handlers import clock, faults, keys, leads, tenant_data, tenants, webhooks
 from vorel_mock.control.handlers import journal as requests
 from vorel_mock.control.handlers import mock as whole
 from vorel_mock.mock.mock import Mock
@@ -12,6 +12,8 @@ from vorel_mock.mock.mock import Mock
 _BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
     **whole.OPERATIONS,
     **tenants.OPERATIONS,
+    **keys.OPERATIONS,
+    **leads.OPERATIONS,
     **tenant_data.OPERATIONS,
     **clock.OPERATIONS,
     **requests.OPERATIONS,

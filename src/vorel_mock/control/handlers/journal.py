@@ -52,6 +52,13 @@ def export_tenant_har(mock: Mock, tenant_id: str, **filters: Any) -> Json | Resp
     return _har(mock, tenant_id, filters)
 
 
+def clear_requests(mock: Mock) -> tuple[None, int]:
+    """Forget the journal of the whole mock."""
+    with mock.lock:
+        mock.journal.clear()
+    return None, 204
+
+
 def clear_tenant_requests(mock: Mock, tenant_id: str) -> tuple[None, int]:
     """Forget the journal of one tenant."""
     with mock.lock:
@@ -172,6 +179,7 @@ OPERATIONS: Operations = {
     "listTenantRequests": list_tenant_requests,
     "exportHar": export_har,
     "exportTenantHar": export_tenant_har,
+    "clearRequests": clear_requests,
     "clearTenantRequests": clear_tenant_requests,
     "waitForRequests": wait_for_requests,
     "explain": explain_request,

@@ -23,6 +23,11 @@ def listed(
     return streamed(_pieces(rows, show, around))
 
 
+def counted(found: tuple[Sequence[Row], int], show: Callable[[Row], Any]) -> Json | Response:
+    """Return the response with the rows that were found, and how many match in all. Call it without the lock."""
+    return listed(found[0], show, lambda shown: {"data": shown, "total": found[1]})
+
+
 def streamed(pieces: Iterable[bytes]) -> Response:
     """Return a response whose JSON is sent as it is made."""
     return Response(pieces, content_type="application/json")

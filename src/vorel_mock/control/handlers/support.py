@@ -77,17 +77,16 @@ def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[None]:
 
 def span(filters: Mapping[str, Any]) -> tuple[float, float]:
     """Return `since` and `until` of a request, in seconds since the epoch; all time without. 400 if one is invalid."""
-    moments = []
-    for name, otherwise in (("since", -inf), ("until", inf)):
-        try:
-            moments.append(parse_iso(filters[name]) if name in filters else otherwise)
-        except ValueError as error:
-            reject(400, f"{name}: {error}")
-    return moments[0], moments[1]
+    return moment("since", filters, -inf), moment("until", filters, inf)
 
 
-def chosen(rows: Iterable[Row], filters: Mapping[str, Any], time: Callable[[Row], float] | None = None) -> list[Row]:
-    """Return the newest `limit` of the rows whose attributes are as `filters` says. `time` is for since and until."""
+def chosen(
+    rows: Iterable[Row], filters: Mapping[str, Any], time: Callable[[Row], float] | None = None
+) -> tuple[list[Row], int]:
+    """Return the newest `limit` of the rows whose attributes are as `filters` says, and how many such rows there are.
+
+    `time` is for since and until. Call it without the mock's lock.
+    """
     wanted = {name: value for name, value in filters.items() if name not in ("limit", "since", "until")}
     first, last = span(filters)
     found = [
@@ -96,7 +95,15 @@ def chosen(rows: Iterable[Row], filters: Mapping[str, Any], time: Callable[[Row]
         if all(getattr(row, name) == value for name, value in wanted.items())
         and (time is None or first <= time(row) <= last)
     ]
-    return found[-filters["limit"] :] if "limit" in filters else found
+    return (found[-filters["limit"] :] if "limit" in filters else found), len(found)
+
+
+def moment(name: str, wanted: Mapping[str, Any], otherwise: float) -> float:
+    """Return the time that a request gives as `name`, in seconds since the epoch; 400 if it is invalid."""
+    try:
+        return parse_iso(wanted[name]) if name in wanted else otherwise
+    except ValueError as error:
+        reject(400, f"{name}: {error}")
 
 
 def timeout(body: Mapping[str, Any]) -> float:

@@ -5,16 +5,16 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from vorel_mock.control.handlers.streaming import listed
+from vorel_mock.control.handlers.streaming import counted
 from vorel_mock.control.handlers.support import Operations, chosen, find_tenant, reject, timeout, waiting_slot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
 from vorel_mock.model.commands import happened
-from vorel_mock.model.ids import Ids
 from vorel_mock.model.redaction import redact, redact_deep
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Attempt, Delivery, Webhook
 from vorel_mock.webhooks import event_kinds
+from vorel_mock.webhooks.payload import payload
 from vorel_mock.webhooks.sender import METHOD
 
 Json = dict[str, Any]
@@ -79,7 +79,7 @@ def event_catalogue(mock: Mock) -> Json:
                     "event": kind.event,
                     "description": kind.description,
                     "schema": kind.schema,
-                    "example": event_kinds.example(kind.event, tenant, Ids(0, kind.event), now),
+                    "example": event_kinds.example(kind.event, tenant, now),
                 }
                 for kind in event_kinds.kinds().values()
             ]
@@ -97,19 +97,21 @@ def publish_event(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         if data is None:
-            data = event_kinds.example(name, tenant, tenant.ids, tenant.clock.now())
+            data = event_kinds.example(name, tenant, tenant.clock.now())
         event = happened(tenant, name, data)
-        made = mock.webhooks.publish(tenant, event)
-        told = {"id": event.id, "event": name, "created_at": iso(event.created_at), "data": redact_deep(data)}
-        return {**told, "deliveries": [_delivery(delivery) for delivery in made]}, 202
+    body_sent = payload(event, tenant.id)  # without the lock: it may be large
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)  # it may have been deleted meanwhile
+        made = [delivery.copy() for delivery in mock.webhooks.publish(tenant, event, body=body_sent)]
+    told = {"id": event.id, "event": name, "created_at": iso(event.created_at), "data": redact_deep(data)}
+    return {**told, "deliveries": [_delivery(delivery) for delivery in made]}, 202
 
 
 def list_deliveries(mock: Mock, tenant_id: str, **filters: Any) -> Json | Response:
     """Return the deliveries, oldest first."""
     with mock.lock:
-        kept = chosen(find_tenant(mock, tenant_id).deliveries, filters, lambda row: row.created_at)
-        deliveries = [delivery.copy() for delivery in kept]
-    return listed(deliveries, _delivery)
+        deliveries = [delivery.copy() for delivery in find_tenant(mock, tenant_id).deliveries]
+    return counted(chosen(deliveries, filters, lambda row: row.created_at), _delivery)
 
 
 def get_delivery(mock: Mock, tenant_id: str, delivery_id: str) -> Json:
