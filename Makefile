@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Every package that is installed, with version and hashes: for all, and for the kit alone (action.yml).
+# Every package that is installed, with version and hashes: for all, for the kit alone (action.yml), and for the mock
+# alone (Dockerfile, mock/action.yml).
 LOCK := requirements/dev.txt
 KIT_LOCK := requirements/conformance.txt
+MOCK_LOCK := requirements/mock.txt
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 URL := http://127.0.0.1:3000
 COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -58,12 +60,25 @@ stacks: $(STAMP) ## certify usual HTTP stacks, and write docs/http-stacks.md (ne
 	$(PIP) install 'tenacity>=9,<10'
 	$(BIN)/python -m bench.stacks
 
+generators: $(STAMP) ## generate clients, call the mock with each, and write the table of the how-to (needs node, npm, java)
+	$(PIP) install 'openapi-generator-cli>=7.26,<8' 'python-dateutil>=2.8'
+	$(BIN)/python -m bench.generators $(ARGS)
+
+# The wheel and the npm tarball are what a registry gets; nothing is uploaded.
+dist: $(STAMP) ## build wheel, sdist and npm tarball into dist/ (needs node, npm)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	cd packages/npm && npm ci --silent --no-audit --no-fund && \
+	  VOREL_MOCK_COMMAND=$(CURDIR)/$(BIN)/vorel-mock npm pack --silent --pack-destination $(CURDIR)/dist
+	@ls -l dist
+
 # Universal: one file for every system, and for Python 3.11 and newer. uv has a folder of its own.
 lock: ## bring the locked versions in line with pyproject.toml (ARGS=--upgrade takes newer ones)
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	$(COMPILE) --extra dev $(ARGS) --output-file $(LOCK) pyproject.toml
 	$(COMPILE) --extra conformance $(ARGS) --constraint $(LOCK) --output-file $(KIT_LOCK) pyproject.toml
+	$(COMPILE) $(ARGS) --constraint $(LOCK) --output-file $(MOCK_LOCK) pyproject.toml
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tox dist

@@ -9,10 +9,10 @@ import click
 import httpx
 import pytest
 
-from vorel_mock.cli.serve import _greet, serve
+from vorel_mock.cli.serve import _greet, _greet_briefly, serve
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.mock import Mock
-from vorel_mock.mock.settings import Settings
+from vorel_mock.mock.settings import SettingError, Settings
 from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
 
@@ -360,3 +360,57 @@ def test_the_root_of_the_control_plane_leads_to_its_pages(plain: httpx.Client, p
     answer = plain.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (307, "/_mock/docs/")
     assert plain.get(path, follow_redirects=True).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def trusting() -> Iterator[httpx.Client]:
+    """A mock that listens everywhere, and asks for nothing."""
+    with serving(Settings(seed=1, clock="frozen", host="0.0.0.0", trust_network=True), "http://mock:3000") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "mock:3000",
+        "192.168.0.7:3000",
+        "[fd00::7]:3000",
+        "127.0.0.1",
+        "localhost",
+        "mock.local",
+        "host.docker.internal:1",
+    ],
+)
+def test_a_trusted_network_needs_no_token(trusting: httpx.Client, host: str) -> None:
+    assert trusting.get("/_mock/target", headers={"Host": host}).json()["keys"]["full"]
+    assert trusting.post("/_mock/tenants", headers={"Host": host}, json={}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "1.2.3.4.evil.example", "mock.internal.example", "", "2130706433", "a b"]
+)
+def test_a_name_of_the_internet_is_refused_on_a_trusted_network_too(trusting: httpx.Client, host: str) -> None:
+    refused(trusting.get("/_mock/target", headers={"Host": host}), 403, "Host: use an address, a name without a dot")
+
+
+def test_a_page_of_another_origin_is_refused_on_a_trusted_network_too(trusting: httpx.Client) -> None:
+    refused(trusting.get("/_mock/target", headers={"Origin": EVIL}), 403, "Origin")
+    refused(trusting.post("/_mock/reset", headers={"Sec-Fetch-Site": "cross-site"}), 403, "Sec-Fetch-Site")
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_a_trusted_network_is_told_at_the_start(quiet: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve.make_context("vorel-mock", ["--trust-network", "--port", "0", *quiet]) as ctx:
+        mock = Mock(Settings(**ctx.params))
+        said = []
+        log = AccessLog(off=True)
+        monkeypatch.setattr(log, "say", lambda text, **members: said.append(text))
+        (_greet_briefly(log, mock, BASE) if quiet else _greet(ctx, log, mock, BASE))
+    assert any(f"Warning: TRUSTED NETWORK: whoever reaches {BASE} may read every key" in text for text in said)
+
+
+def test_a_token_on_a_trusted_network_is_refused() -> None:
+    with pytest.raises(SettingError, match="trust_network: there is a control token, too; use one of them"):
+        Settings(trust_network=True, control_token="open-sesame")
+    with pytest.raises(TypeError, match="trust_network: must be True or False"):
+        Settings(trust_network="yes")  # type: ignore[arg-type]  # as a test may do

@@ -122,6 +122,12 @@ from vorel_mock.model.tenant import MAX_LIMIT
     metavar="TOKEN",
     help="Token that /_mock requires.  [default: none on loopback, a random one otherwise]",
 )
+@click.option(
+    "--trust-network",
+    cls=Setting,
+    is_flag=True,
+    help="This network is mine: /_mock needs no token, also beyond loopback. Whoever reaches the mock may do anything.",
+)
 @click.option("--json-logs", cls=Setting, is_flag=True, help="Log one JSON object per line instead of text.")
 @click.option(
     "--log-level",
@@ -227,6 +233,14 @@ def _greet_briefly(log: Any, mock: Any, url: str) -> None:
         _say_url(log, mock, url)
     if mock.settings.control_token is None and mock.control_token is not None:
         log.show_secret(mock.control_token)
+    _warn_of_trust(log, mock, url)
+
+
+def _warn_of_trust(log: Any, mock: Any, url: str) -> None:
+    """Say it in any case: nobody may find out later."""
+    if mock.settings.trust_network:
+        told = f"TRUSTED NETWORK: whoever reaches {url} may read every key and change everything, without a token"
+        log.say(f"Warning: {told}.", event="warning", warning=told)
 
 
 def _say_url(log: Any, mock: Any, url: str) -> None:
@@ -252,6 +266,7 @@ def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
         log.say(f"Fixtures from {path}; tenants: {count}", event="fixtures", file=path, tenants=count)
     for warning in [*environment_warnings(ctx), *mock.router.warnings()]:
         log.say(f"Warning: {warning}.", event="warning", warning=warning)
+    _warn_of_trust(log, mock, url)
     if mock.settings.control_token is not None:  # who gave it knows it
         log.say(f"{url}/_mock needs the control token: Authorization: Bearer <token>", event="control_token")
     elif mock.control_token is not None:

@@ -51,7 +51,7 @@ class ControlPlane:
 
     def __init__(self, mock: Mock) -> None:
         self._mock = mock
-        self._guard = Guard(mock.contract, mock.control_token)
+        self._guard = Guard(mock.contract, mock.control_token, trusts_network=mock.settings.trust_network)
         self._workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
         self._app: ASGIApp | None = None
 

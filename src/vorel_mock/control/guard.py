@@ -2,7 +2,8 @@
 
 A page in a browser can reach loopback, by DNS rebinding (a foreign name in Host) or by a form or script of another
 origin. The guard therefore checks Host and Origin and accepts JSON only. A mock that listens beyond loopback requires a
-token. Bodies are read strictly here.
+token, or trusts its network: then it answers to names that no name server of the internet has. Bodies are read strictly
+here.
 """
 
 import base64
@@ -10,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +41,9 @@ _LOOKED_AT = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"content
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::[0-9]{1,5})?")
 
 
+#: Domains that the internet's name servers do not have (RFC 6761, RFC 6762; ICANN for .internal).
+_OWN_DOMAINS = (".internal", ".local", ".localhost", ".test")
+
 #: On every response: no page of another origin may frame, embed or sniff it, and what may hold keys is not kept.
 PROTECTION: Headers = [
     (b"x-frame-options", b"DENY"),
@@ -55,11 +60,15 @@ def body_limit(path: str) -> int:
 
 
 class Guard:
-    """Checks requests to the control plane. `token` is the control token, None if none is required."""
+    """Checks requests to the control plane.
 
-    def __init__(self, contract: Contract, token: str | None) -> None:
+    `token` is the control token, None if none is required. `trusts_network`: no token, and not on loopback only.
+    """
+
+    def __init__(self, contract: Contract, token: str | None, *, trusts_network: bool = False) -> None:
         self._contract = contract
         self._token = token
+        self._trusts_network = trusts_network
 
     def check(self, request: Request) -> Response | None:
         """Return the error response if the headers do not permit the request, else None."""
@@ -103,7 +112,10 @@ class Guard:
 
     def _problem(self, method: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if self._token is None:
+        if self._trusts_network:
+            if not _is_of_network(_hostname(host)):
+                return 403, f"Host: use an address, a name without a dot, or one in {', '.join(_OWN_DOMAINS)}"
+        elif self._token is None:
             if not is_loopback(_hostname(host)):
                 return 403, "Host: the control plane answers to localhost only; use 127.0.0.1 or localhost in the URL"
         elif not self._knows_token(headers.get(b"authorization", b"").decode("latin-1")):
@@ -142,6 +154,21 @@ def _hostname(host: str) -> str:
     """Return the name or address in a Host header without port and brackets; empty if it is anything else."""
     parts = _HOST.fullmatch(host)
     return (parts[1] or parts[2]) if parts else ""
+
+
+def _is_of_network(host: str) -> bool:
+    """Return True for an address or a name that a page of the internet cannot have: nobody can rebind it.
+
+    Containers and hosts of a local network have names without a dot, such as `mock`.
+    """
+    name = host.lower().removesuffix(".")
+    if name.endswith(_OWN_DOMAINS) or (name and "." not in name and not name.isdigit()):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _netloc(origin: str) -> str | None:

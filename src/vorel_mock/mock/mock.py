@@ -64,7 +64,7 @@ class Mock:
         self.expiry = Expiry(self.lock, self.remove_tenant)
         self.stopped = False
         self.control_token = settings.control_token
-        if self.control_token is None and not is_loopback(settings.host):
+        if self.control_token is None and not settings.trust_network and not is_loopback(settings.host):
             self.control_token = fresh_token()
         self.secrets = () if self.control_token is None else (self.control_token,)
         """Secrets of the mock itself: never shown, wherever a client put them."""

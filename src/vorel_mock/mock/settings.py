@@ -79,6 +79,8 @@ class Settings:
     """Hosts beyond loopback that webhooks may go to: `host` or `host:port`."""
     control_token: str | None = None
     """The token that /_mock requires. None: no token on loopback, a random one otherwise."""
+    trust_network: bool = False
+    """Everybody who can reach the mock may use /_mock, without a token: for a network of one's own."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call the API: `scheme://host[:port]`, or `*` for any."""
 
@@ -116,6 +118,9 @@ class Settings:
         _check("webhook_hosts", TargetPolicy, self.webhook_hosts)
         for origin in self.cors_origins:
             _check("cors_origins", _check_origin, origin)
+        _of_type("trust_network", self.trust_network, bool, "True or False")
+        if self.trust_network and self.control_token is not None:
+            raise SettingError("trust_network", "there is a control token, too; use one of them")
         if self.control_token is not None:
             _of_type("control_token", self.control_token, str, "a text")
             _check("control_token", check_token, self.control_token)
