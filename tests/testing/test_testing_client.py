@@ -1,5 +1,6 @@
 """The client of the control plane: each method, and the error if it fails."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 import vorel_mock.testing
+from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.testing import Control, ControlError, InProcessMock, MockServer, Tenant
 from vorel_mock.webhooks.signature import sign
 
@@ -117,6 +119,93 @@ def test_leads_are_added(api: httpx.Client, tenant: Tenant) -> None:
     assert tenant.lead_states()[-1] == lead
     assert api.post(f"/api/v1/leads/{lead['id']}/handoff").status_code == 200
     assert tenant.lead_states()[-1]["conversation_status"] == "awaiting_human"
+
+
+def test_a_key_is_changed_and_restored(api: httpx.Client, tenant: Tenant) -> None:
+    key = tenant.mint_key(["read"], token=f"vapk_live_{'a1' * 24}")
+    assert key.token == f"vapk_live_{'a1' * 24}"
+    headers = {"Authorization": f"Bearer {key.token}"}
+    assert post(api, tenant, headers=headers).status_code == 403
+    assert tenant.set_key(key, scopes=["leads:write"])["scopes"] == ["leads:write"]
+    assert post(api, tenant, headers=headers).status_code == 200
+    tenant.revoke_key(key)
+    assert [state["id"] for state in tenant.key_states(revoked=True)] == ["revoked", key.id]
+    assert tenant.set_key(key.id, revoked=False)["revoked"] is False
+    assert post(api, tenant, headers=headers).status_code == 200
+    assert len(tenant.key_states(revoked=False, limit=2)) == 2
+
+
+def test_a_lead_is_changed_and_deleted(api: httpx.Client, tenant: Tenant) -> None:
+    first, second, _ = tenant.leads.own
+    assert tenant.set_lead(first, conversation_status="closed", name="Ada")["name"] == "Ada"
+    (closed,) = tenant.lead_states(conversation_status="closed")
+    assert (closed["id"], closed["name"]) == (first, "Ada")
+    tenant.delete_lead(closed)
+    assert tenant.lead == second
+    assert api.post(f"/api/v1/leads/{first}/handoff").status_code == 404
+    with pytest.raises(ControlError, match="404 not_found: The tenant has no lead"):
+        tenant.set_lead(first, name="Bob")
+
+
+def test_rows_are_seeded_and_found(api: httpx.Client, tenant: Tenant) -> None:
+    noon = datetime(2025, 6, 1, 12, tzinfo=UTC)
+    old = tenant.seed_handoff(tenant.lead, reason="long ago", requested_at=noon)
+    new = tenant.seed_handoff({"id": tenant.leads.own[1]}, summary="now")
+    assert tenant.handoffs() == [old, new]
+    assert tenant.handoffs(until=noon) == tenant.handoffs(lead=tenant.lead) == [old]
+    assert tenant.handoffs(since="2025-06-01T12:00:01Z") == tenant.handoffs(limit=1) == [new]
+    assert [row["handoff_id"] for row in tenant.audit_log(lead=tenant.lead, key_id="control-plane")] == [old["id"]]
+    record: Any = {"object": "contact", "fields": {"email": "a@example.com"}, "idempotency_key": "old"}
+    seeded = tenant.seed_record(**record, at=noon, external_id="4711")
+    assert api.post("/api/v1/crm/create-record", json=record).json()["external_id"] == "4711"
+    tenant.seed_record("lead", {"name": "Ada"}, "new")
+    assert tenant.crm_records(object="contact") == tenant.crm_records(idempotency_key="old") == [seeded]
+    assert tenant.crm_records(until=noon, limit=5) == [seeded]
+    with pytest.raises(ControlError, match="409 conflict: "):
+        tenant.seed_record("contact", {"email": "b@example.com"}, "old")
+
+
+def test_any_event_is_published(mock: InProcessMock, tenant: Tenant) -> None:
+    assert tenant.webhooks.publish("booking.created") == []
+    with tenant.webhooks.receive(["booking.created", "offering.updated"]) as inbox:
+        (delivery,) = tenant.webhooks.publish("booking.created")
+        event = inbox.next("booking.created")
+        assert (event["id"], event["data"]["lead_id"]) == (delivery["event_id"], tenant.lead)
+        tenant.webhooks.publish("offering.updated", {"offering_id": event["data"]["offering_id"], "name": "Cut"})
+        assert inbox.next("offering.updated")["data"]["name"] == "Cut"
+        tenant.webhooks.wait("booking.created")
+        delivered = tenant.webhooks.deliveries(subscription=inbox.subscription, state="delivered", limit=3)
+        assert delivery["id"] in [row["id"] for row in delivered]
+        assert [row["id"] for row in tenant.webhooks.deliveries(event="booking.created")] == [delivery["id"]]
+    with pytest.raises(ControlError, match=r"data\.name: is required"):
+        tenant.webhooks.publish("offering.updated", {"offering_id": event["data"]["offering_id"]})
+    assert {kind["event"] for kind in mock.control.events()} == set(EVENTS)
+
+
+def test_a_subscription_is_changed(tenant: Tenant) -> None:
+    made = tenant.webhooks.subscribe("http://127.0.0.1:9/", ["lead.created"], secret="my-own-secret")
+    assert made.secret == "my-own-secret"
+    changed = tenant.webhooks.change(made, events=["lead.updated"], secret="another-secret")
+    assert (changed.id, changed.target_url, changed.events) == (made.id, made.target_url, ("lead.updated",))
+    assert "secret" not in repr(changed)
+    assert tenant.webhooks.change(changed, target_url="http://127.0.0.1:10/").secret == "another-secret"
+    tenant.add_lead()
+    assert tenant.webhooks.deliveries(event="lead.created") == []
+    assert tenant.snapshot()["webhooks"][0]["secret"] == "another-secret"
+
+
+def test_the_same_is_awaited(mock: InProcessMock, tenant: Tenant) -> None:
+    async def use() -> list[str]:
+        other = tenant.asynchronous
+        await other.set_lead(other.lead, conversation_status="closed")
+        await other.seed_handoff(other.lead)
+        await other.set_key("full_1", revoked=True)
+        async with await other.webhooks.receive(["booking.created"]) as inbox:
+            await other.webhooks.publish("booking.created")
+            event = await inbox.next("booking.created")
+        return [event["event"], *(row["id"] for row in await other.key_states(revoked=True))]
+
+    assert asyncio.run(use()) == ["booking.created", "full_1", "revoked"]
 
 
 def test_settings_are_patched(api: httpx.Client, tenant: Tenant) -> None:

@@ -140,6 +140,15 @@ def moment_text(moment: str | datetime) -> str:
     return moment if isinstance(moment, str) else moment.isoformat()
 
 
+def query(**filters: Any) -> Json:
+    """Return the query parameters of filters: None is left out, times and truth values are written as texts."""
+    written = {}
+    for name, value in without_none(**filters).items():
+        moment = moment_text(value) if isinstance(value, datetime) else value
+        written[name] = str(value).lower() if isinstance(value, bool) else moment
+    return written
+
+
 def id_of(thing: Json | str) -> str:
     """Return the id of what the control plane returned, or the id itself."""
     return thing if isinstance(thing, str) else str(thing["id"])

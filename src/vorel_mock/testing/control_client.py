@@ -64,6 +64,16 @@ class ControlOperations(Generic[T]):
         return rows(await found(self._connection, ("requests",), filters))
 
     @operation
+    async def events(self) -> Rows:
+        """Return the events of webhooks, each with the JSON Schema of its data and an example."""
+        return rows(await self._connection.ask("GET", "events"))
+
+    @operation
+    async def clear_requests(self) -> None:
+        """Clear the journal of the whole mock."""
+        await self._connection.ask("DELETE", "requests")
+
+    @operation
     async def reset(self, *, everything: bool = False) -> None:
         """Restore the initial state of the demo tenants, or of the fixtures, whose file is read again.
 

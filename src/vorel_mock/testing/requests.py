@@ -10,7 +10,7 @@ from vorel_mock.testing.connection import (
     Json,
     Rows,
     duration,
-    moment_text,
+    query,
     rows,
     without_none,
 )
@@ -94,11 +94,7 @@ class RequestOperations:
 
 async def found(connection: Connection, path: tuple[str, ...], filters: Filters) -> Any:
     """Return what the journal at `path` has of the exchanges that match."""
-    params = {
-        name: moment_text(value) if isinstance(value, datetime) else value
-        for name, value in without_none(**filters).items()
-    }
-    return await connection.ask("GET", *path, params=params)
+    return await connection.ask("GET", *path, params=query(**filters))
 
 
 class Requests(RequestOperations, Blocking):

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from vorel_mock.testing.connection import Connection, Rows, Secret, rows
+from vorel_mock.testing.connection import Connection, Rows, Secret, query, rows, without_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,10 @@ class Subscription:
 
 
 async def subscribe(
-    connection: Connection, tenant: tuple[str, ...], target_url: str, events: Iterable[str]
+    connection: Connection, tenant: tuple[str, ...], target_url: str, events: Iterable[str], secret: str | None = None
 ) -> Subscription:
-    """Subscribe `target_url` to events of the tenant at this path."""
-    wanted = {"target_url": target_url, "events": list(events)}
+    """Subscribe `target_url` to events of the tenant at this path. `secret`: a random one if None."""
+    wanted = {"target_url": target_url, "events": list(events), **without_none(secret=secret)}
     made = await connection.ask("POST", *tenant, "webhooks", json=wanted)
     return Subscription(made["id"], made["target_url"], tuple(made["events"]), Secret(made["secret"]))
 
@@ -30,6 +31,6 @@ async def unsubscribe(connection: Connection, tenant: tuple[str, ...], subscript
     await connection.ask("DELETE", *tenant, "webhooks", subscription.id)
 
 
-async def deliveries(connection: Connection, tenant: tuple[str, ...]) -> Rows:
-    """Return the deliveries of the tenant, oldest first."""
-    return rows(await connection.ask("GET", *tenant, "deliveries"))
+async def deliveries(connection: Connection, tenant: tuple[str, ...], **filters: Any) -> Rows:
+    """Return the deliveries of the tenant that match, oldest first."""
+    return rows(await connection.ask("GET", *tenant, "deliveries", params=query(**filters)))

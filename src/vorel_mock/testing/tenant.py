@@ -16,7 +16,10 @@ from vorel_mock.testing.connection import (
     Rows,
     Secret,
     duration,
+    id_of,
+    moment_text,
     names,
+    query,
     rows,
     without_none,
 )
@@ -146,15 +149,32 @@ class TenantOperations:
         return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
 
     @operation
-    async def mint_key(self, scopes: Iterable[str], *, id: str | None = None) -> MintedKey:
-        """Create a key with these scopes."""
-        made = await self._ask("POST", "keys", json={"scopes": names("scopes", scopes), **without_none(id=id)})
+    async def mint_key(self, scopes: Iterable[str], *, id: str | None = None, token: str | None = None) -> MintedKey:
+        """Create a key with these scopes. `token` is the key itself, `vapk_live_…`; a random one if None."""
+        wanted = {"scopes": names("scopes", scopes), **without_none(id=id, token=token)}
+        made = await self._ask("POST", "keys", json=wanted)
         return MintedKey(made["id"], tuple(made["scopes"]), Secret(made["token"]))
 
     @operation
     async def revoke_key(self, key: MintedKey | str) -> None:
         """Revoke a key, given as MintedKey or by its id, such as `full_1`, `burst_1` or `leads_only`."""
-        await self._ask("DELETE", "keys", key if isinstance(key, str) else key.id)
+        await self._ask("DELETE", "keys", _key_id(key))
+
+    @operation
+    async def set_key(
+        self, key: MintedKey | str, *, scopes: Iterable[str] | None = None, revoked: bool | None = None
+    ) -> Json:
+        """Change a key, given as in `revoke_key`: its scopes, or `revoked=False`, which restores it. Returns it.
+
+        None leaves as it is.
+        """
+        wanted = without_none(scopes=None if scopes is None else names("scopes", scopes), revoked=revoked)
+        return dict(await self._ask("PATCH", "keys", _key_id(key), json=wanted))
+
+    @operation
+    async def key_states(self, *, revoked: bool | None = None, limit: int | None = None) -> Rows:
+        """Return its keys that match, without their tokens: `id`, `prefix`, `scopes`, `revoked`."""
+        return await self._rows("keys", revoked=revoked, limit=limit)
 
     @operation
     async def add_lead(
@@ -167,24 +187,104 @@ class TenantOperations:
         return made
 
     @operation
-    async def lead_states(self) -> Rows:
-        """Return its leads, each with the status of its conversation."""
-        return rows(await self._ask("GET", "leads"))
+    async def set_lead(
+        self, lead: Json | str, *, name: str | None = None, conversation_status: str | None = None
+    ) -> Json:
+        """Change a lead, given as it is or by its id. Returns it. None leaves as it is.
+
+        Publishes `lead.updated` if anything changes, and `conversation.closed` if the status becomes `closed`.
+        """
+        wanted = without_none(name=name, conversation_status=conversation_status)
+        return dict(await self._ask("PATCH", "leads", id_of(lead), json=wanted))
 
     @operation
-    async def handoffs(self) -> Rows:
-        """Return the handoffs, oldest first."""
-        return rows(await self._ask("GET", "handoffs"))
+    async def delete_lead(self, lead: Json | str) -> None:
+        """Delete a lead and its conversation; its handoffs stay. Its id leaves `leads.own`."""
+        await self._ask("DELETE", "leads", id_of(lead))
+        own = tuple(known for known in self.leads.own if known != id_of(lead).lower())
+        self._state.leads = Leads(own, self.leads.foreign)
 
     @operation
-    async def audit_log(self) -> Rows:
-        """Return the audit log, oldest first."""
-        return rows(await self._ask("GET", "audit-log"))
+    async def lead_states(self, *, conversation_status: str | None = None, limit: int | None = None) -> Rows:
+        """Return its leads that match, each with the status of its conversation; the newest `limit` of them."""
+        return await self._rows("leads", conversation_status=conversation_status, limit=limit)
 
     @operation
-    async def crm_records(self) -> Rows:
-        """Return the records in its CRM, with canonical and with vendor names."""
-        return rows(await self._ask("GET", "crm-records"))
+    async def seed_handoff(
+        self,
+        lead: Json | str,
+        *,
+        reason: str | None = None,
+        summary: str | None = None,
+        requested_at: str | datetime | None = None,
+    ) -> Json:
+        """Write a handoff of a lead, and its audit row, without a request to the API. Returns it.
+
+        It is published as usual, unless `requested_at` says that it was requested before, on the tenant's clock.
+        """
+        wanted = without_none(lead_id=id_of(lead), reason=reason, summary=summary, requested_at=_text(requested_at))
+        return dict(await self._ask("POST", "handoffs", json=wanted))
+
+    @operation
+    async def handoffs(
+        self,
+        *,
+        lead: Json | str | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Return the handoffs that match, in the order in which they were written; the newest `limit` of them."""
+        return await self._rows("handoffs", lead_id=_id(lead), since=since, until=until, limit=limit)
+
+    @operation
+    async def audit_log(
+        self,
+        *,
+        lead: Json | str | None = None,
+        key_id: str | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Return the rows of the audit log that match, in the order in which they were written."""
+        wanted = {"lead_id": _id(lead), "key_id": key_id, "since": since, "until": until, "limit": limit}
+        return await self._rows("audit-log", **wanted)
+
+    @operation
+    async def seed_record(
+        self,
+        object: str,
+        fields: Json,
+        idempotency_key: str,
+        *,
+        at: str | datetime | None = None,
+        vendor: str | None = None,
+        external_id: str | None = None,
+        record_url: str | None = None,
+    ) -> Json:
+        """Write a record to the CRM without a request to the API, which then replays it. Returns it.
+
+        With `vendor`, `external_id` or `record_url` it is written as if the CRM had taken it before: also if the tenant
+        has no CRM, or one that fails. Raises ControlError 409 if the CRM would not take it.
+        """
+        content = {"object": object, "fields": fields, "idempotency_key": idempotency_key}
+        known = without_none(at=_text(at), vendor=vendor, external_id=external_id, record_url=record_url)
+        return dict(await self._ask("POST", "crm-records", json=content | known))
+
+    @operation
+    async def crm_records(
+        self,
+        *,
+        object: str | None = None,
+        idempotency_key: str | None = None,
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Return the records in its CRM that match, with canonical and with vendor names."""
+        wanted = {"object": object, "idempotency_key": idempotency_key, "since": since, "until": until, "limit": limit}
+        return await self._rows("crm-records", **wanted)
 
     @operation
     async def settings(self) -> Json:
@@ -247,6 +347,9 @@ class TenantOperations:
             if receiver.subscription.id not in but:
                 await receiver.leave()
 
+    async def _rows(self, what: str, **filters: Any) -> Rows:
+        return rows(await self._ask("GET", what, params=query(**filters)))
+
     async def _ask(self, method: str, *path: str, **options: Any) -> Any:
         return await self._connection.ask(method, *self._path, *path, **options)
 
@@ -292,6 +395,18 @@ class AsyncTenant(TenantOperations, AwaitingManager):
     async def fork(self, *, ttl: Duration | None = None) -> "AsyncTenant":
         """Create a tenant that is what this one is now, as `Tenant.fork` does."""
         return AsyncTenant(self._connection, await self._fork(ttl))
+
+
+def _key_id(key: MintedKey | str) -> str:
+    return key if isinstance(key, str) else key.id
+
+
+def _id(thing: Json | str | None) -> str | None:
+    return None if thing is None else id_of(thing)
+
+
+def _text(moment: str | datetime | None) -> str | None:
+    return None if moment is None else moment_text(moment)
 
 
 def _secret(token: str | None) -> str | None:
