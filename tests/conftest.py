@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import hypothesis
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_core import OpenAPI
@@ -22,6 +23,10 @@ from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
 from vorel_mock.testing.transport import MockTransport
+
+# No deadline for one example: a busy machine is no error. Tests that need more examples say so.
+hypothesis.settings.register_profile("suite", max_examples=50, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 # In a background job SIGINT is ignored, and every mock that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

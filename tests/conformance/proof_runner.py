@@ -20,7 +20,7 @@ from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.server import run
 
 LIMIT, WINDOW = 20, 2.0
-V = TypeVar("V", bound=Variant)
+T = TypeVar("T")
 FULL = bool(os.environ.get("FULL_PROOF"))
 # Over connections, runs mostly wait: several at once.
 BATCH, THREADS = (8, 4) if FULL else (1, 1)
@@ -46,7 +46,7 @@ def report_on(reading: Reading | None = None, fault: Fault | None = None, **opti
         return certify(running, **options)
 
 
-def batches(variants: Sequence[V]) -> list[Sequence[V]]:
+def batches(variants: Sequence[T]) -> list[Sequence[T]]:
     """Split a catalogue into batches, one for each test."""
     return [variants[start : start + BATCH] for start in range(0, len(variants), BATCH)]
 
@@ -56,7 +56,7 @@ def name_of(batch: Sequence[Variant]) -> str:
     return "..".join(dict.fromkeys((batch[0].id, batch[-1].id)))
 
 
-def at_once(complaint: Callable[[V], str], batch: Sequence[V]) -> list[str]:
+def at_once(complaint: Callable[[T], str], batch: Sequence[T]) -> list[str]:
     """Call `complaint` for all variants, several at a time, and return its texts."""
     with ThreadPoolExecutor(THREADS) as pool:
         return [text for text in pool.map(complaint, batch) if text]
