@@ -384,6 +384,7 @@ def test_the_examples_of_one_tenant_tell_one_story(http: httpx.Client, tenant: t
     created, moved, completed = (data(f"booking.{what}") for what in ("created", "rescheduled", "completed"))
     assert created["booking_id"] == moved["booking_id"] == completed["booking_id"]
     assert created["offering_id"] == data("offering.created")["offering_id"]
+    assert moved["previous_starts_at"] == created["starts_at"] < moved["starts_at"]
     assert completed["ends_at"] <= now < created["starts_at"] < created["ends_at"]
     answer = hand_off(http, profile, profile["leads"]["own"][1]).json()
     assert data(HANDOFF)["handoff_id"] == answer["handoff_id"]

@@ -13,7 +13,7 @@ from vorel_mock.mock.fixtures import reading, rows
 from vorel_mock.mock.journal import journal
 from vorel_mock.model import armed_faults, held_responses, history, tenant, webhooks
 from vorel_mock.server import descriptors, http_connection, request_parser
-from vorel_mock.webhooks import dispatcher, sender, worker
+from vorel_mock.webhooks import dispatcher, event_kinds, sender, worker
 
 
 def size(number: int) -> str:
@@ -35,6 +35,7 @@ BOUNDS = {
     "audit rows of a tenant": ROWS_OF_A_HISTORY,
     "CRM records of a tenant": ROWS_OF_A_HISTORY,
     "deliveries of a tenant": f"{webhooks.MAX_DELIVERIES:,} and {size(history.MAX_BYTES)}",
+    "data of an event that is published below `/_mock`": size(event_kinds.MAX_DATA),
     "journal of a tenant": f"{journal.MAX_EXCHANGES:,} and {size(journal.MAX_BYTES)}",
     "journal in all": f"{journal.MAX_IN_ALL:,} and {size(journal.MAX_BYTES_IN_ALL)}",
     "responses that the faults of a tenant hold back": f"{held_responses.MAX_HELD:,}",

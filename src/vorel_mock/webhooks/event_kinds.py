@@ -109,7 +109,9 @@ def example(event: str, tenant: Tenant, now: float) -> Json:
     lead = next(iter(tenant.leads.values()), None)
     conversation = None if lead is None else tenant.conversations.get(lead.conversation_id)
     starts = (now // _HOUR + 24) * _HOUR
-    if event == "booking.completed":
+    if event == "booking.rescheduled":
+        starts += 2 * _HOUR
+    elif event == "booking.completed":
         starts = max(0.0, (now // _HOUR - 1) * _HOUR)
     status = "active" if conversation is None else conversation.status
     values: Json = {
