@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means here: two workers a core, because the longest tests wait for windows to end."""
+    """What `-n auto` means here: two workers a core, because many tests wait for other processes."""
     return 2 * (os.cpu_count() or 1)
 
 
