@@ -64,7 +64,7 @@ def test_each_test_sends_what_the_plan_says() -> None:
     """A conformant server causes no retries, so the run sends what the plan says."""
     server = inside(limit=20, window=2.0)
     target = from_profile(server.profile, server.base_url)
-    options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+    options = Options(seed=1, rate=120_000, limit=20, window_s=2.0, fuzz=20)
     planned = plan(target, options)
     report = run(server.base_url, target=target, options=options, clock=server.clock, way=InProcess(server))
     assert report["verdict"] == "passed"
@@ -77,7 +77,7 @@ def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> Non
     server = inside(limit=20, window=2.0)
     full = from_profile(server.profile, server.base_url).full
     target = from_profile({"keys": {"full": full}}, server.base_url)
-    options = Options(seed=3, rate=120_000, limit=20, window_s=2.0, fuzz=12)
+    options = Options(seed=1, rate=120_000, limit=20, window_s=2.0, fuzz=20)
     report = run(server.base_url, target=target, options=options, clock=server.clock, way=InProcess(server))
     planned = plan(target, options)["requests"]
     assert report["verdict"] == "inconclusive"

@@ -18,10 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.internal import charmap
-from tests.conformance import proof_runner
 from tests.conformance.conftest import served
 from tests.conformance.in_process import JumpingClock, inside
-from tests.conformance.proof_runner import LIMIT, WINDOW
+from tests.conformance.proof_runner import LIMIT, WINDOW, certify
 from tests.conformance.reference import FAULTS, Running
 from tests.conformance.reference.server import Answer, Variant
 
@@ -49,10 +48,6 @@ def server() -> Serve:
     )
 
 
-def certify(running: Running, **options: Any) -> dict[str, Any]:
-    return proof_runner.certify(running, **{"fuzz": 12} | options)
-
-
 def status_of(report: dict[str, Any], clause: str) -> str:
     return next(str(each["status"]) for each in report["clauses"] if each["id"] == clause)
 
@@ -75,7 +70,9 @@ def requests_of(running: Running, seed: int, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr(Client, "send", listen)
         # Without the bursts: their repetition depends on the clock.
-        certify(running, seed=seed, workers=1, clauses=("envelope", "auth", "tenancy", "handoff", "crm", "fuzz"))
+        certify(
+            running, seed=seed, workers=1, fuzz=12, clauses=("envelope", "auth", "tenancy", "handoff", "crm", "fuzz")
+        )
     return sent
 
 
