@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +134,16 @@ def test_what_the_dockerfile_makes_works() -> None:
         build(folder / "src", prefix)
         size = sum(file.lstat().st_size for file in prefix.rglob("*") if not file.is_dir()) / 2**20
         assert BASE + size < MOST, f"{size:.0f} MiB"
+        # What `make dist` builds has the same files.
+        dist = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+        assert subprocess.run(dist, cwd=ROOT, capture_output=True, timeout=100, check=False).returncode == 0
+        (wheel,) = folder.glob("vorel_mock-*.whl")
+        (installed,) = prefix.glob("lib/python*/site-packages")
+        with zipfile.ZipFile(wheel) as packed:
+            assert [
+                name for name in packed.namelist() if ".dist-info/" not in name and not (installed / name).exists()
+            ] == []
+
         files = set(prefix.rglob("*"))
 
         port = free_port()

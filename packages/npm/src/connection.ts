@@ -86,11 +86,10 @@ export class Connection {
     return this.#read(status, text) as T;
   }
 
-  /** Return the names of all events. The document of the mock has them. */
+  /** Return the names of all events. */
   events(): Promise<EventName[]> {
-    type Document = { components: { schemas: { NewWebhook: { properties: { events: { items: { enum: EventName[] } } } } } } };
-    this.#events ??= this.ask<Document>("GET", ["openapi.json"]).then(
-      (document) => document.components.schemas.NewWebhook.properties.events.items.enum,
+    this.#events ??= this.ask<Schemas["EventKindList"]>("GET", ["events"]).then(({ data }) =>
+      data.map((kind) => kind.event as EventName),
     );
     return this.#events;
   }

@@ -1,7 +1,7 @@
 /** A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees. */
 
 import { Clock } from "./clock.js";
-import { type Connection, ControlError, type Schemas } from "./connection.js";
+import { type Connection, ControlError, type EventName, type Schemas } from "./connection.js";
 import { Faults } from "./faults.js";
 import type { Receiver } from "./receiver.js";
 import { Requests } from "./requests.js";
@@ -85,6 +85,35 @@ export class Tenant {
     return lead;
   }
 
+  /** Change a lead: its name, or the status of its conversation. The events that belong to it are published. */
+  changeLead(lead: string, settings: Schemas["LeadChange"]): Promise<Schemas["Lead"]> {
+    return this.#ask("PATCH", ["leads", lead], settings);
+  }
+
+  /** Delete a lead. Its id leaves `leads.own`. */
+  async deleteLead(lead: string): Promise<void> {
+    await this.#ask("DELETE", ["leads", lead]);
+    this.leads.own = this.leads.own.filter((id) => id !== lead);
+  }
+
+  /** Add a handoff that was there before the test. */
+  addHandoff(handoff: Schemas["NewHandoff"]): Promise<Schemas["Handoff"]> {
+    return this.#ask("POST", ["handoffs"], handoff);
+  }
+
+  /** Add a record to its CRM that was there before the test. */
+  addCrmRecord(record: Schemas["NewCrmRecord"]): Promise<Schemas["CrmRecord"]> {
+    return this.#ask("POST", ["crm-records"], record);
+  }
+
+  /**
+   * Publish an event to the subscriptions: signed, delivered and retried as any other. Without `data` it has an example.
+   * Returns the event with its deliveries. Throws ControlError if the data does not have the schema of the event.
+   */
+  publish(event: EventName, data?: Record<string, unknown>): Promise<Schemas["PublishedEvent"]> {
+    return this.#ask("POST", ["events"], data === undefined ? { event } : { event, data });
+  }
+
   /** Return its leads, each with the status of its conversation. */
   async leadStates(): Promise<Schemas["Lead"][]> {
     return (await this.#ask<Schemas["LeadList"]>("GET", ["leads"])).data;
@@ -108,6 +137,11 @@ export class Tenant {
   /** Change settings. Objects merge, and null removes (JSON Merge Patch). Returns all settings. */
   patch(settings: Schemas["TenantChange"]): Promise<Schemas["Tenant"]> {
     return this.#ask("PATCH", [], settings);
+  }
+
+  /** Create a tenant that is what this one is now, under keys of its own. Delete it, as any other. */
+  async fork(): Promise<Tenant> {
+    return new Tenant(this.#connection, await this.#connection.ask("POST", ["tenants"], { json: { fork: this.id } }));
   }
 
   /** Restore the initial state; the clock stays. Receivers are closed, because their subscriptions are gone. */

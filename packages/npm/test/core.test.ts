@@ -113,6 +113,21 @@ describe("a tenant", () => {
     assert.ok(!tenant.leads.own.includes(lead.id));
   });
 
+  it("can be what a test needs before it begins", async () => {
+    const tenant = await newTenant({ leads: 2 });
+    const [first, second] = tenant.leads.own as [string, string];
+    assert.equal((await tenant.changeLead(first, { conversation_status: "closed" })).conversation_status, "closed");
+    assert.equal((await tenant.addHandoff({ lead_id: first })).lead_id, first);
+    await tenant.addCrmRecord({ object: "contact", fields: { last_name: "Lee" }, idempotency_key: "seeded" });
+    const fork = await tenant.fork();
+    tenants.push(fork);
+    await tenant.deleteLead(second);
+    assert.deepEqual(tenant.leads.own, [first]);
+    assert.notEqual(fork.key, tenant.key);
+    assert.deepEqual([(await fork.leadStates()).length, (await tenant.leadStates()).length], [2, 1]);
+    assert.deepEqual([(await fork.handoffs()).length, (await fork.crmRecords()).length], [1, 1]);
+  });
+
   it("is gone once it is deleted, and may be deleted twice", async () => {
     const tenant = await newTenant();
     await tenant.delete();
@@ -147,6 +162,15 @@ describe("webhooks", () => {
       inbox.next(undefined, { timeout: "20ms" }),
       /no event arrived within 20ms; accepted so far: 1 webhook.test, 1 conversation.handoff_requested/,
     );
+  });
+
+  it("of any event can be published", async () => {
+    const tenant = await newTenant();
+    const inbox = await tenant.webhooks.receive({ events: ["booking.created"] });
+    const published = await tenant.publish("booking.created");
+    assert.equal(published.deliveries.length, 1);
+    assert.deepEqual((await inbox.next("booking.created")).data, published.data);
+    await assert.rejects(tenant.publish("booking.created", { no: "booking" }), (error: ControlError) => error.status === 400);
   });
 
   it("with a wrong signature are rejected", async () => {
