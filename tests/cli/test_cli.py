@@ -650,3 +650,13 @@ def _served_at(mock: Started, port: int) -> None:
         assert mock.process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_it_ends_with_its_standard_input() -> None:
+    mock = Started("--end-with-stdin", stdin=subprocess.PIPE).ready()
+    assert mock.post().status_code == 200
+    assert mock.process.stdin is not None
+    mock.process.stdin.write(b"ignored\n")
+    assert mock.post().status_code == 200
+    mock.process.communicate(timeout=10)  # it closes the standard input, and waits
+    assert mock.process.returncode == 0

@@ -61,23 +61,20 @@ export async function start(options: StartOptions = {}): Promise<Mock> {
 async function run(command: readonly [string, ...string[]], options: StartOptions): Promise<Mock> {
   const token = options.controlToken ?? (process.env["VOREL_MOCK_CONTROL_TOKEN"] || undefined);
   const [program, ...first] = command;
-  const args = [...first, "--host", "localhost", "--port", "0", "--quiet", "--json-logs", ...(options.args ?? [])];
+  const args = [...first, "--host", "localhost", "--port", "0", "--quiet", "--json-logs", "--end-with-stdin", ...(options.args ?? [])];
   const child = spawn(program, args, {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"], // however this process ends, the first one is closed then
     env: { ...process.env, ...(token === undefined ? {} : { VOREL_MOCK_CONTROL_TOKEN: token }) }, // not where `ps` shows it
     windowsHide: true,
   });
-  const kill = () => void child.kill();
-  process.once("exit", kill);
-  child.once("exit", () => process.off("exit", kill));
   try {
     const baseUrl = await listening(child, program, options.timeout ?? "30s");
     // A program that forgets `stop` can end; the mock ends with it.
     child.unref();
-    for (const stream of [child.stdout, child.stderr]) (stream as Socket | null)?.unref();
+    for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();
     return new Mock(new Connection(baseUrl, token), () => stopped(child));
   } catch (error) {
-    kill();
+    child.kill();
     throw error;
   }
 }

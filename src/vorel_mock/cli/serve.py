@@ -1,10 +1,14 @@
 """`vorel-mock serve`: run the mock."""
 
 import asyncio
+import contextlib
 import errno
 import gc
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -31,6 +35,8 @@ from vorel_mock.mock.settings import (
     Settings,
 )
 from vorel_mock.model.tenant import MAX_LIMIT
+
+_END_WITH_STDIN = "vorel_mock.end_with_stdin"
 
 
 @click.command(
@@ -141,6 +147,13 @@ from vorel_mock.model.tenant import MAX_LIMIT
     is_flag=True,
     help="Print errors only, and at start what nobody else knows: a port that was picked, a token that was made.",
 )
+@click.option(
+    "--end-with-stdin",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, param, value: ctx.meta.update({_END_WITH_STDIN: value}),
+    help="End when the standard input is closed: for a program that starts the mock and may be killed.",
+)
 @click.pass_context
 def serve(ctx: click.Context, /, **options: Any) -> None:
     """Run the mock until Ctrl-C."""
@@ -186,6 +199,8 @@ def _serve(ctx: click.Context) -> None:
         else:
             _greet(ctx, log, mock, url)
 
+    if ctx.meta.get(_END_WITH_STDIN):
+        threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
     try:
         listener.run(app, sockets, ready)
     finally:
@@ -195,6 +210,14 @@ def _serve(ctx: click.Context) -> None:
 def listed(problems: Sequence[str]) -> str:
     """Return the problems of a file: one in the same line, several below one another."""
     return problems[0] if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
+
+
+def _end_with_stdin() -> None:
+    """End this process, as a signal would, when there is nothing more to read: whoever started it is gone."""
+    with contextlib.suppress(OSError):  # it was never open
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def settings_of_environment() -> Settings:
