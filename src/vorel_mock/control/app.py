@@ -27,6 +27,7 @@ from vorel_mock.contract.connexion_import import (
     unchecked,
 )
 from vorel_mock.control import document, handlers
+from vorel_mock.control.console import pages as console
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
@@ -70,13 +71,15 @@ class ControlPlane:
                 body = await asyncio.to_thread(read, request) if large else read(request)
             except ValueError as error:
                 response = self._guard.rejected(400, str(error))
-        if response is None and request.method in READS and request.path in (PREFIX, f"{PREFIX}/"):
-            response = _redirect(f"{root_path}{PREFIX}/docs/")
+        if response is None and request.method in READS and request.path in ("/", PREFIX):
+            response = _redirect(f"{root_path}{PREFIX}/")
         if response is None:
             app = self._app
             if app is None:
                 app = await asyncio.get_running_loop().run_in_executor(self._workers, self._made)
             await app(_scope(request, root_path, body), _receive, send)
+            if request.method in WRITES:
+                self._mock.writes += 1
         else:
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             await send({"type": "http.response.body", "body": response.body})
@@ -178,6 +181,7 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
         lambda request, error: _http_error(mock, error, allowed(request), _nothing(contents, request.scope["path"])),
     )
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
+    app.app.register_blueprint(console.blueprint(mock))
     app.app.register_blueprint(
         get_swaggerui_blueprint(
             f"{PREFIX}/docs",

@@ -27,6 +27,7 @@ from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.tenant_state import adopt, copy_of
+from vorel_mock.model.webhooks import Delivery
 from vorel_mock.unpatched.clocks import stopwatch
 from vorel_mock.webhooks.dispatcher import Dispatcher
 from vorel_mock.webhooks.target_policy import TargetPolicy
@@ -55,11 +56,13 @@ class Mock:
         self.journal = Journal()
         self.log = log or AccessLog(off=True)
         targets = TargetPolicy(settings.webhook_hosts)
-        self.webhooks = Dispatcher(self.lock, targets, self.clock, self.log.attempt)
+        self.webhooks = Dispatcher(self.lock, targets, self.clock, self._attempted)
         self.snapshots = Reader(self.contract, targets.check)
         self.ids = Ids(self.seed, "mock")
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
+        self.writes = 0
+        """What the control plane has changed, and attempts of webhooks, since the start."""
         self.waits = WaitingPlaces()
         self.expiry = Expiry(self.lock, self.remove_tenant)
         self.stopped = False
@@ -101,6 +104,15 @@ class Mock:
     def story(self, tenant: Tenant) -> str:
         """Return the sentence about a tenant of the fixtures."""
         return self._fixtures.stories[tenant.id]
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one whenever something has happened: a page that shows it is out of date."""
+        return self._number + self.writes
+
+    def _attempted(self, tenant: Tenant, delivery: Delivery) -> None:
+        self.writes += 1
+        self.log.attempt(tenant, delivery)
 
     def answer(self, request: Request) -> Response:
         """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls. Never waits."""

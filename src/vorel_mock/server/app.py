@@ -6,7 +6,7 @@ from functools import partial
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
 from vorel_mock.control import guard
 from vorel_mock.control.app import ControlPlane
-from vorel_mock.control.document import PREFIX
+from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.mock.mock import Mock
 from vorel_mock.server.cors import Cors
 
@@ -26,7 +26,7 @@ class App:
     def body_limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body of a request may have."""
         # A large body is read only for a client that may use the control plane.
-        if is_control(path) and self.control.permits(path, headers):
+        if is_below(path) and self.control.permits(path, headers):
             return guard.body_limit(path)
         return MAX_BODY
 
@@ -50,6 +50,14 @@ def _answer_with_cors(mock: Mock, cors: Cors, request: Request) -> Response:
     return cors.preflight(request) or cors.shared(request, mock.answer(request))
 
 
-def is_control(path: str) -> bool:
+def is_control(request: Request) -> bool:
+    """Return True if the control plane answers a request: one below its path, or of a browser at the root."""
+    path = request.path
+    if path.startswith(PREFIX):
+        return is_below(path)
+    return path == "/" and request.method in READS and b"text/html" in request.fields.get(b"accept", b"")
+
+
+def is_below(path: str) -> bool:
     """Return True if a path belongs to the control plane."""
     return path.startswith(PREFIX) and (len(path) == len(PREFIX) or path[len(PREFIX)] == "/")

@@ -44,7 +44,7 @@ class AsgiApp:
             unreadable,
             is_http_1_0=scope.get("http_version") == "1.0",
         )
-        if is_control(path):
+        if is_control(request):
             await self.app.control.answer(request, send, scope.get("root_path", ""))
         else:
             await _transmit(self.app.answer(request), send)

@@ -208,7 +208,7 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, request: Request, keep_alive: bool) -> None:
         if request.unreadable is not None or request.malformed is not None:
             self._unread = True
-        if is_control(request.path) and request.malformed is None:
+        if is_control(request) and request.malformed is None:
             self._start(self._run_control(request, keep_alive), cancellable=False)
             return
         made = self._app.answer(request)

@@ -31,7 +31,7 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
         await request.aread()
         asked = _arrived(self._app, request)
         try:
-            if is_control(asked.path):
+            if is_control(asked):
                 return await awaited(self._loop.submit(_controlled(self._app, request, asked)))
             exchange = _Exchange(request, self._app.answer(asked))
             for seconds in exchange.waits():
@@ -58,7 +58,7 @@ class MockTransport(httpx.BaseTransport):
         """Return the mock's response to one request. Raises ReadError if the transport is closed meanwhile."""
         request.read()
         asked = _arrived(self._app, request)
-        if is_control(asked.path):
+        if is_control(asked):
             try:
                 return self._loop.run(_controlled(self._app, request, asked))
             except Stopped:

@@ -32,6 +32,18 @@ def get_request(mock: Mock, request_id: str) -> Json:
     return reject(404, "No request with this id is kept.") if exchange is None else explain(exchange, mock.secrets)
 
 
+def send_again(mock: Mock, request_id: str) -> Json:
+    """Answer a request of the journal once more, as if it had come again."""
+    with mock.lock:
+        exchange = mock.journal.get(request_id)
+        if exchange is None:
+            reject(404, "No request with this id is kept.")
+        mock.answer(exchange.request)
+        again = mock.journal.newest
+        assert again is not None
+    return explain(again, mock.secrets)
+
+
 def list_requests(mock: Mock, **filters: Any) -> Json | Response:
     """Return the journal of the whole mock."""
     return _listed(mock, None, filters)
@@ -175,6 +187,7 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
 
 OPERATIONS: Operations = {
     "getRequest": get_request,
+    "sendAgain": send_again,
     "listRequests": list_requests,
     "listTenantRequests": list_tenant_requests,
     "exportHar": export_har,

@@ -1,0 +1,108 @@
+// Forms and buttons become the JSON operations of the control plane; the page follows the mock by server-sent events.
+"use strict";
+
+const message = document.getElementById("message");
+let busy = false;
+
+function say(text, bad) {
+  message.textContent = text;
+  message.className = bad ? "bad" : "ok";
+  message.hidden = false;
+}
+
+// The page is made by the mock: ask for it again, and put its main part in the place of this one.
+async function refresh() {
+  if (busy) return;
+  busy = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const open = new Set([...document.querySelectorAll("details[open] > summary")].map((each) => each.textContent));
+    const focused = document.activeElement;
+    const typing = focused && focused.matches("main input, main select, main textarea");
+    document.body.dataset.changes = made.body.dataset.changes;
+    document.querySelector(".clock").replaceWith(made.querySelector(".clock"));
+    if (typing || !answer.ok) return; // what somebody types is not taken away
+    const before = focused && focused.dataset ? focused.outerHTML : null;
+    document.querySelector("main").replaceWith(document.adoptNode(made.querySelector("main")));
+    for (const each of document.querySelectorAll("details > summary")) {
+      if (open.has(each.textContent)) each.parentElement.open = true;
+    }
+    if (before) [...document.querySelectorAll("main button, main a")].find((each) => each.outerHTML === before)?.focus();
+  } finally {
+    busy = false;
+  }
+}
+
+async function send(method, path, body) {
+  const answer = await fetch(path, {
+    method,
+    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  if (!answer.ok) {
+    let told = text;
+    try { told = JSON.parse(text).error.message; } catch { /* not JSON */ }
+    say(told || `HTTP ${answer.status}`, true);
+    return;
+  }
+  const made = text ? JSON.parse(text) : {};
+  const secret = made.token || made.secret;
+  say(secret ? `Done. Shown this once: ${secret}` : "Done.", false);
+  document.activeElement?.blur?.();
+  await refresh();
+}
+
+function valueOf(field) {
+  switch (field.dataset.type) {
+    case "integer": return Number(field.value);
+    case "list": return field.value === "*" ? [...field.options].map((each) => each.value).filter((each) => each !== "*") : [field.value];
+    case "json": return JSON.parse(field.value);
+    default: return field.value;
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.dataset.path) return;
+  event.preventDefault();
+  try {
+    const body = {};
+    for (const field of form.elements) {
+      if (field.name && field.value !== "") body[field.name] = valueOf(field);
+    }
+    send(form.dataset.method, form.dataset.path, body);
+  } catch (error) {
+    say(`That is not JSON: ${error.message}`, true);
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.dataset.copy !== undefined) {
+    navigator.clipboard.writeText(button.dataset.copy).then(() => say("Copied.", false), () => say("The browser does not let a page copy.", true));
+  } else if (button.dataset.path) {
+    send(button.dataset.method, button.dataset.path, button.dataset.body === undefined ? undefined : JSON.parse(button.dataset.body));
+  }
+});
+
+document.addEventListener("input", (event) => {
+  const filter = event.target.dataset.filter;
+  if (!filter) return;
+  const text = event.target.value.toLowerCase();
+  for (const row of document.querySelectorAll(filter)) row.hidden = !row.textContent.toLowerCase().includes(text);
+});
+
+// A change of a filter is a look at another list.
+document.addEventListener("change", (event) => {
+  const form = event.target.form;
+  if (form && form.method === "get" && event.target.matches("select")) form.submit();
+});
+
+const source = new EventSource(`${document.body.dataset.listen}?since=${document.body.dataset.changes}`);
+source.addEventListener("changed", (event) => {
+  if (event.data !== document.body.dataset.changes && !document.hidden) refresh();
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
