@@ -7,6 +7,7 @@ from tests.paths import DOCS, ROOT
 
 from vorel_mock.api import messages, strict_json
 from vorel_mock.control import guard
+from vorel_mock.control.console import pages
 from vorel_mock.control.handlers import support
 from vorel_mock.mock import provisioning, waiting_places
 from vorel_mock.mock.fixtures import reading, rows
@@ -36,6 +37,7 @@ BOUNDS = {
     "CRM records of a tenant": ROWS_OF_A_HISTORY,
     "deliveries of a tenant": f"{webhooks.MAX_DELIVERIES:,} and {size(history.MAX_BYTES)}",
     "data of an event that is published below `/_mock`": size(event_kinds.MAX_DATA),
+    "pages of the console that listen for changes": f"{pages.LISTENERS}",
     "journal of a tenant": f"{journal.MAX_EXCHANGES:,} and {size(journal.MAX_BYTES)}",
     "journal in all": f"{journal.MAX_IN_ALL:,} and {size(journal.MAX_BYTES_IN_ALL)}",
     "responses that the faults of a tenant hold back": f"{held_responses.MAX_HELD:,}",

@@ -111,8 +111,11 @@ def _quote(mock: Mock, pointer: str) -> str | None:
     except ContractError:
         return None
     if isinstance(node, dict):
-        node = node.get("description") or node.get("summary") or msgspec.json.encode(node).decode()
-    return None if node is None else str(node)[:_QUOTE]
+        node = node.get("description") or node.get("summary") or node
+    if node is None or (isinstance(node, str) and " " in node):
+        return node and node[:_QUOTE]
+    # A keyword, such as `"maxLength": 200`.
+    return f'"{pointer.rpartition("/")[2]}": {msgspec.json.encode(node).decode()}'[:_QUOTE]
 
 
 def _laid_out(body: str) -> tuple[str, int]:

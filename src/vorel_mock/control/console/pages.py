@@ -11,12 +11,11 @@ from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.api.messages import Exchange
 from vorel_mock.control.console import exchanges
 from vorel_mock.control.document import PREFIX
-from vorel_mock.control.handlers import faults, tenant_data, tenants, webhooks
+from vorel_mock.control.handlers import faults, leads, tenant_data, tenants, webhooks
 from vorel_mock.control.handlers import mock as whole
 from vorel_mock.control.handlers.support import find_tenant
 from vorel_mock.mock import provisioning
 from vorel_mock.mock.mock import Mock
-from vorel_mock.model.crm import VENDORS
 from vorel_mock.model.rate_window import WINDOW
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import EVENTS
@@ -41,9 +40,13 @@ POLICY = (
 def blueprint(mock: Mock) -> Blueprint:
     """Return the pages of a mock."""
     console = Blueprint(
-        "console", __name__, url_prefix=PREFIX, template_folder="templates", static_folder="static",
+        "console",
+        __name__,
+        url_prefix=PREFIX,
+        template_folder="templates",
+        static_folder="static",
         static_url_path="/console/static",
-    )  # fmt: skip
+    )
     listeners = BoundedSemaphore(LISTENERS)
 
     def page(name: str, **values: Any) -> Response:
@@ -51,9 +54,14 @@ def blueprint(mock: Mock) -> Blueprint:
             values["tenants"] = [{"id": each.id, "name": each.name} for each in list(mock.store.tenants())[:ROWS]]
             clock = whole.health(mock)["clock"]
         text = render_template(
-            f"console/{name}.html", page=name, version=vorel_mock.__version__, clock=clock, changes=mock.changes,
-            rows=ROWS, **values,
-        )  # fmt: skip
+            f"console/{name}.html",
+            page=name,
+            version=vorel_mock.__version__,
+            clock=clock,
+            changes=mock.changes,
+            rows=ROWS,
+            **values,
+        )
         return Response(text, headers={"Content-Security-Policy": POLICY})
 
     @console.get("/")
@@ -69,9 +77,14 @@ def blueprint(mock: Mock) -> Blueprint:
         operations = [operation.id for operation in mock.contract.operations]
         query = request.query_string.decode("latin-1")
         return page(
-            "requests", found=found, total=total, wanted=wanted, operations=operations, faults=list(CATALOGUE),
+            "requests",
+            found=found,
+            total=total,
+            wanted=wanted,
+            operations=operations,
+            faults=list(CATALOGUE),
             query=query,
-        )  # fmt: skip
+        )
 
     @console.get("/console/requests/<request_id>")
     def one_request(request_id: str) -> Response:
@@ -86,13 +99,16 @@ def blueprint(mock: Mock) -> Blueprint:
             keys = [_quota(found, each) for each in found.keys.values()][:ROWS]
             shown = tenants.get_tenant(mock, found.id)
         return page(
-            "tenant", tenant=shown, keys=keys, vendors=list(VENDORS), scopes=sorted(provisioning.every_scope(mock.contract)),
-            leads=_data(tenant_data.list_leads(mock, found.id, limit=ROWS)),
+            "tenant",
+            tenant=shown,
+            keys=keys,
+            scopes=sorted(provisioning.every_scope(mock.contract)),
+            leads=_data(leads.list_leads(mock, found.id, limit=ROWS)),
             handoffs=_data(tenant_data.list_handoffs(mock, found.id, limit=ROWS))[::-1],
             audit_log=_data(tenant_data.list_audit_log(mock, found.id, limit=ROWS))[::-1],
             records=_data(tenant_data.list_crm_records(mock, found.id, limit=ROWS))[::-1],
             quota=_used(found, found.window, found.tenant_rate_limit),
-        )  # fmt: skip
+        )
 
     @console.get("/console/webhooks")
     def hooks() -> Response:
@@ -100,18 +116,23 @@ def blueprint(mock: Mock) -> Blueprint:
         if found is None:
             return page("webhooks", tenant=None, subscriptions=[], deliveries=[], events=EVENTS)
         return page(
-            "webhooks", tenant=found, events=EVENTS, subscriptions=webhooks.list_webhooks(mock, found.id)["data"],
+            "webhooks",
+            tenant=found,
+            events=EVENTS,
+            subscriptions=webhooks.list_webhooks(mock, found.id)["data"],
             deliveries=_data(webhooks.list_deliveries(mock, found.id, limit=ROWS))[::-1],
-        )  # fmt: skip
+        )
 
     @console.get("/console/faults")
     def armed() -> Response:
         found = _chosen(mock)
         return page(
-            "faults", tenant=found, operations=[operation.id for operation in mock.contract.operations],
+            "faults",
+            tenant=found,
+            operations=[operation.id for operation in mock.contract.operations],
             catalogue=faults.fault_catalogue(mock)["data"],
             armed=[] if found is None else faults.list_faults(mock, found.id)["data"],
-        )  # fmt: skip
+        )
 
     @console.get("/console/changes")
     def changes() -> Response:

@@ -98,7 +98,7 @@ document.addEventListener("input", (event) => {
 // A change of a filter is a look at another list.
 document.addEventListener("change", (event) => {
   const form = event.target.form;
-  if (form && form.method === "get" && event.target.matches("select")) form.submit();
+  if (form && !form.dataset.path && event.target.matches("select")) form.submit();
 });
 
 const source = new EventSource(`${document.body.dataset.listen}?since=${document.body.dataset.changes}`);

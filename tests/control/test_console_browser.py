@@ -1,0 +1,178 @@
+"""The console in a real Chromium, by what a person does. Chromium comes from the system: `apt-get install chromium`."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from vorel_mock.testing import MockServer, Tenant
+from vorel_mock.webhooks.receiver import Listener, serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+    pytest.mark.xdist_group("console in a browser"),
+]
+PAGES = ["/_mock/", "/_mock/console/requests", "/_mock/console/webhooks", "/_mock/console/faults"]
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[MockServer]:
+    with MockServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # No name is looked up: what is not on loopback cannot be reached.
+        rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", rules])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def tenant(mock: MockServer) -> Iterator[Tenant]:
+    with mock.control.new_tenant() as made:
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, mock: MockServer) -> Iterator[Page]:
+    """A page that fails the test if a script fails, or if the policy stops something."""
+    context = browser.new_context(base_url=mock.base_url, viewport={"width": 1280, "height": 900})
+    opened, problems = context.new_page(), list[str]()
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    # A request that the mock rejects is no failure of the page.
+    assert [problem for problem in problems if "status of 4" not in problem] == []
+
+
+def hand_off(tenant: Tenant, **body: object) -> httpx.Response:
+    return httpx.post(f"{tenant.base_url}/api/v1/leads/{tenant.lead}/handoff", headers=tenant.headers, json=body)
+
+
+def test_find_out_why_a_request_was_400(page: Page, tenant: Tenant) -> None:
+    page.goto(f"/_mock/console/requests?tenant={tenant.id}")
+    expect(page.get_by_text("No request passes this filter")).to_be_visible()
+    hand_off(tenant, reason=5)  # the page shows it by itself
+    page.get_by_role("link", name="POST").click()
+    expect(page.get_by_role("heading", name="Why not 200?")).to_be_visible()
+    expect(page.get_by_text("Change the field that the message names.")).to_be_visible()
+    expect(page.get_by_role("heading", name="400")).to_be_visible()
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    assert len(tenant.requests.list()) == 2
+
+
+def test_advance_the_clock_and_see_a_retry_delivered(page: Page, tenant: Tenant) -> None:
+    listener = Listener(lambda _: None, status=503)
+    server = serve(listener, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        tenant.clock.freeze()
+        page.goto(f"/_mock/console/webhooks?tenant={tenant.id}")
+        page.get_by_label("Target URL").fill(f"http://127.0.0.1:{server.server_address[1]}/")
+        page.get_by_role("button", name="Subscribe").click()
+        expect(page.get_by_role("status")).to_contain_text("Shown this once: whsec_")
+        page.get_by_label("Event").nth(1).select_option("booking.created")
+        page.get_by_role("button", name="Publish").click()
+        booking = page.locator(".card", has_text="booking.created").last
+        expect(booking.get_by_role("listitem").first).to_contain_text("503")
+        listener.status = 200
+        page.goto(f"/_mock/console/tenants/{tenant.id}")
+        page.get_by_label("Advance by").fill("10s")
+        page.get_by_role("button", name="Advance").click()
+        expect(page.get_by_role("status")).to_have_text("Done.")
+        page.goto(f"/_mock/console/webhooks?tenant={tenant.id}")
+        expect(page.locator(".card", has_text="booking.created").last).to_contain_text("delivered")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_arm_a_fault_and_see_what_it_hit(page: Page, tenant: Tenant) -> None:
+    page.goto(f"/_mock/console/faults?tenant={tenant.id}")
+    page.get_by_label("Search").fill("500 with the envelope")
+    page.locator("#faults tr:visible").get_by_role("button", name="Arm once").click()
+    expect(page.get_by_role("region", name="Armed faults")).to_contain_text("internal_error")
+    hit = hand_off(tenant)
+    assert hit.status_code == 500
+    page.get_by_role("link", name=hit.headers["X-Mock-Request-Id"]).click()
+    expect(page.get_by_text("A fault decided this response.")).to_be_visible()
+
+
+def test_set_the_status_of_a_lead_and_revoke_a_key(page: Page, tenant: Tenant) -> None:
+    page.goto(f"/_mock/console/tenants/{tenant.id}")
+    page.get_by_label("Status of Lead 1").fill("closed")
+    page.get_by_role("region", name="Leads").get_by_role("button", name="Set").first.click()
+    expect(page.get_by_role("region", name="Leads").get_by_role("cell", name="closed", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Revoke full_1", exact=True).click()
+    expect(page.get_by_role("button", name="Restore full_1", exact=True)).to_be_visible()
+    assert hand_off(tenant).status_code == 401
+
+
+def test_a_mistake_is_told_in_words(page: Page, tenant: Tenant) -> None:
+    page.goto(f"/_mock/console/tenants/{tenant.id}")
+    page.get_by_label("Advance by").fill("soon")
+    page.get_by_role("button", name="Advance").click()
+    expect(page.get_by_role("status")).to_contain_text("advance: must be a duration")
+
+
+def test_it_works_with_the_keyboard_alone(page: Page) -> None:
+    page.goto("/_mock/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Freeze")).to_be_focused()
+
+
+def test_it_can_be_read_without_scripts(browser: Browser, mock: MockServer, tenant: Tenant) -> None:
+    hand_off(tenant, reason="read me")
+    context = browser.new_context(base_url=mock.base_url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/_mock/console/requests")
+    page.get_by_label("Tenant").select_option(tenant.id)
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("link", name="POST").click()
+    expect(page.locator("pre").first).to_contain_text("read me")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_for_a_screen_reader(browser: Browser, mock: MockServer, tenant: Tenant, scheme: str) -> None:
+    refused = hand_off(tenant, reason=5)
+    context = browser.new_context(base_url=mock.base_url, color_scheme=scheme)  # type: ignore[arg-type] # a Literal
+    page = context.new_page()
+    request, own = refused.headers["X-Mock-Request-Id"], f"/_mock/console/tenants/{tenant.id}"
+    for path in [*PAGES, f"/_mock/console/requests/{request}", own]:
+        page.goto(path)
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], path
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1920])
+def test_no_page_scrolls_sideways(browser: Browser, mock: MockServer, tenant: Tenant, width: int) -> None:
+    refused = hand_off(tenant, reason="x" * 900)
+    context = browser.new_context(base_url=mock.base_url, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    request, own = refused.headers["X-Mock-Request-Id"], f"/_mock/console/tenants/{tenant.id}"
+    for path in [*PAGES, f"/_mock/console/requests/{request}", own]:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    context.close()
