@@ -281,7 +281,7 @@ def test_the_alternative_that_is_meant_is_named(tmp_path: Path, pet: Json, body:
         ("/v2/pets/", "It has one without the slash at the end."),
         ("/v2/shops", "It has one with a slash at the end."),
         ("/v2/nowhere", "The API has no operation at this path."),
-        ("/", "begin at /_mock/docs/."),
+        ("/", "begin at /_mock/."),
     ],
 )
 def test_a_path_that_is_almost_right_is_told_what_lacks(tmp_path: Path, path: str, said: str) -> None:

@@ -562,7 +562,7 @@ def test_a_path_at_which_nothing_is_says_where_to_go(
 
 
 def test_the_root_of_the_api_says_where_to_go(control: httpx.Client) -> None:
-    assert "The mock's own pages begin at /_mock/docs/." in message(control.get("/"), 404)
+    assert "The mock's own pages begin at /_mock/." in message(control.get("/"), 404)
 
 
 # -- resets

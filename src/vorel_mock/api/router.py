@@ -59,7 +59,7 @@ class Router:
         """Return what to change in a path that is almost one of the document; nothing if that is not clear."""
         base, bare = self._base_path, path.rstrip("/")
         if not bare:
-            return " The mock's own pages begin at /_mock/docs/."
+            return " The mock's own pages begin at /_mock/."
         for candidate, said in (
             (bare, " It has one without the slash at the end."),
             (f"{path}/", " It has one with a slash at the end."),

@@ -181,6 +181,7 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
         lambda request, error: _http_error(mock, error, allowed(request), _nothing(contents, request.scope["path"])),
     )
     app.add_error_handler(Exception, lambda request, error: _failed(mock, error))
+    app.app.url_map.merge_slashes = False  # nothing is at `/_mock//`
     app.app.register_blueprint(console.blueprint(mock))
     app.app.register_blueprint(
         get_swaggerui_blueprint(
