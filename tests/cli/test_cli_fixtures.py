@@ -49,7 +49,7 @@ def test_check_of_a_file_with_mistakes() -> None:
         ([], "Missing argument 'FILE'"),
         ([""], "'' cannot be the name of a file"),
         (["shop.toml", "--contract", "none.json"], "none.json: no such file"),
-        (["shop.toml", "--webhook-host", "a b"], "Invalid value for --webhook-host: 'a b' is not a host"),
+        (["shop.toml", "--webhook-host", "a b"], "Invalid value for '--webhook-host': 'a b' is not a host"),
     ],
 )
 def test_check_used_wrongly(arguments: list[str], said: str) -> None:
@@ -64,6 +64,8 @@ def test_check_knows_the_hosts_that_are_allowed() -> None:
     assert "--webhook-host hooks.internal" in invoke("fixtures", "check", "shop.toml").stderr
     assert invoke("fixtures", "check", "shop.toml", "--webhook-host", "hooks.internal").exit_code == 0
     assert invoke("fixtures", "check", "shop.toml", VOREL_MOCK_WEBHOOK_HOST="hooks.internal").exit_code == 0
+    Path("vorel-mock.toml").write_text('webhook-host = ["hooks.internal"]\n')
+    assert invoke("fixtures", "check", "shop.toml").exit_code == 0
 
 
 def test_the_schema_is_printed() -> None:

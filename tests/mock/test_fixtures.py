@@ -431,7 +431,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "tenants[0].crm_records[0].fields: the CRM would not take them: `last_n",
     ),
     "secret": ('"whsec_of_my_own"', '"two words"', "tenants[0].webhooks[0].secret: must be visible ASCII characters"),
-    "empty secret": ('"whsec_of_my_own"', '""', "tenants[0].webhooks[0].secret: is too short; it must have at least 1"),
+    "empty secret": ('"whsec_of_my_own"', '""', "tenants[0].webhooks[0].secret: is too short; it must have at least 8"),
     "event": ('["booking.created"]', '["booking.creatd"]', "tenants[0].webhooks[0].events[0]: is none of the allowed"),
     "target": (
         "http://127.0.0.1:9/hooks",

@@ -86,7 +86,7 @@ def tenants(draw: st.DrawFn) -> Json:
             "target_url": "http://127.0.0.1:9/",
             **some(
                 events=st.lists(st.sampled_from(EVENTS), min_size=1, unique=True) | st.just("all"),
-                secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20),
+                secret=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=20),
                 held=st.booleans(),
                 id=uuids,
             ),

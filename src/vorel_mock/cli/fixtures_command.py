@@ -9,14 +9,16 @@ from urllib.parse import quote
 import click
 
 from vorel_mock.cli.options import DEFAULTS, FileName
+from vorel_mock.cli.serve import settings_of_environment
+from vorel_mock.mock.settings import Settings
 
 FORMATS = ("toml", "yaml", "json")
 _CONTRACT = click.option(
     "--contract",
     "source",
     metavar="FILE|URL",
-    envvar="VOREL_MOCK_CONTRACT",
-    help="The document that the mock serves: scopes and operations are its own.  [default: the Vorel API]",
+    help="The document that the mock serves: scopes and operations are its own. As in serve, also from the "
+    "environment and vorel-mock.toml.",
 )
 
 
@@ -36,8 +38,7 @@ def fixtures() -> None:
     "webhook_hosts",
     multiple=True,
     metavar="HOST[:PORT]",
-    envvar="VOREL_MOCK_WEBHOOK_HOST",
-    help="Host beyond loopback that webhooks may go to, as in serve.",
+    help="Host beyond loopback that webhooks may go to. As in serve, also from there.",
 )
 def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> None:
     """Check a file.
@@ -46,16 +47,12 @@ def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> Non
     """
     # What reads a document takes long to import, and --help does not need it.
     from vorel_mock.mock.fixtures import Fixtures, FixturesError
-    from vorel_mock.mock.settings import SettingError, Settings
     from vorel_mock.mock.snapshot import Reader
     from vorel_mock.webhooks.target_policy import TargetPolicy
 
-    contract = _contract(source)
-    try:
-        settings = Settings(webhook_hosts=webhook_hosts)
-    except SettingError as error:
-        raise click.BadParameter(f"{error.problem}.", param_hint="--webhook-host") from None
-    reader = Reader(contract, TargetPolicy(webhook_hosts).check)
+    settings = _settings(source, *(part for host in webhook_hosts for part in ("--webhook-host", host)))
+    contract = _contract(settings)
+    reader = Reader(contract, TargetPolicy(settings.webhook_hosts).check)
     try:
         read = Fixtures(file, contract)
         loaded = read.load(
@@ -127,14 +124,18 @@ def schema(source: str | None) -> None:
     """
     from vorel_mock.mock.fixtures import rows
 
-    click.echo(json.dumps(rows.schema(_contract(source)), indent=2))
+    click.echo(json.dumps(rows.schema(_contract(_settings(source))), indent=2))
 
 
-def _contract(source: str | None) -> Any:
+def _settings(source: str | None, *arguments: str) -> Settings:
+    return settings_of_environment(*arguments, *(() if source is None else ("--contract", source)))
+
+
+def _contract(settings: Settings) -> Any:
     from vorel_mock.contract import contract
     from vorel_mock.contract.document_file import ContractError
 
     try:
-        return contract.load(source)
+        return contract.load(settings.contract)
     except ContractError as error:
-        raise click.BadParameter(f"{source}: {error}", param_hint="--contract") from None
+        raise click.BadParameter(f"{settings.contract}: {error}", param_hint="--contract") from None

@@ -220,9 +220,12 @@ def _end_with_stdin() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def settings_of_environment() -> Settings:
-    """Return the settings of `vorel-mock serve` without arguments. Raises click.UsageError if one is wrong."""
-    return _settings(serve.make_context("vorel-mock", []))
+def settings_of_environment(*arguments: str) -> Settings:
+    """Return the settings of `vorel-mock serve` with these arguments, of the environment and the TOML file.
+
+    Raises click.UsageError if one is wrong.
+    """
+    return _settings(serve.make_context("vorel-mock", [*arguments]))
 
 
 def _settings(ctx: click.Context) -> Settings:
