@@ -153,7 +153,7 @@ async def _receive() -> Message:
 
 def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     """Return the Connexion application."""
-    contents = document.load(mock.contract)
+    contents = document.checked(mock.contract)
     app = FlaskApp(
         "vorel_mock.control",
         jsonifier=_Jsonifier(),

@@ -17,8 +17,6 @@ from vorel_mock.mock import provisioning, snapshot
 from vorel_mock.model.crm import VENDORS, ErrorName
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT
 
-#: Marks a schema whose values the handler checks, who reads them in pieces.
-READ_BY_HANDLER = "x-read-by-handler"
 FILE = Path(__file__).parent / "openapi.yaml"
 #: The years that a clock can show, and a duration that is not zero.
 _YEARS = "^(19[7-9][0-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-"
@@ -39,7 +37,6 @@ def load(contract: Contract) -> dict[str, Any]:
     """Return the document for a mock that serves `contract`."""
     document: dict[str, Any] = json.loads(_as_json())
     document["components"]["schemas"] |= snapshot.schema()
-    document["components"]["schemas"]["Snapshot"][READ_BY_HANDLER] = True
     for place, names in _names(contract).items():
         schema: Any = document["components"]
         for step in place.split("/"):
@@ -51,6 +48,21 @@ def load(contract: Contract) -> dict[str, Any]:
         for member, schema in document["components"]["schemas"][name]["properties"].items():
             schema |= {keyword: limits[member][keyword] for keyword in _LIMITS if keyword in limits.get(member, {})}
     return document
+
+
+def checked(contract: Contract) -> dict[str, Any]:
+    """Return the document by which requests are checked: without the schemas of a snapshot, which is read row by row.
+
+    Connexion writes a schema out at each place that refers to it, and looks through it with each request.
+    """
+    document = load(contract)
+    schemas = document["components"]["schemas"]
+    for name in snapshot.schema():
+        del schemas[name]
+    return {
+        **document,
+        "components": {**document["components"], "schemas": {**schemas, "Snapshot": {"type": "object"}}},
+    }
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +105,7 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
 
 def served(contract: Contract, server: str, *, token: bool) -> dict[str, Any]:
     """Return the document as it is shown: with its server, and with the control token if one is required."""
-    document: dict[str, Any] = _without_mark(load(contract))
+    document = load(contract)
     document["servers"] = [{"url": server, "description": "this mock"}]
     _tell_what_handlers_check(document["components"], contract)
     used = _used(document, document["paths"])
@@ -136,12 +148,6 @@ def _times(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, dict):
         return []
     return [node] if node.get("format") == "date-time" else _times(list(node.values()))
-
-
-def _without_mark(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {name: _without_mark(member) for name, member in node.items() if name != READ_BY_HANDLER}
-    return [_without_mark(item) for item in node] if isinstance(node, list) else node
 
 
 def _used(document: Mapping[str, Any], node: Any) -> set[str]:

@@ -6,7 +6,6 @@ have to compare.
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
 from json import dumps
 from typing import Any
 
@@ -18,7 +17,6 @@ from vorel_mock.contract.connexion_import import (
     JSONRequestBodyValidator,
     ParameterValidator,
 )
-from vorel_mock.control.document import READ_BY_HANDLER
 from vorel_mock.model.unknown_name import unknown_name
 
 #: In an ASGI scope: the value of the body.
@@ -48,11 +46,7 @@ class Body(JSONRequestBodyValidator):
         return scope[BODY]
 
     def _validate(self, body: Any) -> None:
-        _check(body, self._checked_here, "body")
-
-    @cached_property
-    def _checked_here(self) -> Any:
-        return _checked_here(self._schema)
+        _check(body, self._schema, "body")
 
 
 class Parameters(ParameterValidator):
@@ -74,15 +68,6 @@ class Parameters(ParameterValidator):
         elif param.get("required"):
             return f"{param['name']}: is required"
         return None
-
-
-def _checked_here(schema: Any) -> Any:
-    """Return a schema without what the handler checks."""
-    if isinstance(schema, dict):
-        if schema.get(READ_BY_HANDLER):
-            return {"type": "object"}
-        return {name: _checked_here(member) for name, member in schema.items()}
-    return [_checked_here(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _check(value: Any, schema: Any, name: str) -> None:

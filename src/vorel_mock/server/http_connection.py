@@ -46,8 +46,8 @@ Lateness = Literal["nothing", "request", "head", "body", "write", "gone", "close
 class HttpConnection(asyncio.Protocol):
     """The server's side of one connection. `connections` is the set of those that are open.
 
-    `control_start` is held while a request to the control plane starts: that occupies the event loop for a millisecond.
-    Where many start at once, requests to the API are answered in between.
+    `control_turn` is held while a request to the control plane starts, and while its response does: each occupies the
+    event loop for a while. Where many do so at once, requests to the API are answered in between.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class HttpConnection(asyncio.Protocol):
         app: App,
         connections: "set[HttpConnection]",
         loop: asyncio.AbstractEventLoop,
-        control_start: asyncio.Lock,
+        control_turn: asyncio.Lock,
     ) -> None:
         self._app = app
         self._connections = connections
         self._loop = loop
-        self._control_start = control_start
+        self._control_turn = control_turn
         self._parser = RequestParser(self._submit, app.body_limit)
         self._transport: asyncio.Transport | None = None
         self._unparsed = b""
@@ -252,6 +252,8 @@ class HttpConnection(asyncio.Protocol):
         response = ControlResponse(request.method, keep_alive=keep_alive)
 
         async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self._take_turns()
             data = response.bytes(message)
             if data:
                 self._write(data)
@@ -260,11 +262,15 @@ class HttpConnection(asyncio.Protocol):
                 await self._writable
 
         try:
-            async with self._control_start:
-                await asyncio.sleep(0)
+            await self._take_turns()
             await self._app.control.answer(request, send)
         finally:
             self._done(keep_alive and response.complete)
+
+    async def _take_turns(self) -> None:
+        """Go on when requests to the API had a chance, if many to the control plane start, or end, at the same time."""
+        async with self._control_turn:
+            await asyncio.sleep(0)
 
     def _done(self, keep_alive: bool) -> None:
         """A response that took time is sent: go on with the next request."""

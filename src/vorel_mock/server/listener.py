@@ -58,14 +58,14 @@ class Server:
         self._ended = asyncio.Event()
         if self._stop_asked:
             self._ended.set()
-        control_start = asyncio.Lock()
+        control_turn = asyncio.Lock()
         most = most_connections()
 
         def connection() -> asyncio.Protocol:
             if len(self.connections) >= most:
                 self._warn(most)
                 return _Refused()
-            return HttpConnection(self._app, self.connections, loop, control_start)
+            return HttpConnection(self._app, self.connections, loop, control_turn)
 
         listening = [await loop.create_server(connection, sock=sock, backlog=_BACKLOG) for sock in sockets]
         try:
