@@ -9,10 +9,11 @@ from typing import Literal, get_args
 
 import msgspec
 
-from vorel_mock.contract.operation import Operation
+from vorel_mock.contract.operation import Operation, lead_parameter
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.model.keys import ApiKey
+from vorel_mock.model.request_pattern import SeenRequest
 from vorel_mock.model.tenant import Tenant
 
 #: Bytes of a request body. Ours (docs/assumptions.md): the contract names no limit.
@@ -149,6 +150,19 @@ class Exchange(msgspec.Struct, eq=False):
         if response is None or (response.transmission is not None and response.transmission.end in ("reset", "closed")):
             return None
         return response.status
+
+
+def seen_request(exchange: Exchange) -> SeenRequest:
+    """Return a request as a `RequestPattern` looks at it."""
+    operation, request = exchange.operation, exchange.request
+    lead = None if operation is None else exchange.path_values.get(lead_parameter(operation.path) or "")
+    return SeenRequest(
+        None if operation is None else operation.id,
+        None if lead is None else lead.lower(),
+        None if exchange.key is None else exchange.key.id,
+        request.headers,
+        request.body,
+    )
 
 
 def first_values(headers: Headers) -> dict[bytes, bytes]:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from vorel_mock.contract.document import Document
@@ -195,6 +196,13 @@ def _security(document: Document, node: dict[str, Any], pointer: str) -> tuple[R
         Requirement(frozenset(scope for scopes in schemes.values() for scope in scopes), f"{where}/{i}")
         for i, schemes in enumerate(alternatives)
     )
+
+
+@lru_cache(maxsize=256)
+def lead_parameter(path: str) -> str | None:
+    """Return the name of the path parameter that is the id of a lead: `/leads/{id}`; None if there is none."""
+    found = re.search(r"/leads/\{([^}]*)\}", path)
+    return None if found is None else found[1]
 
 
 def media_type(content_type: str) -> str:
