@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from vorel_mock.testing.mock_server import MockServer
     from vorel_mock.testing.receiver import AsyncReceiver, Receiver
     from vorel_mock.testing.requests import AsyncRequests, Requests
+    from vorel_mock.testing.rows import (
+        ArmedFault,
+        Attempt,
+        AuditRow,
+        CrmRecord,
+        Delivery,
+        Exchange,
+        Fault,
+        Handoff,
+        Key,
+        Lead,
+    )
     from vorel_mock.testing.subscription import Subscription
     from vorel_mock.testing.tenant import AsyncTenant, Tenant
     from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
@@ -41,9 +53,20 @@ _MODULES = {
     "MockServer": "mock_server",
     "AsyncMockTransport": "transport",
     "MockTransport": "transport",
+    "ArmedFault": "rows",
+    "Attempt": "rows",
+    "AuditRow": "rows",
+    "CrmRecord": "rows",
+    "Delivery": "rows",
+    "Exchange": "rows",
+    "Fault": "rows",
+    "Handoff": "rows",
+    "Key": "rows",
+    "Lead": "rows",
 }
 
 __all__ = [
+    "ArmedFault",
     "AsyncClock",
     "AsyncControl",
     "AsyncFaults",
@@ -52,11 +75,20 @@ __all__ = [
     "AsyncRequests",
     "AsyncTenant",
     "AsyncWebhooks",
+    "Attempt",
+    "AuditRow",
     "Clock",
     "Control",
     "ControlError",
+    "CrmRecord",
+    "Delivery",
+    "Exchange",
+    "Fault",
     "Faults",
+    "Handoff",
     "InProcessMock",
+    "Key",
+    "Lead",
     "MockServer",
     "MockTransport",
     "Receiver",

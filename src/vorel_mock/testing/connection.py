@@ -72,6 +72,8 @@ class Connection:
         self._channel = PortChannel(where) if isinstance(where, str) else InProcessChannel(where)
         self.base_url = self._channel.base_url
         """The URL of the mock."""
+        self.app = None if isinstance(where, str) else where
+        """The application, if it is in this process."""
         self._headers = {} if token is None else {"authorization": f"Bearer {token}"}
 
     async def ask(

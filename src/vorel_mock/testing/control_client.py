@@ -6,6 +6,7 @@ from vorel_mock.server.app import App
 from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import Connection, Json, Rows, rows
 from vorel_mock.testing.requests import Filters, found
+from vorel_mock.testing.rows import Exchange, Fault, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
 
@@ -54,14 +55,14 @@ class ControlOperations(Generic[T]):
         return dict(await self._connection.ask("GET", "target"))
 
     @operation
-    async def faults(self) -> Rows:
+    async def faults(self) -> list[Fault]:
         """Return the catalogue of faults: `id`, `sentence`, `stage`, …"""
-        return rows(await self._connection.ask("GET", "faults"))
+        return read_rows(Fault, await self._connection.ask("GET", "faults"))
 
     @operation
-    async def requests(self, **filters: Unpack[Filters]) -> Rows:
+    async def requests(self, **filters: Unpack[Filters]) -> list[Exchange]:
         """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
-        return rows(await found(self._connection, ("requests",), filters))
+        return read_rows(Exchange, await found(self._connection, ("requests",), filters))
 
     @operation
     async def events(self) -> Rows:

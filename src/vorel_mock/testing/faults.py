@@ -4,12 +4,11 @@ from vorel_mock.testing.connection import (
     Connection,
     Duration,
     Json,
-    Rows,
     duration,
     id_of,
-    rows,
     without_none,
 )
+from vorel_mock.testing.rows import ArmedFault, read_rows
 from vorel_mock.testing.sides import Awaiting, Blocking, operation
 
 
@@ -33,7 +32,7 @@ class FaultOperations:
         delay: Duration | None = None,
         retry_after: Duration | None = None,
         location: str | None = None,
-    ) -> Json:
+    ) -> ArmedFault:
         """Arm a fault of the catalogue. Returns it with its `id`.
 
         `after`: skip the first N matching requests. `every`: then fail every Nth. `chance`: fail each with this
@@ -47,12 +46,12 @@ class FaultOperations:
         for name, value in (("delay", delay), ("retry_after", retry_after)):
             if value is not None:
                 wanted[name] = duration(name, value)
-        return dict(await self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
+        return ArmedFault(await self._connection.ask("POST", *self._path, json={"fault": fault, **wanted}))
 
     @operation
-    async def armed(self) -> Rows:
+    async def armed(self) -> list[ArmedFault]:
         """Return the armed faults, spent ones included, each with the requests that consumed it."""
-        return rows(await self._connection.ask("GET", *self._path))
+        return read_rows(ArmedFault, await self._connection.ask("GET", *self._path))
 
     @operation
     async def disarm(self, armed: Json | str) -> None:

@@ -7,10 +7,10 @@ import httpx
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
 from vorel_mock.server.app import App
+from vorel_mock.testing import api_client
 from vorel_mock.testing.channels import IN_PROCESS_URL
 from vorel_mock.testing.control_client import Control
 from vorel_mock.testing.tenant import Tenant, TenantOperations
-from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
 
 
 class InProcessMock:
@@ -42,11 +42,11 @@ class InProcessMock:
 
     def client(self, tenant: TenantOperations | None = None, **options: Any) -> httpx.Client:
         """Return an httpx.Client that calls the mock with the tenant's key. `options` are those of httpx.Client."""
-        return httpx.Client(transport=MockTransport(self._app), **_options(tenant, options))
+        return api_client.client(self._app, IN_PROCESS_URL, _headers(tenant), options)
 
     def async_client(self, tenant: TenantOperations | None = None, **options: Any) -> httpx.AsyncClient:
         """Return an httpx.AsyncClient, as `client` does."""
-        return httpx.AsyncClient(transport=AsyncMockTransport(self._app), **_options(tenant, options))
+        return api_client.async_client(self._app, IN_PROCESS_URL, _headers(tenant), options)
 
     def close(self) -> None:
         """End its threads. The caller must close the clients that `client` and `async_client` returned."""
@@ -54,7 +54,5 @@ class InProcessMock:
         self._app.stop()
 
 
-def _options(tenant: TenantOperations | None, options: dict[str, Any]) -> dict[str, Any]:
-    headers = httpx.Headers(tenant.headers if tenant is not None else {})
-    headers.update(options.get("headers"))
-    return {"base_url": IN_PROCESS_URL, **options, "headers": headers}
+def _headers(tenant: TenantOperations | None) -> dict[str, str]:
+    return {} if tenant is None else tenant.headers

@@ -8,13 +8,14 @@ from vorel_mock.testing.connection import (
     SLACK,
     Connection,
     Json,
-    Rows,
     duration,
     query,
-    rows,
     without_none,
 )
+from vorel_mock.testing.rows import Exchange, read_rows
 from vorel_mock.testing.sides import Awaiting, Blocking, operation, waiting
+
+Exchanges = list[Exchange]
 
 
 class Filters(TypedDict, total=False):
@@ -41,9 +42,9 @@ class RequestOperations:
         self._path = path
 
     @operation
-    async def list(self, **filters: Unpack[Filters]) -> Rows:
+    async def list(self, **filters: Unpack[Filters]) -> Exchanges:
         """Return the exchanges that match, oldest first: `request`, `response`, `explanation`, …; redacted."""
-        return rows(await found(self._connection, (*self._path, "requests"), filters))
+        return read_rows(Exchange, await found(self._connection, (*self._path, "requests"), filters))
 
     @operation
     async def count(self, **filters: Unpack[Filters]) -> int:
@@ -60,7 +61,7 @@ class RequestOperations:
         status: int | None = None,
         key_id: str | None = None,
         contains: str | None = None,
-    ) -> Rows:
+    ) -> Exchanges:
         """Wait until `count` exchanges match, and return them. Raises ControlError 408 after `timeout` (at most 60 s).
 
         Use it if the program under test runs in parallel with the test.
@@ -68,7 +69,7 @@ class RequestOperations:
         wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
         wanted |= {"count": count, "timeout": duration("timeout", timeout)}
         path = (*self._path, "requests", "wait")
-        return rows(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
+        return read_rows(Exchange, await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
 
     @operation
     async def har(self, **filters: Unpack[Filters]) -> Json:
@@ -83,13 +84,13 @@ class RequestOperations:
     @operation
     async def explain(
         self, path: str, *, method: str = "POST", headers: Mapping[str, str] | None = None, body: Any = None
-    ) -> Json:
+    ) -> Exchange:
         """Dry-run a request: return the exchange, as in `list`, without any effect.
 
         `headers` default to those of the tenant. `body` is a JSON value, or a text that is sent as it is.
         """
         wanted = {"path": path, "method": method, "headers": dict(self._headers() if headers is None else headers)}
-        return dict(await self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
+        return Exchange(await self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
 
 async def found(connection: Connection, path: tuple[str, ...], filters: Filters) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from vorel_mock.testing.connection import Connection, Rows, Secret, query, rows, without_none
+from vorel_mock.testing.connection import Connection, Secret, query, without_none
+from vorel_mock.testing.rows import Delivery, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,6 @@ async def unsubscribe(connection: Connection, tenant: tuple[str, ...], subscript
     await connection.ask("DELETE", *tenant, "webhooks", subscription.id)
 
 
-async def deliveries(connection: Connection, tenant: tuple[str, ...], **filters: Any) -> Rows:
+async def deliveries(connection: Connection, tenant: tuple[str, ...], **filters: Any) -> list[Delivery]:
     """Return the deliveries of the tenant that match, oldest first."""
-    return rows(await connection.ask("GET", *tenant, "deliveries", params=query(**filters)))
+    return read_rows(Delivery, await connection.ask("GET", *tenant, "deliveries", params=query(**filters)))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import (
@@ -13,7 +13,6 @@ from vorel_mock.testing.connection import (
     ControlError,
     Duration,
     Json,
-    Rows,
     Secret,
     duration,
     id_of,
@@ -26,8 +25,12 @@ from vorel_mock.testing.connection import (
 from vorel_mock.testing.faults import AsyncFaults, Faults
 from vorel_mock.testing.receiver import ReceiverOperations
 from vorel_mock.testing.requests import AsyncRequests, Requests
+from vorel_mock.testing.rows import AuditRow, CrmRecord, Handoff, Key, Lead, R, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.webhooks import AsyncWebhooks, Webhooks
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -148,6 +151,34 @@ class TenantOperations:
         """The headers of a request with `key`: Authorization. Empty if there is no such key."""
         return {"Authorization": Secret(f"Bearer {self.keys.full[0]}")} if self.keys.full else {}
 
+    @property
+    def env(self) -> dict[str, str]:
+        """Environment variables for a program under test: VOREL_BASE_URL, VOREL_API_KEY, VOREL_LEAD_ID.
+
+        `subprocess.run(…, env={**os.environ, **tenant.env})`. A tenant without such a key, or without leads, has no
+        such variable. Raises RuntimeError if the mock is in this process, where another one cannot reach it.
+        """
+        if self._connection.app is not None:
+            raise RuntimeError("a mock in process has no port that a program could use: use MockServer, or the fixture")
+        known = {"VOREL_BASE_URL": self.base_url}
+        if self.keys.full:
+            known["VOREL_API_KEY"] = self.keys.full[0]
+        if self.leads.own:
+            known["VOREL_LEAD_ID"] = self.leads.own[0]
+        return known
+
+    def client(self, **options: Any) -> "httpx.Client":
+        """Return an httpx.Client with `base_url` and `headers`; `options` are those of httpx.Client. Close it."""
+        from vorel_mock.testing import api_client  # httpx, which takes a while to import
+
+        return api_client.client(self._connection.app, self.base_url, self.headers, options)
+
+    def async_client(self, **options: Any) -> "httpx.AsyncClient":
+        """Return an httpx.AsyncClient, as `client` does."""
+        from vorel_mock.testing import api_client
+
+        return api_client.async_client(self._connection.app, self.base_url, self.headers, options)
+
     @operation
     async def mint_key(self, scopes: Iterable[str], *, id: str | None = None, token: str | None = None) -> MintedKey:
         """Create a key with these scopes. `token` is the key itself, `vapk_live_…`; a random one if None."""
@@ -163,39 +194,39 @@ class TenantOperations:
     @operation
     async def set_key(
         self, key: MintedKey | str, *, scopes: Iterable[str] | None = None, revoked: bool | None = None
-    ) -> Json:
+    ) -> Key:
         """Change a key, given as in `revoke_key`: its scopes, or `revoked=False`, which restores it. Returns it.
 
         None leaves as it is.
         """
         wanted = without_none(scopes=None if scopes is None else names("scopes", scopes), revoked=revoked)
-        return dict(await self._ask("PATCH", "keys", _key_id(key), json=wanted))
+        return Key(await self._ask("PATCH", "keys", _key_id(key), json=wanted))
 
     @operation
-    async def key_states(self, *, revoked: bool | None = None, limit: int | None = None) -> Rows:
+    async def key_states(self, *, revoked: bool | None = None, limit: int | None = None) -> list[Key]:
         """Return its keys that match, without their tokens: `id`, `prefix`, `scopes`, `revoked`."""
-        return await self._rows("keys", revoked=revoked, limit=limit)
+        return await self._rows(Key, "keys", revoked=revoked, limit=limit)
 
     @operation
     async def add_lead(
         self, name: str | None = None, *, id: str | None = None, conversation_status: str | None = None
-    ) -> Json:
+    ) -> Lead:
         """Add a lead with a conversation. Returns it: `id`, `conversation_id`, … Its id joins `leads.own`."""
         wanted = without_none(name=name, id=id, conversation_status=conversation_status)
-        made = dict(await self._ask("POST", "leads", json=wanted))
-        self._state.leads = Leads((*self.leads.own, made["id"]), self.leads.foreign)
+        made = Lead(await self._ask("POST", "leads", json=wanted))
+        self._state.leads = Leads((*self.leads.own, made.id), self.leads.foreign)
         return made
 
     @operation
     async def set_lead(
         self, lead: Json | str, *, name: str | None = None, conversation_status: str | None = None
-    ) -> Json:
+    ) -> Lead:
         """Change a lead, given as it is or by its id. Returns it. None leaves as it is.
 
         Publishes `lead.updated` if anything changes, and `conversation.closed` if the status becomes `closed`.
         """
         wanted = without_none(name=name, conversation_status=conversation_status)
-        return dict(await self._ask("PATCH", "leads", id_of(lead), json=wanted))
+        return Lead(await self._ask("PATCH", "leads", id_of(lead), json=wanted))
 
     @operation
     async def delete_lead(self, lead: Json | str) -> None:
@@ -205,9 +236,9 @@ class TenantOperations:
         self._state.leads = Leads(own, self.leads.foreign)
 
     @operation
-    async def lead_states(self, *, conversation_status: str | None = None, limit: int | None = None) -> Rows:
+    async def lead_states(self, *, conversation_status: str | None = None, limit: int | None = None) -> list[Lead]:
         """Return its leads that match, each with the status of its conversation; the newest `limit` of them."""
-        return await self._rows("leads", conversation_status=conversation_status, limit=limit)
+        return await self._rows(Lead, "leads", conversation_status=conversation_status, limit=limit)
 
     @operation
     async def seed_handoff(
@@ -217,13 +248,13 @@ class TenantOperations:
         reason: str | None = None,
         summary: str | None = None,
         requested_at: str | datetime | None = None,
-    ) -> Json:
+    ) -> Handoff:
         """Write a handoff of a lead, and its audit row, without a request to the API. Returns it.
 
         It is published as usual, unless `requested_at` says that it was requested before, on the tenant's clock.
         """
         wanted = without_none(lead_id=id_of(lead), reason=reason, summary=summary, requested_at=_text(requested_at))
-        return dict(await self._ask("POST", "handoffs", json=wanted))
+        return Handoff(await self._ask("POST", "handoffs", json=wanted))
 
     @operation
     async def handoffs(
@@ -233,9 +264,9 @@ class TenantOperations:
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         limit: int | None = None,
-    ) -> Rows:
+    ) -> list[Handoff]:
         """Return the handoffs that match, in the order in which they were written; the newest `limit` of them."""
-        return await self._rows("handoffs", lead_id=_id(lead), since=since, until=until, limit=limit)
+        return await self._rows(Handoff, "handoffs", lead_id=_id(lead), since=since, until=until, limit=limit)
 
     @operation
     async def audit_log(
@@ -246,10 +277,10 @@ class TenantOperations:
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         limit: int | None = None,
-    ) -> Rows:
+    ) -> list[AuditRow]:
         """Return the rows of the audit log that match, in the order in which they were written."""
         wanted = {"lead_id": _id(lead), "key_id": key_id, "since": since, "until": until, "limit": limit}
-        return await self._rows("audit-log", **wanted)
+        return await self._rows(AuditRow, "audit-log", **wanted)
 
     @operation
     async def seed_record(
@@ -262,7 +293,7 @@ class TenantOperations:
         vendor: str | None = None,
         external_id: str | None = None,
         record_url: str | None = None,
-    ) -> Json:
+    ) -> CrmRecord:
         """Write a record to the CRM without a request to the API, which then replays it. Returns it.
 
         With `vendor`, `external_id` or `record_url` it is written as if the CRM had taken it before: also if the tenant
@@ -270,7 +301,7 @@ class TenantOperations:
         """
         content = {"object": object, "fields": fields, "idempotency_key": idempotency_key}
         known = without_none(at=_text(at), vendor=vendor, external_id=external_id, record_url=record_url)
-        return dict(await self._ask("POST", "crm-records", json=content | known))
+        return CrmRecord(await self._ask("POST", "crm-records", json=content | known))
 
     @operation
     async def crm_records(
@@ -281,10 +312,10 @@ class TenantOperations:
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         limit: int | None = None,
-    ) -> Rows:
+    ) -> list[CrmRecord]:
         """Return the records in its CRM that match, with canonical and with vendor names."""
         wanted = {"object": object, "idempotency_key": idempotency_key, "since": since, "until": until, "limit": limit}
-        return await self._rows("crm-records", **wanted)
+        return await self._rows(CrmRecord, "crm-records", **wanted)
 
     @operation
     async def settings(self) -> Json:
@@ -347,8 +378,8 @@ class TenantOperations:
             if receiver.subscription.id not in but:
                 await receiver.leave()
 
-    async def _rows(self, what: str, **filters: Any) -> Rows:
-        return rows(await self._ask("GET", what, params=query(**filters)))
+    async def _rows(self, kind: type[R], what: str, **filters: Any) -> list[R]:
+        return read_rows(kind, await self._ask("GET", what, params=query(**filters)))
 
     async def _ask(self, method: str, *path: str, **options: Any) -> Any:
         return await self._connection.ask(method, *self._path, *path, **options)

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from vorel_mock.model.webhooks import EVENTS
-from vorel_mock.testing.connection import SLACK, Connection, Json, Rows, Secret, duration, id_of, names, without_none
+from vorel_mock.testing.connection import SLACK, Connection, Json, Secret, duration, id_of, names, without_none
 from vorel_mock.testing.receiver import AsyncReceiver, Receiver, ReceiverOperations
+from vorel_mock.testing.rows import Delivery
 from vorel_mock.testing.sides import Awaiting, Blocking, operation, waiting
 from vorel_mock.testing.subscription import Subscription, deliveries, subscribe, unsubscribe
 
@@ -73,14 +74,15 @@ class WebhookOperations(Generic[R]):
         await self._connection.ask("PATCH", *self._path, "webhooks", subscription.id, json={"held": False})
 
     @operation
-    async def publish(self, event: str, data: Json | None = None) -> Rows:
+    async def publish(self, event: str, data: Json | None = None) -> list[Delivery]:
         """Publish any event. Returns its deliveries, which are queued; none if nobody subscribed to it.
 
         `data` is checked by the schema of the event, which `docs/webhooks.md` lists. None: an example about the
         tenant's first lead. Raises ControlError 400, which names each wrong member.
         """
         wanted = {"event": event, **without_none(data=data)}
-        return list((await self._connection.ask("POST", *self._path, "events", json=wanted))["deliveries"])
+        published = await self._connection.ask("POST", *self._path, "events", json=wanted)
+        return [Delivery(delivery) for delivery in published["deliveries"]]
 
     @operation
     async def deliveries(
@@ -92,7 +94,7 @@ class WebhookOperations(Generic[R]):
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         limit: int | None = None,
-    ) -> Rows:
+    ) -> list[Delivery]:
         """Return the deliveries that match, oldest first: `event`, `state`, `attempts`, …; the newest `limit` of them.
 
         States: pending, delivered, failed, dead.
@@ -110,7 +112,7 @@ class WebhookOperations(Generic[R]):
         timeout: float = 10.0,
         after: int = 0,
         subscription: Subscription | None = None,
-    ) -> Json:
+    ) -> Delivery:
         """Wait for a delivery in `state` that matches, skip the first `after` of them, and return it.
 
         Raises ControlError 408 after `timeout` seconds, which are 60 at most.
@@ -118,13 +120,13 @@ class WebhookOperations(Generic[R]):
         wanted = without_none(event=event, state=state, webhook_id=subscription.id if subscription else None)
         wanted |= {"after": after, "timeout": duration("timeout", timeout)}
         path = (*self._path, "deliveries", "wait")
-        return dict(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
+        return Delivery(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
 
     @operation
-    async def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Json:
+    async def redeliver(self, delivery: Json | str, *, tampered: bool = False) -> Delivery:
         """Send a delivery again, given as it is or by its id. `tampered` signs another body."""
         path = (*self._path, "deliveries", id_of(delivery), "redeliver")
-        return dict(await self._connection.ask("POST", *path, json={"tampered": tampered}))
+        return Delivery(await self._connection.ask("POST", *path, json={"tampered": tampered}))
 
 
 class Webhooks(WebhookOperations[Receiver], Blocking):
