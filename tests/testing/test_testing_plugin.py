@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from tests.paths import ROOT
 
 from vorel_mock.testing import MockServer, Tenant
 
@@ -379,3 +380,92 @@ def test_a_run_that_is_refused_leaves_no_connection_open(pytester: pytest.Pytest
         pytester.runpytest("--vorel-mock-url", mock.base_url).assert_outcomes(errors=1)
         gc.collect()
     assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
+
+
+SETTINGS = """
+import httpx
+import pytest
+
+CLOCK = "2027-03-01T00:00:00+00:00"
+
+def test_of_the_ini_file(vorel, vorel_server):
+    assert vorel_server.health()["seed"] == 7
+    assert vorel_server.clock.now.isoformat() == CLOCK and vorel.clock.frozen
+    assert [tenant["name"] for tenant in vorel_server.tenants()][0] == "shop"
+
+@pytest.fixture(scope="session")
+def seed(vorel_server):
+    return vorel_server.health()["seed"]
+
+@pytest.mark.vorel_server(seed=8)
+class TestAnother:
+    IDS = set()
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_its_own(self, vorel, vorel_server, seed, number):
+        assert vorel_server.health()["seed"] == seed == 8
+        assert vorel.clock.now.isoformat() == CLOCK
+        self.IDS.add(vorel_server.base_url)
+        assert len(self.IDS) == 1
+
+    @pytest.mark.vorel_server(clock="real", fixtures="shop.toml", contract="copy.json")
+    @pytest.mark.vorel(seed=3)
+    def test_a_third(self, vorel, seed):
+        assert seed == 8
+        assert not vorel.clock.frozen
+
+@pytest.mark.vorel_server(seed=8)
+def test_the_same_once_more(vorel_server):
+    assert vorel_server.base_url in TestAnother.IDS
+
+def test_of_the_ini_file_again(seed):
+    assert seed == 7
+
+@pytest.mark.vorel_server(sead=1)
+def test_no_name(vorel): pass
+
+@pytest.mark.vorel_server(clock="noon")
+def test_no_time(vorel): pass
+
+@pytest.mark.vorel_server(fixtures="none.toml")
+def test_no_file(vorel): pass
+
+@pytest.mark.vorel_server(contract="none.json")
+def test_no_document(vorel): pass
+"""
+WITHOUT_THE_INI_FILE = """
+import pytest
+
+@pytest.mark.vorel_server(clock="frozen")
+def test_of_its_own(vorel):
+    assert vorel.clock.frozen
+
+def test_of_all(vorel):
+    assert not vorel.clock.frozen
+"""
+
+
+def test_the_mock_has_the_settings_of_ini_file_and_marker(pytester: pytest.Pytester, running: MockServer) -> None:
+    pytester.makefile(".toml", shop='[[tenants]]\nid = "00000001-5409-4000-8000-000000000000"\nname = "shop"\n')
+    pytester.path.joinpath("copy.json").write_bytes((ROOT / "openapi.json").read_bytes())
+    pytester.makepyfile(WITHOUT_THE_INI_FILE)
+    pytester.runpytest("--vorel-mock-url", running.base_url, "--strict-markers").assert_outcomes(passed=2)
+    pytester.makeini(
+        "[pytest]\nvorel_mock_seed = 7\nvorel_mock_clock = 2027-03-01T00:00:00Z\nvorel_mock_fixtures = shop.toml\n"
+    )
+    pytester.makepyfile(SETTINGS)
+    run = pytester.runpytest("--strict-markers", "-v")
+    run.assert_outcomes(passed=6, errors=4)
+    run.stdout.fnmatch_lines_random(
+        [
+            "*::test_its_own?1? PASSED*",
+            '*@pytest.mark.vorel_server, *: unknown setting "sead"; did you mean "seed"?',
+            "*@pytest.mark.vorel_server, *: clock: 'noon' is not an RFC 3339 timestamp*",
+            "*@pytest.mark.vorel_server, *: *none.toml: cannot be read: *",
+            "*@pytest.mark.vorel_server, *: contract: *none.json: no such file",
+        ]
+    )
+    pytester.makeini("[pytest]\nvorel_mock_seed = seven\n")
+    pytester.runpytest("-k", "ini_file_again").stdout.fnmatch_lines(
+        ["*vorel_mock_seed: seed: must be a whole number, not 'seven'"]
+    )

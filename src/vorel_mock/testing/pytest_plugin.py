@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures `vorel_server`, `vorel` and `avorel`, marker `vorel`, option --vorel-mock-url.
+"""The pytest plugin: fixtures `vorel_server`, `vorel` and `avorel`, markers, ini values, option --vorel-mock-url.
 
 Every pytest run loads it in an environment where vorel-mock is installed. It imports nothing but pytest until a test
 uses a fixture.
@@ -6,13 +6,14 @@ uses a fixture.
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from vorel_mock.testing.control_client import Control
+    from vorel_mock.testing.plugin_servers import Servers
     from vorel_mock.testing.tenant import AsyncTenant, Tenant
 
 #: Requests that the report of a failing test shows, the latest ones.
@@ -21,6 +22,19 @@ _MARKER = (
     "vorel(**settings): settings of the tenant of the fixture `vorel`: rate_limit=2, crm=None, … "
     "(the schema NewTenant of the control plane)"
 )
+_SERVER_MARKER = (
+    "vorel_server(**settings): the test has a mock with these settings: seed, clock, fixtures, contract; "
+    "also with --vorel-mock-url. Tests with the same settings share it"
+)
+#: Settings of the mock that the plugin starts: ini values `vorel_mock_NAME`, and names in the marker `vorel_server`.
+_SETTINGS = {
+    "seed": "a whole number: the same seed and the same requests give the same ids",
+    "clock": "real (the default), frozen, or the RFC 3339 time at which it is frozen",
+    "fixtures": "a file with the tenants that it begins with, relative to rootdir",
+    "contract": "the OpenAPI document to serve: a file, relative to rootdir, or a URL",
+}
+#: The settings in markers, each once: pytest keeps a fixture for as long as its parameter is the same object.
+_MARKED = pytest.StashKey[dict[str, dict[str, Any]]]()
 _TENANT = pytest.StashKey["Tenant"]()
 _CONTROL = pytest.StashKey["Control"]()
 #: The id of the latest request when the test began.
@@ -28,7 +42,9 @@ _BEFORE = pytest.StashKey[str | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option --vorel-mock-url."""
+    """Add the option --vorel-mock-url and the ini values."""
+    for name, meaning in _SETTINGS.items():
+        parser.addini(f"vorel_mock_{name}", f"of the vorel-mock that is started: {meaning}", default="")
     parser.getgroup("vorel-mock").addoption(
         "--vorel-mock-url",
         metavar="URL",
@@ -38,41 +54,56 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
     config.addinivalue_line("markers", _MARKER)
+    config.addinivalue_line("markers", _SERVER_MARKER)
+    config.stash[_MARKED] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test with the marker `vorel_server` a `vorel_server` of its own settings, and all that depends on it."""
+    if "vorel_server" not in metafunc.fixturenames:
+        return
+    if settings := _settings(metafunc.definition, "vorel_server"):
+        told = ", ".join(f"{name}={value}" for name, value in sorted(settings.items()))
+        same = metafunc.config.stash[_MARKED].setdefault(told, settings)
+        ids = [getattr(pytest, "HIDDEN_PARAM", told)]  # pytest 8.4 has it
+        metafunc.parametrize("vorel_server", [same], indirect=True, scope="session", ids=ids)
 
 
 @pytest.fixture(scope="session")
-def vorel_server(pytestconfig: pytest.Config) -> Iterator["Control"]:
+def _vorel_servers() -> Iterator["Servers"]:
+    from vorel_mock.testing.plugin_servers import Servers
+
+    servers = Servers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def vorel_server(request: pytest.FixtureRequest, _vorel_servers: "Servers") -> "Control":
     """The control plane of the mock of this session: `base_url`, `new_tenant()`, …
 
     Each worker of pytest-xdist starts its own mock, unless --vorel-mock-url names a running one.
+    `@pytest.mark.vorel_server(clock="frozen")` on test, class or module asks for one with other settings.
     """
-    url = pytestconfig.getoption("--vorel-mock-url")
-    if url is None:
-        from vorel_mock.testing.mock_server import MockServer
+    from vorel_mock.testing.plugin_servers import Unusable
 
-        with MockServer() as mock:
-            yield mock.control
+    config = request.config
+    marked: dict[str, Any] = getattr(request, "param", {})
+    url = config.getoption("--vorel-mock-url")
+    if url is not None and not marked:
+        where = "--vorel-mock-url"
+        start = partial(_vorel_servers.running, url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN") or None)
     else:
-        with _running(url) as control:
-            yield control
-
-
-@contextmanager
-def _running(url: str) -> Iterator["Control"]:
-    from vorel_mock.testing.connection import ControlError
-    from vorel_mock.testing.control_client import Control
-
-    problem = None
-    with ExitStack() as stack:
-        try:
-            control = stack.enter_context(Control(url, os.environ.get("VOREL_MOCK_CONTROL_TOKEN") or None))
-            control.health()
-        except (ControlError, ValueError) as error:
-            problem = f"--vorel-mock-url: {str(error).removeprefix('base_url: ')}"
-        _fail_if(problem)
-        yield control
+        ini = {name: value for name in _SETTINGS if (value := config.getini(f"vorel_mock_{name}"))}
+        where = ", ".join(["@pytest.mark.vorel_server"] * bool(marked) + [f"vorel_mock_{name}" for name in ini])
+        start = partial(_vorel_servers.started, {**ini, **marked}, _SETTINGS, config.rootpath)
+    try:
+        return start()
+    except Unusable as error:
+        problem = f"{where}: {error}"
+    pytest.fail(problem, pytrace=False)  # not within `except`, as in `_fail_if`
 
 
 @pytest.fixture
@@ -85,7 +116,7 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     from vorel_mock.testing.connection import ControlError
 
     problem = None
-    settings = _settings(request.node)
+    settings = _settings(request.node, "vorel")
     if "snapshot" in settings:  # it has a name; and keys, which another test may have as well
         settings.setdefault("keys", "fresh")
     elif "fork" not in settings:  # the original has a name
@@ -117,12 +148,12 @@ def _fail_if(problem: str | None) -> None:
         pytest.fail(problem, pytrace=False)
 
 
-def _settings(node: pytest.Item) -> dict[str, Any]:
+def _settings(node: pytest.Item, marker: str) -> dict[str, Any]:
     """Return the settings in the marks of test, class and module; the nearest mark wins."""
     settings: dict[str, Any] = {}
-    for mark in reversed(list(node.iter_markers("vorel"))):
+    for mark in reversed(list(node.iter_markers(marker))):
         if mark.args:
-            _fail_if("@pytest.mark.vorel: takes settings by name only: @pytest.mark.vorel(rate_limit=2)")
+            _fail_if(f"@pytest.mark.{marker}: takes settings by name only: @pytest.mark.{marker}(seed=2)")
         settings.update(mark.kwargs)
     return settings
 
