@@ -1,5 +1,5 @@
 """`python -m vorel_mock`."""
 
-from vorel_mock.cli.main import main
+from vorel_mock.cli.main import run
 
-main()
+run()

@@ -60,6 +60,30 @@ def test_help_says_where_the_options_are(flag: str) -> None:
     assert "vorel-mock serve --help" in told
 
 
+def test_the_list_of_commands_is_what_they_say_of_themselves() -> None:
+    """It is typed, so that --help imports none of them."""
+    told = invoke("--help").stdout
+    context = click.Context(cli.main)
+    for name, place in cli.COMMANDS.items():
+        command = cli.main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert (command.help or "").startswith(place.help.removesuffix("."))
+        assert f"  {name} " in told
+    imported = (
+        "import sys; from vorel_mock.cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    modules = subprocess.run(
+        [sys.executable, "-c", imported], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {name for name in modules if name.startswith("vorel_mock")} == {
+        "vorel_mock",
+        "vorel_mock.cli",
+        "vorel_mock.cli.main",
+    }
+    assert "httpx" not in modules
+
+
 def test_without_arguments_the_command_line_has_the_defaults_of_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -69,7 +93,8 @@ def test_without_arguments_the_command_line_has_the_defaults_of_settings(
 
 def test_help_of_serve_lists_every_option_in_80_columns() -> None:
     told = invoke("serve", "--help").stdout
-    serve = cli.main.commands["serve"]
+    serve = cli.main.get_command(click.Context(cli.main), "serve")
+    assert serve is not None
     for parameter in serve.params:
         assert isinstance(parameter, click.Option)
         assert parameter.opts[0] in told

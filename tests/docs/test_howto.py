@@ -72,7 +72,26 @@ def test_each_page_is_run() -> None:
     assert {"python.md", "typescript.md", "n8n.md", "pytest.md"} <= {page.name for page in PAGES}
     unknown = {str(block): block.language for block in BLOCKS if block.language not in RUNNERS | {"text", "console"}}
     assert not unknown, "blocks that are not run"
-    assert {block.page for block in BLOCKS if block.language in RUNNERS} >= set(PAGES)
+    assert {block.page for block in BLOCKS if block.language in RUNNERS} >= {*PAGES} - {TERMINAL}
+
+
+TERMINAL = ROOT / "docs" / "how-to" / "terminal.md"
+
+
+def test_the_lines_of_the_terminal_print_what_the_page_says() -> None:
+    blocks = re.findall(r"^<!-- run -->\n```console\n(.*?)^```$", TERMINAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    commands = [each for block in blocks for each in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    assert len(commands) > 6
+    with MockServer(seed=1) as mock:
+        for each in commands:
+            command, _, printed = each.partition("\n")
+            program, *arguments = shlex.split(command.replace("http://localhost:3000", mock.base_url))
+            if program == "vorel-mock":
+                told = CliRunner().invoke(cli.main, arguments, env={"VOREL_MOCK_URL": mock.base_url}).output
+            else:
+                told = subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout
+            expected = re.escape(printed.strip()).replace("…", r"[0-9T:.-]*")
+            assert re.fullmatch(expected, told.strip()), told
 
 
 RUNNERS = {"python", "typescript", "json", "toml", "yaml"}

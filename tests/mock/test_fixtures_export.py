@@ -281,7 +281,9 @@ def test_forks_do_not_fit_into_one_file(server: MockServer, tenant: Tenant) -> N
 
 
 def test_what_is_wrong_is_told_in_a_line(server: MockServer) -> None:
-    assert export(server, "--tenant", "x/..").stderr == "Error: the mock answered 404: No tenant with this id.\n"
+    assert export(server, "--tenant", "x/..").stderr == (
+        "Error: the mock answered 404: No tenant with this id. `vorel-mock tenants` lists them.\n"
+    )
     result = CliRunner().invoke(cli.main, ["fixtures", "export", "--base-url", "http://127.0.0.1:1"])
     assert result.stderr == "Error: no server at http://127.0.0.1:1. Is vorel-mock running there?\n"
     help_text = CliRunner().invoke(cli.main, ["fixtures", "export", "--help"]).stdout

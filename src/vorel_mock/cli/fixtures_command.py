@@ -7,8 +7,21 @@ from typing import Any
 from urllib.parse import quote
 
 import click
+import httpx
 
-from vorel_mock.cli.options import DEFAULTS, FileName
+from vorel_mock.cli.mock_client import (
+    MockError,
+    ask,
+    ask_list,
+    base_url_option,
+    connect,
+    control_token_option,
+    echo_json,
+    echo_table,
+    json_option,
+    of_mock,
+)
+from vorel_mock.cli.options import FileName
 from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.mock.settings import Settings
 
@@ -22,12 +35,34 @@ _CONTRACT = click.option(
 )
 
 
-@click.group()
-def fixtures() -> None:
+@click.group(invoke_without_command=True)
+@json_option
+@base_url_option
+@control_token_option
+@click.pass_context
+def fixtures(ctx: click.Context, as_json: bool, base_url: str, control_token: str | None) -> None:
     """Fixtures: a file with the tenants that a mock begins with.
 
-    vorel-mock --fixtures shop.toml begins with those of shop.toml, instead of the demo tenants.
+    vorel-mock --fixtures shop.toml begins with those of shop.toml, instead of the demo tenants. Without a command: show
+    those that a running mock began with.
     """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(show, as_json=as_json, base_url=base_url, control_token=control_token)
+
+
+@click.command()
+@json_option
+@of_mock
+def show(client: httpx.Client, as_json: bool) -> None:
+    """Show the fixtures of a running mock, without their keys."""
+    found = ask_list(client, "/_mock/target", member="tenants")["tenants"]
+    shown = [{name: row[name] for name in ("id", "name", "story", "lead")} for row in found]
+    if as_json:
+        echo_json({"data": shown})
+    elif shown:
+        echo_table([[row["id"], row["name"], row["story"]] for row in shown])
+    else:
+        click.echo("No tenant: the file of fixtures has none.", err=True)
 
 
 @fixtures.command()
@@ -69,20 +104,8 @@ def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> Non
 @fixtures.command()
 @click.option("--tenant", "tenant_id", metavar="ID", help="This tenant alone.  [default: all tenants]")
 @click.option("--format", "form", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True)
-@click.option(
-    "--base-url",
-    default=f"http://{DEFAULTS.host}:{DEFAULTS.port}",
-    envvar="VOREL_MOCK_URL",
-    show_envvar=True,
-    show_default=True,
-    help="The mock.",
-)
-@click.option(
-    "--control-token",
-    envvar="VOREL_MOCK_CONTROL_TOKEN",
-    show_envvar=True,
-    help="Token that /_mock of that mock requires.",
-)
+@base_url_option
+@control_token_option
 def export(tenant_id: str | None, form: str, base_url: str, control_token: str | None) -> None:
     """Print the tenants of a running mock as fixtures.
 
@@ -91,7 +114,6 @@ def export(tenant_id: str | None, form: str, base_url: str, control_token: str |
     The output holds the keys and the signing secrets of the tenants: without them it would be of no use. Not part of it
     are quotas that were spent, deliveries, the journal, and the ttl of a tenant.
     """
-    from vorel_mock.cli.mock_client import MockError, ask, connect
     from vorel_mock.mock.fixtures import writing
 
     with connect(base_url, control_token) as client:

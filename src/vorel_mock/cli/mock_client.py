@@ -1,16 +1,63 @@
-"""A small client of a running mock, for `listen` and `trigger`. It reports problems in one line."""
+"""A small client of a running mock, and the options of the commands that use it. It reports problems in one line."""
 
-from typing import Any
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
 
 import click
 import httpx
 
+from vorel_mock.cli.options import DEFAULTS
 from vorel_mock.mock.settings import check_token
 from vorel_mock.model.redaction import redact
 from vorel_mock.webhooks.receiver import printable
 
+Json = dict[str, Any]
+Options = ParamSpec("Options")
+
 #: Seconds that the mock has for a response.
 _TIMEOUT = 30.0
+#: The exit code of a program that Ctrl-C has ended.
+_INTERRUPTED = 130
+
+URL = "VOREL_MOCK_URL"
+base_url_option = click.option(
+    "--base-url",
+    default=f"http://{DEFAULTS.host}:{DEFAULTS.port}",
+    envvar=URL,
+    show_envvar=True,
+    show_default=True,
+    help="The mock.",
+)
+control_token_option = click.option(
+    "--control-token",
+    envvar="VOREL_MOCK_CONTROL_TOKEN",
+    show_envvar=True,
+    help="Token that /_mock of that mock requires.",
+)
+tenant_option = click.option("--tenant", metavar="ID", help="Of this tenant.  [default: of the whole mock]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def of_mock(command: Callable[Concatenate[httpx.Client, Options], None]) -> Callable[..., None]:
+    """Give a command a client of a mock, and the options that say which. Ctrl-C ends it without a word."""
+
+    @base_url_option
+    @control_token_option
+    @wraps(command)
+    def connected(
+        base_url: str, control_token: str | None, *arguments: Options.args, **options: Options.kwargs
+    ) -> None:
+        try:
+            with connect(base_url, control_token) as client:
+                command(client, *arguments, **options)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+    return connected
 
 
 class MockError(click.ClickException):
@@ -26,9 +73,9 @@ def connect(base_url: str, control_token: str | None) -> httpx.Client:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise click.UsageError(f"--base-url: {error}") from None
+        raise click.UsageError(f"--base-url, or {URL}: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise click.UsageError("--base-url: must be a URL such as http://127.0.0.1:3000")
+        raise click.UsageError(f"--base-url, or {URL}: must be a URL such as http://127.0.0.1:3000")
     headers = {}
     if control_token is not None:
         try:
@@ -49,7 +96,7 @@ def demo_tenant(client: httpx.Client, tenant_id: str | None) -> dict[str, Any]:
     raise click.ClickException(f"the mock has no demo tenant {printable(tenant_id or '')}; its demo tenants: {known}")
 
 
-def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> Json:
     """Return the JSON object of the response. Raises MockError with one line if there is a problem."""
     try:
         response = client.request(method, path, **arguments)
@@ -59,13 +106,58 @@ def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> dict[
         answer = response.json() if response.content else {}
     except ValueError:
         answer = None
-    if not isinstance(answer, dict):
-        raise MockError(
-            f"the server at {client.base_url} is not vorel-mock ({response.status_code}).", response.status_code
-        )
+    message = _message(answer)
+    if not isinstance(answer, dict) or (message is None and not response.is_success):
+        raise _other_server(client, response.status_code)
     if not response.is_success:
-        error = answer.get("error")
-        message = str(error.get("message", "")) if isinstance(error, dict) else "without a reason"
-        shown = printable(redact(message))
-        raise MockError(f"the mock answered {response.status_code}: {shown}", response.status_code)
+        shown = printable(redact(message or ""))
+        hint = _hint(response.status_code, path)
+        raise MockError(f"the mock answered {response.status_code}: {shown}{hint}", response.status_code)
     return answer
+
+
+def ask_list(client: httpx.Client, path: str, member: str = "data", **parameters: Any) -> Json:
+    """Return the response with a list in `member`. Raises MockError like `ask`."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    answer = ask(client, "GET", path, params=given)
+    if not isinstance(answer.get(member), list):
+        raise _other_server(client, 200)
+    return answer
+
+
+def below(tenant_id: str | None, path: str) -> str:
+    """Return a path of the control plane: of a tenant, or of the whole mock."""
+    return f"/_mock/{path}" if tenant_id is None else f"/_mock/tenants/{quote(tenant_id, safe='')}/{path}"
+
+
+def echo_json(value: Any) -> None:
+    """Print a JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def echo_table(rows: list[list[str]]) -> None:
+    """Print rows, with the columns below one another. Control characters are escaped."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _message(answer: Any) -> str | None:
+    """Return the message of an error of the mock; None if it is none."""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else None
+
+
+def _hint(status: int, path: str) -> str:
+    """Return what to do here about an error of the control plane, beside what the mock says."""
+    if status == 401 and path.startswith("/_mock"):
+        return "; here: --control-token or VOREL_MOCK_CONTROL_TOKEN"
+    if status == 404 and path.startswith("/_mock/tenants/"):
+        return " `vorel-mock tenants` lists them."
+    return ""
+
+
+def _other_server(client: httpx.Client, status: int) -> MockError:
+    return MockError(f"the server at {client.base_url} is not vorel-mock ({status}).", status)

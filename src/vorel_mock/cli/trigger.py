@@ -9,8 +9,7 @@ from urllib.parse import quote
 import click
 import httpx
 
-from vorel_mock.cli.mock_client import ask, connect, demo_tenant
-from vorel_mock.cli.options import DEFAULTS
+from vorel_mock.cli.mock_client import ask, base_url_option, connect, control_token_option, demo_tenant
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED
 from vorel_mock.model.unknown_name import unknown_name
 from vorel_mock.model.webhooks import EVENTS
@@ -39,16 +38,11 @@ _HOW_TO_SUBSCRIBE = "`vorel-mock webhooks listen --base-url URL` subscribes and 
     metavar="JSON",
     help="Data of the event: JSON, @FILE, or @- for the standard input.  [default: an example of the tenant]",
 )
-@click.option("--base-url", default=f"http://{DEFAULTS.host}:{DEFAULTS.port}", show_default=True, help="The mock.")
+@base_url_option
 @click.option("--tenant", help="Id of the tenant.  [default: the first demo tenant]")
 @click.option("--reason", help=f"Reason of the handoff, for {HANDOFF_REQUESTED}.")
 @click.option("--summary", help=f"Summary of the handoff, for {HANDOFF_REQUESTED}.")
-@click.option(
-    "--control-token",
-    envvar="VOREL_MOCK_CONTROL_TOKEN",
-    show_envvar=True,
-    help="Token that /_mock of that mock requires.",
-)
+@control_token_option
 def trigger(
     event: str,
     data: str | None,
