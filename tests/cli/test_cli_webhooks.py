@@ -1,6 +1,7 @@
 """`vorel-mock webhooks listen` and `vorel-mock trigger`, as somebody at a terminal meets them."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -288,6 +289,8 @@ def test_a_tenant_that_does_not_exist_is_told(control_plane: tuple[str, type[Sub
         (["--tenant", "t"], 2, "need --base-url"),
         (["--event", "lead.deleted", "--base-url", "http://x"], 2, "lead.deleted"),
         (["--status", "999"], 2, "999"),
+        (["--forward-to", "localhost:8080"], 2, "--forward-to: must be a URL such as"),
+        (["--forward-to", "http://127.0.0.1:8080", "--status", "500"], 2, "exclude each other"),
         (["--host", "203.0.113.1"], 1, "cannot listen on 203.0.113.1"),
     ],
 )
@@ -296,6 +299,75 @@ def test_wrong_options_are_told(arguments: list[str], code: int, said: str) -> N
     assert result.exit_code == code
     assert said in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """The receiver that webhooks are passed on to."""
+
+    came: list[tuple[str, list[tuple[str, str]], bytes]]
+    status = 200
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.came.append((self.path, self.headers.items(), body))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"told")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_forwards_the_bytes_and_the_signature_and_answers_with_what_came_back(mock: Mock) -> None:
+    tenant = next(mock.store.tenants())
+    came: list[tuple[str, list[tuple[str, str]], bytes]] = []
+    receiving = ThreadingHTTPServer(("127.0.0.1", 0), type("Kept", (Receiver,), {"came": came}))
+    threading.Thread(target=receiving.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    target = f"http://127.0.0.1:{receiving.server_address[1]}/hooks?a=1"
+    with serving(App(mock)) as (url, _):
+        command = [sys.executable, "-m", "vorel_mock", "webhooks", "listen", "--forward-to", target]
+        environment = {**os.environ, "VOREL_MOCK_URL": url}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+            assert process.stdout is not None
+            patience = threading.Timer(3 * SOON, process.kill)
+            patience.start()
+            assert f"forwarding to {target}" in _until(process.stdout, "Listening")
+            _until(process.stdout, "signature verified")  # of the test event
+            receiving.RequestHandlerClass.status = 503  # type: ignore[attr-defined] # the class above
+            event = Event("the-handoff", HANDOFF_REQUESTED, mock.clock.now(), {"summary": "ü"})
+            mock.webhooks.publish(tenant, event)
+            assert f"-> 503 from {target} in " in _until(process.stdout, "2. POST")
+            assert "verified" in _until(process.stdout, "signature")
+            receiving.shutdown()
+            receiving.server_close()
+            mock.webhooks.publish(tenant, Event("another", HANDOFF_REQUESTED, mock.clock.now(), {}))
+            assert "-> 502: " in _until(process.stdout, "3. POST")
+            _until(process.stdout, "another")
+            deadline = time.monotonic() + SOON
+            while not list(tenant.deliveries)[-1].attempts and time.monotonic() < deadline:
+                time.sleep(0.01)  # it is shown before it is answered
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SOON) == 0
+            patience.cancel()
+    first, second, third = tenant.deliveries
+    assert [each.attempts[-1].status for each in (first, second, third)] == [200, 503, 502]
+    assert [each.attempts[-1].response_body for each in (first, second)] == ["told", "told"]
+    path, headers, body = came[-1]
+    assert (path, body) == ("/hooks?a=1", second.body)
+    sent = second.attempts[-1].request_headers
+    own = ("host", "connection")
+    assert {name.lower(): value for name, value in headers if name.lower() not in own} == {
+        name: value for name, value in sent.items() if name not in own
+    }
+
+
+def test_a_secret_is_for_a_subscription_that_there_is_whatever_the_variable_says() -> None:
+    with listening() as (taken, _):  # the port is taken, so the command gets as far as that
+        port = str(httpx.URL(taken).port)
+        arguments = ["listen", "--secret", "s", "--port", port]
+        result = CliRunner().invoke(webhooks, arguments, env={"VOREL_MOCK_URL": "http://127.0.0.1:1"})
+    assert "Use another --port." in result.output
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 import click
 import httpx
+from click.core import ParameterSource
 
-from vorel_mock.cli.mock_client import MockError, ask, connect, demo_tenant
+from vorel_mock.cli.forward import Forwarder, forwarding
+from vorel_mock.cli.mock_client import URL, MockError, ask, connect, control_token_option, demo_tenant
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import Listener, printable, serve
 
@@ -32,26 +34,28 @@ def webhooks() -> None:
     show_envvar=True,
     help="The subscription's secret, to verify signatures.",
 )
-@click.option("--base-url", help="Subscribe at this running mock until Ctrl-C or SIGTERM.")
+@click.option(
+    "--base-url", envvar=URL, show_envvar=True, help="Subscribe at this running mock until Ctrl-C or SIGTERM."
+)
+@click.option("--forward-to", metavar="URL", help="Post each webhook there, as it came, and respond as that does.")
 @click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first demo tenant]")
 @click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="May be repeated.  [default: all]")
-@click.option(
-    "--control-token",
-    envvar="VOREL_MOCK_CONTROL_TOKEN",
-    show_envvar=True,
-    help="Token that /_mock of that mock requires.",
-)
+@control_token_option
 @click.option(
     "--status",
     type=click.IntRange(200, 599),
     help="Response status.  [default: 200; 401 if the signature is wrong]",
 )
 @click.option("--delay", default=0.0, type=click.FloatRange(0, 3600), help="Seconds before each response.")
+@click.pass_context
 def listen(
+    ctx: click.Context,
+    /,
     port: int,
     host: str,
     secret: str | None,
     base_url: str | None,
+    forward_to: str | None,
     tenant: str | None,
     events: tuple[str, ...],
     control_token: str | None,
@@ -59,20 +63,27 @@ def listen(
     delay: float,
 ) -> None:
     """Show webhooks as they arrive, and if their signature is right. Ctrl-C ends it."""
+    if secret is not None and ctx.get_parameter_source("base_url") is ParameterSource.ENVIRONMENT:
+        base_url = None  # the variable is for all commands; a secret is for a subscription that there is
     if base_url is not None and secret is not None:
         raise click.UsageError("--secret and --base-url exclude each other: a new subscription has a new secret.")
     if base_url is None and (tenant is not None or events):
         raise click.UsageError("--tenant and --event need --base-url, the mock to subscribe at.")
+    if forward_to is not None and status is not None:
+        raise click.UsageError("--status and --forward-to exclude each other: the response is that of the URL.")
     listener = Listener(click.echo, secret=secret, status=status, delay=delay)
+    handler = None if forward_to is None else forwarding(listener, Forwarder(forward_to).forward)
     try:
-        server = serve(listener, host, port)
+        server = serve(listener, host, port, handler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise click.ClickException(f"cannot listen on {host} port {port}: {reason}. Use another --port.") from None
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{server.server_address[1]}/"
-    click.echo(f"Listening at {url}")
+    click.echo(
+        f"Listening at {url}" if forward_to is None else f"Listening at {url}, forwarding to {printable(forward_to)}"
+    )
     thread.start()
     try:
         with _ended_by_sigterm():

@@ -55,9 +55,18 @@ class Listener:
         with self.lock:  # one at a time: lines of two webhooks must not mix
             verdict, genuine = self._verify(body, header)
             status = self.status or (200 if genuine else 401)
-            self.received += 1
-            self.show("\n".join([f"{self.received}. POST {printable(path)} -> {status}", *self._told(body, verdict)]))
+            self._show(path, str(status), body, verdict)
         return status
+
+    def show_forwarded(self, path: str, body: bytes, header: str | None, outcome: str) -> None:
+        """Show a webhook that was answered by somebody else; `outcome` is what came of that."""
+        with self.lock:
+            self._show(path, outcome, body, self._verify(body, header)[0])
+
+    def _show(self, path: str, outcome: str, body: bytes, verdict: str) -> None:
+        self.received += 1
+        first = f"{self.received}. POST {printable(path)} -> {printable(outcome)}"
+        self.show("\n".join([first, *self._told(body, verdict)]))
 
     def _verify(self, body: bytes, header: str | None) -> tuple[str, bool]:
         if header is None:
@@ -90,9 +99,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def serve(consumer: Consumer, host: str, port: int) -> ThreadingHTTPServer:
+def serve(
+    consumer: Consumer, host: str, port: int, handler: "type[WebhookHandler] | None" = None
+) -> ThreadingHTTPServer:
     """Return a server for `consumer`; port 0 picks a free one. Call `serve_forever`. Raises OSError if it is in use."""
-    return _Server((host, port), type("Handler", (_Handler,), {"consumer": consumer}))
+    return _Server((host, port), type("Handler", (handler or WebhookHandler,), {"consumer": consumer}))
 
 
 class _Server(ThreadingHTTPServer):
@@ -110,32 +121,40 @@ class _Server(ThreadingHTTPServer):
         """Ignore a sender that disconnects."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class WebhookHandler(BaseHTTPRequestHandler):
+    """Reads one webhook, and responds as the consumer says."""
+
     consumer: Consumer
     timeout = READ_TIMEOUT
 
     def do_POST(self) -> None:
+        """Read a webhook."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            self._answer(411, "A webhook must have a Content-Length.")
+            self.answer(411, b"A webhook must have a Content-Length.")
         elif len(length) > 9 or int(length) > MAX_BODY:
-            self._answer(413, "A webhook must have at most 1 MiB.")
+            self.answer(413, b"A webhook must have at most 1 MiB.")
         else:
             body = self.rfile.read(int(length))
             if len(body) == int(length):
-                status = self.consumer.take(self.path, body, self.headers.get(signature.HEADER))
-                sleep(self.consumer.delay)
-                self._answer(status, "")
+                self.handle_webhook(body)
+
+    def handle_webhook(self, body: bytes) -> None:
+        """Respond to a webhook that has arrived completely."""
+        status = self.consumer.take(self.path, body, self.headers.get(signature.HEADER))
+        sleep(self.consumer.delay)
+        self.answer(status, b"")
 
     def do_GET(self) -> None:
-        self._answer(405, "This is a receiver of webhooks: POST to it.")
+        """Say what this is."""
+        self.answer(405, b"This is a receiver of webhooks: POST to it.")
 
-    def _answer(self, status: int, text: str) -> None:
-        content = text.encode()
+    def answer(self, status: int, content: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+        """Send a response, and close the connection."""
         self.send_response_only(status)  # without a Date, for which http.server asks the clock that tests patch
         self.send_header("Connection", "close")
         if status >= 200 and status not in (204, 304):
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if status not in (204, 304):
