@@ -12,7 +12,7 @@ from vorel_mock.control.handlers import support
 from vorel_mock.mock import provisioning, waiting_places
 from vorel_mock.mock.fixtures import reading, rows
 from vorel_mock.mock.journal import journal
-from vorel_mock.model import armed_faults, held_responses, history, tenant, webhooks
+from vorel_mock.model import armed_faults, held_responses, history, request_pattern, stubs, tenant, webhooks
 from vorel_mock.server import descriptors, http_connection, request_parser
 from vorel_mock.webhooks import dispatcher, event_kinds, sender, worker
 
@@ -26,11 +26,15 @@ def size(number: int) -> str:
 
 
 ROWS_OF_A_HISTORY = f"{history.MAX_ROWS:,} and {size(history.MAX_BYTES)}"
+MEMBERS = f"{request_pattern.MAX_MEMBERS} headers and {request_pattern.MAX_MEMBERS} members of the body"
 BOUNDS = {
     "API keys of a tenant": f"{tenant.MAX_KEYS:,}",
     "leads of a tenant": f"{tenant.MAX_LEADS:,}",
     "webhooks of a tenant": f"{dispatcher.MAX_WEBHOOKS}",
     "armed faults of a tenant": f"{armed_faults.MAX_FAULTS}",
+    "stubs of a tenant": f"{stubs.MAX_STUBS}",
+    "response of a stub": f"{size(stubs.MAX_RESPONSE)} and {stubs.MAX_HEADERS} headers",
+    "request that a stub is for": f"{size(request_pattern.MAX_BYTES)}, {MEMBERS}",
     "fields in a mapping of an object": f"{provisioning.MAX_MAPPED:,}",
     "handoffs of a tenant": ROWS_OF_A_HISTORY,
     "audit rows of a tenant": ROWS_OF_A_HISTORY,

@@ -87,6 +87,10 @@ fault = "latency"
 every = 3
 delay = "10ms"
 
+[[tenants.stubs]]
+request = {{ operation = "createCrmRecord", key = "mine", body = {{ "/fields/shoe_size" = 46 }}, nth = 2 }}
+response = {{ status = 403, body = {{ error = {{ code = "forbidden", message = "no" }} }} }}
+
 [[tenants]]
 name = "small"
 leads = 1
@@ -171,6 +175,9 @@ def test_each_member_of_a_file_counts(started: Callable[..., httpx.Client]) -> N
     limited, slow = data(http, "faults")
     assert (limited["next"], limited["after"], limited["retry_after"]) == (1, 2, "5s")
     assert (slow["next"], slow["every"], slow["delay"]) == (None, 3, "0.01s")
+    (stub,) = data(http, "stubs")
+    assert stub["request"]["body"] == {"/fields/shoe_size": 46}
+    assert (stub["request"]["nth"], stub["times"], stub["response"]["status"]) == (2, 1, 403)
 
 
 def test_it_is_answered_as_any_tenant(started: Callable[..., httpx.Client]) -> None:
@@ -452,6 +459,17 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         'delay = "10ms"',
         'retry_after = "1s"',
         "tenants[0].faults[1].retry_after: latency tells no time",
+    ),
+    "key of a stub": ('key = "mine", body', 'key = "mien", body', "tenants[0].stubs[0].request.key: must be"),
+    "response of a stub": (
+        "status = 403",
+        "status = 404",
+        "tenants[0].stubs[0].response.status: the contract declares no 404 for createCrmRecord",
+    ),
+    "member of a stub": (
+        'request = { operation = "createCrmRecord"',
+        'request = { operations = "createCrmRecord"',
+        'unknown field "tenants[0].stubs[0].request.operations"; did you mean "operation"?',
     ),
     "count": ("leads = 1\n", "leads = -1\n", "tenants[1].leads: must be at least 0"),
     "kind of key": ("full = 1,", "ful = 1,", 'unknown field "tenants[1].keys.ful"; did you mean "full"?'),

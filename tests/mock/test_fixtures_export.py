@@ -25,6 +25,7 @@ from vorel_mock.mock.provisioning import every_scope
 from vorel_mock.mock.settings import Settings
 from vorel_mock.mock.snapshot import Reader
 from vorel_mock.model.clock import Clock, iso
+from vorel_mock.model.stubs import EMPTY
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.testing import MockServer, Tenant
 from vorel_mock.webhooks.target_policy import TargetPolicy
@@ -35,6 +36,7 @@ READER = Reader(CONTRACT, TargetPolicy(()).check)
 SCOPES = every_scope(CONTRACT)
 EXAMPLES = 3 * int(os.environ.get("VOREL_TEST_EXAMPLES", "8"))
 NOW = 2_000_000_000.0
+NOBODY = "5a0b0000-1ead-4000-8000-00000000000f"
 
 # -- files
 
@@ -81,6 +83,27 @@ def tenants(draw: st.DrawFn) -> Json:
         }
         for _ in range(draw(st.integers(0, 3)))
     ]
+    stubs = [
+        {
+            "request": some(
+                operation=st.sampled_from([operation.id for operation in CONTRACT.operations]),
+                lead=uuids,
+                headers=st.dictionaries(st.sampled_from(["X-A", "x-b"]), names, max_size=2),
+                body=st.dictionaries(names.filter(lambda name: name[:1] != "/"), values, max_size=2),
+                nth=st.integers(1, 9),
+            ),
+            "response": draw(
+                st.builds(lambda fault: {"fault": fault}, st.sampled_from(plain))
+                | st.fixed_dictionaries(
+                    {"status": st.integers(200, 599).filter(lambda status: status not in EMPTY)},
+                    optional={"body": values, "delay": st.just("2s"), "headers": st.just({"X-C": "7"})},
+                )
+            ),
+            "unlawful": True,
+            **some(id=uuids, times=st.integers(1, 9)),
+        }
+        for _ in range(draw(st.integers(0, 2)))
+    ]
     webhooks = [
         {
             "target_url": "http://127.0.0.1:9/",
@@ -106,6 +129,7 @@ def tenants(draw: st.DrawFn) -> Json:
         ],
         "webhooks": webhooks,
         "faults": faults,
+        "stubs": stubs,
         **some(
             name=names.filter(bool),
             id=uuids,
@@ -231,6 +255,8 @@ def used(server: MockServer, tenant: Tenant, fields: Json) -> None:
         assert api.post("/api/v1/crm/create-record", json=body).json()["ok"]
     tenant.webhooks.subscribe("http://127.0.0.1:9/", ["booking.created"])
     tenant.faults.arm("latency", next=3)
+    stub = {"request": {"lead": NOBODY, "nth": 3}, "response": {"status": 404}, "times": 2}
+    assert httpx.post(f"{server.base_url}/_mock/tenants/{tenant.id}/stubs", json=stub).status_code == 201
 
 
 def test_a_tenant_that_was_used_lives_on_in_another_mock(server: MockServer, tenant: Tenant, tmp_path: Path) -> None:
@@ -246,6 +272,8 @@ def test_a_tenant_that_was_used_lives_on_in_another_mock(server: MockServer, ten
         for name in ("ids", "leads", "handoffs", "crm_records", "webhooks", "crm", "webhook_timeout", "rate_limit"):
             assert after[name] == before[name], name
         assert [key["token"] for key in after["keys"]] == [key["token"] for key in before["keys"]]
+        assert [stub["request"]["nth"] for stub in after["stubs"]] == [3]
+        assert after["stubs"] == before["stubs"]
         assert [(fault["fault"], fault["next"]) for fault in after["faults"]] == [("latency", 3)]
         answers = [
             httpx.post(f"{each}/api/v1/leads/{tenant.lead}/handoff", headers=tenant.headers).json()["handoff_id"]

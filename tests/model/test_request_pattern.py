@@ -103,7 +103,7 @@ def test_one_of_repeated_headers_is_enough_and_a_body_that_is_no_json_has_no_mem
         ({"headers": {"Authorization": "Bearer x"}}, "headers.Authorization: carries the key"),
         ({"body": {"/a~2": 1}}, "body./a~2: is no JSON pointer"),
         ({"body": dict.fromkeys(map(str, range(MAX_MEMBERS + 1)), 1)}, f"body: must have at most {MAX_MEMBERS}"),
-        ({"body": {"a": "x" * MAX_BYTES}}, "must be at most 16 KiB in all"),
+        ({"body": {"a": "x" * MAX_BYTES}}, "body: must be at most 16 KiB"),
     ],
 )
 def test_a_pattern_that_could_match_nothing_or_is_too_large_is_rejected(wanted: dict[str, Any], told: str) -> None:

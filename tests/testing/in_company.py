@@ -222,6 +222,9 @@ async def use_on_a_loop(avorel: AsyncTenant) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await avorel.requests.wait(2, timeout=50)
+    stub = await avorel.stubs.add({"status": 404}, {"operation": "handoffLead"}, times=1)
+    assert [each["id"] for each in await avorel.stubs.list()] == [stub["id"]]
+    await avorel.stubs.remove(stub)
     await avorel.faults.arm("unavailable")
     await avorel.reset()
     assert await avorel.faults.armed() == []

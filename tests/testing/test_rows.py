@@ -28,7 +28,7 @@ WITHIN: dict[str, Any] = {
     "Response": COMPONENTS["Exchange"]["properties"]["response"],
     "Explanation": COMPONENTS["Exchange"]["properties"]["explanation"],
     "Step": COMPONENTS["Exchange"]["properties"]["explanation"]["properties"]["steps"]["items"],
-    "Consumed": COMPONENTS["ArmedFault"]["properties"]["consumed"]["items"],
+    "Consumed": COMPONENTS["Consumption"],
 }
 TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "object": dict, "array": tuple}
 
@@ -40,6 +40,7 @@ def test_a_row_has_the_members_of_its_schema(kind: type[rows.Row]) -> None:
     assert list(hints) == list(schema["properties"])
     for name, hint in hints.items():
         member = schema["properties"][name]
+        member = COMPONENTS[member["$ref"].rpartition("/")[2]] if "$ref" in member else member
         may_be_absent = name not in schema["required"]
         assert (NoneType in get_args(hint)) is bool(member.get("nullable") or may_be_absent), name
         wanted = datetime if member.get("format") == "date-time" else TYPES[member["type"]]

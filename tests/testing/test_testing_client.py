@@ -315,6 +315,26 @@ def test_a_clock_is_moved_in_every_way(tenant: Tenant) -> None:
 # Faults
 
 
+def test_stubs_are_added_listed_and_removed(api: httpx.Client, tenant: Tenant) -> None:
+    lead = tenant.add_lead()
+    stub = tenant.stubs.add({"status": 404, "delay": 0.01}, {"lead": lead, "nth": 2}, times=2)
+    url = f"/api/v1/leads/{lead['id']}/handoff"
+    statuses = [api.post(url, headers=tenant.headers).status_code for _ in range(4)]
+    assert statuses == [200, 404, 404, 200]
+    met = tenant.stubs.get(stub)
+    assert (met.met, met.spent, met.response["delay"]) == (2, True, "0.01s")
+    assert [each.stub for each in tenant.requests.list()] == [None, stub.id, stub.id, None]
+    with pytest.raises(ControlError, match="the contract declares no 409 for handoffLead") as raised:
+        tenant.stubs.add({"status": 409}, {"operation": "handoffLead"})
+    assert raised.value.status == 400
+    tenant.stubs.add({"status": 409}, {"operation": "handoffLead"}, unlawful=True)
+    tenant.stubs.remove(stub)
+    assert [each["response"] for each in tenant.stubs.list()] == [{"status": 409}]
+    assert api.post(url, headers=tenant.headers).json()["error"]["code"] == "conflict"
+    tenant.stubs.clear()
+    assert tenant.stubs.list() == []
+
+
 def test_faults_are_armed_listed_and_disarmed(api: httpx.Client, tenant: Tenant) -> None:
     armed = tenant.faults.arm("unavailable", every=2, next=2, operation="handoffLead")
     assert [post(api, tenant).status_code for _ in range(6)] == [200, 503, 200, 503, 200, 200]

@@ -131,6 +131,8 @@ class Exchange(msgspec.Struct, eq=False):
     """The fault that the request asked for by its Prefer header."""
     fault: str | None = None
     """The id of the fault that this request consumed."""
+    stub: str | None = None
+    """The id of the stub that this request met."""
     preference: str | None = None
     """The preference of the Prefer header, as Preference-Applied repeats it."""
     decided_by: Step = "routing"

@@ -47,11 +47,16 @@ class Pipeline:
         exchange.decided_by = "validation"
         arguments = validation.validate(exchange, operation)
         exchange.decided_by = "operation"
+        may_meet = injection.may_meet(exchange)
+        if may_meet:
+            stubbed = injection.stubbed(exchange, self._contract)
+            if stubbed is not None:
+                return stubbed
         if endpoint.handler is not None and exchange.tenant is not None and exchange.key is not None:
             response = self._operate(endpoint.handler, exchange, arguments, exchange.tenant, exchange.key)
         else:
             response = _example(exchange, endpoint)
-        return injection.after(exchange, self._contract, response) if injection.may_meet(exchange) else response
+        return injection.after(exchange, self._contract, response) if may_meet else response
 
     def _operate(
         self,

@@ -148,7 +148,7 @@ def _outcome(row: Json) -> str:
     """Return what decided the response, if it is not a plain success."""
     decided: Json = row["explanation"]
     status = row["response"]["status"]
-    fault = [f"fault {row['fault']}"] if row["fault"] else []
+    fault = [f"{name} {row[name]}" for name in ("fault", "stub") if row[name]]
     if status is None or status >= 400:
         return ", ".join([*fault, f"{decided['decided_by']}: {decided['rule']}"])
     return ", ".join(fault)
@@ -162,6 +162,7 @@ def _explain(exchange: Json) -> None:
         ("tenant", exchange["tenant_id"]),
         ("key", exchange["key_id"]),
         ("fault", exchange["fault"]),
+        ("stub", exchange["stub"]),
     ]
     echo_table([[f"  {name}", str(value)] for name, value in told if value is not None])
     click.echo("\nSteps")

@@ -76,6 +76,11 @@ class Operation:
     success_pointer: str
     """The pointer of its 200 response."""
 
+    def declared_as(self, status: int) -> str | None:
+        """Return the name under which a status is declared: `404`, `4XX` or `default`; None if it is not."""
+        names = (str(status), f"{status // 100}XX", "default")
+        return next((name for name in names if name in self.responses), None)
+
 
 def read_operations(document: Document, base_path: str) -> tuple[Operation, ...]:
     """Return every operation, in the document's order, below `base_path`. Raises ContractError."""

@@ -92,6 +92,8 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/SnapshotDelivery/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/SnapshotFault/properties/fault": CATALOGUE,
         "schemas/SnapshotFault/properties/operation": [*operations, None],
+        "schemas/SnapshotStubRequest/properties/operation": [*operations, None],
+        "schemas/SnapshotStubResponse/properties/fault": [*CATALOGUE, None],
         "schemas/NewWebhook/properties/events/items": EVENTS,
         "schemas/WebhookChange/properties/events/items": EVENTS,
         "schemas/NewEvent/properties/event": EVENTS,
@@ -99,6 +101,8 @@ def _names(contract: Contract) -> dict[str, Iterable[str | None]]:
         "schemas/KeyChange/properties/scopes/items": sorted(provisioning.every_scope(contract)),
         "schemas/DeliveryWait/properties/event": [*EVENTS, TEST_EVENT],
         "schemas/NewFault/properties/fault": CATALOGUE,
+        "schemas/StubRequest/properties/operation": operations,
+        "schemas/StubResponse/properties/fault": CATALOGUE,
         "schemas/NewFault/properties/operation": [*operations, None],
     }
 
@@ -131,7 +135,7 @@ def _tell_what_handlers_check(components: dict[str, Any], contract: Contract) ->
         schema["pattern"] = _YEARS
     for name in ("NewTenant", "TenantChange", "Snapshot"):
         schemas[name]["properties"]["webhook_timeout"]["pattern"] = _SOME_TIME
-    for name in ("NewFault", "SnapshotFault"):
+    for name in ("NewFault", "SnapshotFault", "StubResponse", "SnapshotStubResponse"):
         schemas[name]["properties"]["location"]["pattern"] = f"^{BASE_URL.pattern}$"
     schemas["SnapshotKey"]["properties"]["token"]["pattern"] = f"^{contract.token_pattern.pattern}$"
     objects = sorted({name for vendor in VENDORS.values() for name in vendor.objects})

@@ -32,10 +32,8 @@ def copy_for_dry_run(tenant: Tenant, key: ApiKey) -> Tenant:
     twin.handoffs = tenant.handoffs.copy()
     twin.idempotency.update(tenant.idempotency)
     twin.webhooks = tenant.webhooks
-    for armed in tenant.faults:
-        own = copy(armed)
-        own.consumed = list(armed.consumed)
-        twin.faults.append(own)
+    twin.faults = [armed.copy() for armed in tenant.faults]
+    twin.stubs = [stub.copy() for stub in tenant.stubs]
     return twin
 
 

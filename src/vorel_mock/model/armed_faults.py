@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Self
 
 #: Faults that one tenant may have; those that are spent make room.
 MAX_FAULTS = 200
@@ -72,3 +74,9 @@ class ArmedFault:
         """Remember which request met it."""
         self.consumed.append(Consumption(request_id, at))
         del self.consumed[:-MAX_CONSUMED]
+
+    def copy(self) -> Self:
+        """Return one that counts on its own from here."""
+        own = copy(self)
+        own.consumed = list(self.consumed)
+        return own

@@ -4,7 +4,7 @@ The step that applies a fault adds one; the shell that sends the response waits 
 or resetting the tenant, lets it go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 #: Responses that one tenant's faults may hold back at once. For a further one the oldest is let go.
 MAX_HELD = 1_000
@@ -56,10 +56,10 @@ class HeldResponses:
         self._held[held] = None
         return held
 
-    def release(self, fault_id: str | None = None) -> None:
-        """Let go what the armed fault with that id holds back, or everything."""
+    def release(self, fault_id: str | None = None, but: Collection[str] = ()) -> None:
+        """Let go what the armed fault with that id holds back, or everything `but` what those with these ids do."""
         for held in list(self._held):
-            if fault_id in (None, held.fault_id):
+            if fault_id in (None, held.fault_id) and held.fault_id not in but:
                 held.release()
 
     def __len__(self) -> int:

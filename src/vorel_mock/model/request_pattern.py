@@ -75,22 +75,26 @@ class RequestPattern:
     by one of the same length; None: the member is null or absent."""
 
     @classmethod
-    def of(cls, wanted: Mapping[str, Any]) -> "RequestPattern":
-        """Return the pattern of a JSON object with members of these names. ValueError, which names the wrong one."""
+    def of(cls, wanted: Mapping[str, Any], place: str = "") -> "RequestPattern":
+        """Return the pattern of a JSON object with members of these names, which is at `place` in the input.
+
+        Raises ValueError, which names the wrong member.
+        """
+        within = f"{place}." if place else ""
         for name in ("headers", "body"):
             if len(wanted.get(name, ())) > MAX_MEMBERS:
-                raise ValueError(f"{name}: must have at most {MAX_MEMBERS} members")
+                raise ValueError(f"{within}{name}: must have at most {MAX_MEMBERS} members")
         if len(msgspec.json.encode(wanted)) > MAX_BYTES:
-            raise ValueError(f"must be at most {MAX_BYTES >> 10} KiB in all")
+            raise ValueError(f"{place or 'body'}: must be at most {MAX_BYTES >> 10} KiB")
         lead = wanted.get("lead")
         if lead is not None and not _UUID.fullmatch(lead):
-            raise ValueError("lead: must be a UUID (8-4-4-4-12 hex digits)")
+            raise ValueError(f"{within}lead: must be a UUID (8-4-4-4-12 hex digits)")
         for name in wanted.get("headers", ()):
             if name.lower() in _SECRET:
-                raise ValueError(f"headers.{name}: carries the key; name the key by its id, in the member key")
+                raise ValueError(f"{within}headers.{name}: carries the key; name the key by its id, in the member key")
         for name in wanted.get("body", ()):
             if name.startswith("/") and not _POINTER.fullmatch(name):
-                raise ValueError(f"body.{name}: is no JSON pointer (RFC 6901); write ~0 for ~ and ~1 for /")
+                raise ValueError(f"{within}body.{name}: is no JSON pointer (RFC 6901); write ~0 for ~ and ~1 for /")
         return cls(
             operation=wanted.get("operation"),
             lead=None if lead is None else lead.lower(),

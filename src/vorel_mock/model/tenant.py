@@ -15,6 +15,7 @@ from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.lease import Lease
 from vorel_mock.model.rate_window import Window
+from vorel_mock.model.stubs import Stub
 from vorel_mock.model.webhooks import MAX_DELIVERIES, Delivery, Webhook
 
 #: Requests a minute that a limit may allow.
@@ -69,8 +70,10 @@ class Tenant:
 
     faults: list[ArmedFault] = field(default_factory=list)
     """The armed faults, in the order in which they were armed."""
+    stubs: list[Stub] = field(default_factory=list)
+    """The stubs, in the order in which they were added."""
     held: HeldResponses = field(default_factory=HeldResponses, repr=False)
-    """The responses that they hold back."""
+    """The responses that faults and stubs hold back."""
     lease: Lease | None = None
     """The time that it lives without a request; None is for ever. Neither a state nor a snapshot has it."""
     initial: "Tenant | None" = field(default=None, repr=False)

@@ -32,6 +32,7 @@ ADOPTED = (
     "webhooks",
     "deliveries",
     "faults",
+    "stubs",
 )
 
 
@@ -56,9 +57,8 @@ def capture(tenant: Tenant) -> Callable[[], Tenant]:
     state.crm_records = tenant.crm_records.copy(forget_key(state.idempotency))
     state.webhooks = {webhook.id: copy(webhook) for webhook in tenant.webhooks.values()}
     state.deliveries = tenant.deliveries.copy(Delivery.forget, Delivery.copy)
-    for armed in tenant.faults:
-        state.faults.append(copy(armed))
-        state.faults[-1].consumed = list(armed.consumed)
+    state.faults = [armed.copy() for armed in tenant.faults]
+    state.stubs = [stub.copy() for stub in tenant.stubs]
     keys = [(key, key.revoked, key.window.number, key.window.count) for key in tenant.keys.values()]
 
     def finish() -> Tenant:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         Handoff,
         Key,
         Lead,
+        Stub,
     )
+    from vorel_mock.testing.stubs import AsyncStubs, StubRequest, StubResponse, Stubs
     from vorel_mock.testing.subscription import Subscription
     from vorel_mock.testing.tenant import AsyncTenant, Tenant
     from vorel_mock.testing.transport import AsyncMockTransport, MockTransport
@@ -41,6 +43,10 @@ _MODULES = {
     "Faults": "faults",
     "AsyncRequests": "requests",
     "Requests": "requests",
+    "AsyncStubs": "stubs",
+    "StubRequest": "stubs",
+    "StubResponse": "stubs",
+    "Stubs": "stubs",
     "Subscription": "subscription",
     "AsyncTenant": "tenant",
     "Tenant": "tenant",
@@ -63,6 +69,7 @@ _MODULES = {
     "Handoff": "rows",
     "Key": "rows",
     "Lead": "rows",
+    "Stub": "rows",
 }
 
 __all__ = [
@@ -73,6 +80,7 @@ __all__ = [
     "AsyncMockTransport",
     "AsyncReceiver",
     "AsyncRequests",
+    "AsyncStubs",
     "AsyncTenant",
     "AsyncWebhooks",
     "Attempt",
@@ -93,6 +101,10 @@ __all__ = [
     "MockTransport",
     "Receiver",
     "Requests",
+    "Stub",
+    "StubRequest",
+    "StubResponse",
+    "Stubs",
     "Subscription",
     "Tenant",
     "Webhooks",

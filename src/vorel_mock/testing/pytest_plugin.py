@@ -108,7 +108,7 @@ def vorel_server(request: pytest.FixtureRequest, _vorel_servers: "Servers") -> "
 
 @pytest.fixture
 def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["Tenant"]:
-    """A tenant for this test alone: `base_url`, `key`, `headers`, `lead`, `clock`, `faults`, `webhooks`, `requests`, …
+    """A tenant for this test alone: `base_url`, `key`, `headers`, `lead`, `clock`, `faults`, `stubs`, `webhooks`, …
 
     `@pytest.mark.vorel(rate_limit=2)` on test, class or module sets its settings. If the test fails, the report lists
     the requests of the tenant.
@@ -193,5 +193,6 @@ def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:
 def _line(exchange: dict[str, Any]) -> str:
     request, why = exchange["request"], exchange["explanation"]
     fault = f"fault {exchange['fault']}; " if exchange["fault"] else ""
+    stub = f"stub {exchange['stub']}; " if exchange.get("stub") else ""
     status = exchange["response"]["status"] or "no answer"
-    return f"{request['method']} {request['path']} -> {status}  {fault}{why['decided_by']}: {why['rule']}"
+    return f"{request['method']} {request['path']} -> {status}  {fault}{stub}{why['decided_by']}: {why['rule']}"

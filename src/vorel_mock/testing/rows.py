@@ -203,6 +203,8 @@ class Exchange(Row):
     tenant_id: str | None
     key_id: str | None
     fault: str | None
+    stub: str | None
+    """The id of the stub that answered, or whose fault was met."""
     request: Request
     response: Response
     explanation: Explanation
@@ -210,7 +212,7 @@ class Exchange(Row):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Consumed(Row):
-    """A request that met a fault."""
+    """A request that met a fault, or a stub."""
 
     request_id: str
     at: datetime
@@ -232,6 +234,24 @@ class ArmedFault(Row):
     location: str | None
     seen: int
     met: int
+    spent: bool
+    consumed: tuple[Consumed, ...]
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Stub(Row):
+    """A stub, and the requests that met it."""
+
+    id: str
+    request: Json
+    response: Json
+    times: int | None
+    """None: without end."""
+    unlawful: bool
+    seen: int
+    """Requests that matched."""
+    met: int
+    """Requests that it answered."""
     spent: bool
     consumed: tuple[Consumed, ...]
 

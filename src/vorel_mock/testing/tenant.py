@@ -27,6 +27,7 @@ from vorel_mock.testing.receiver import ReceiverOperations
 from vorel_mock.testing.requests import AsyncRequests, Requests
 from vorel_mock.testing.rows import AuditRow, CrmRecord, Handoff, Key, Lead, R, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
+from vorel_mock.testing.stubs import AsyncStubs, Stubs
 from vorel_mock.testing.webhooks import AsyncWebhooks, Webhooks
 
 if TYPE_CHECKING:
@@ -386,7 +387,7 @@ class TenantOperations:
 
 
 class Tenant(TenantOperations, BlockingManager):
-    """A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees.
+    """A tenant: keys, leads, limits, faults, stubs, webhooks, journal and clock that no other test sees.
 
     `with` deletes it at the end.
     """
@@ -396,6 +397,7 @@ class Tenant(TenantOperations, BlockingManager):
         self.clock = Clock(connection, *self._path)
         self.faults = Faults(connection, *self._path)
         self.requests = Requests(connection, lambda: self.headers, *self._path)
+        self.stubs = Stubs(connection, *self._path)
         self.webhooks = Webhooks(connection, state.receivers, *self._path)
 
     @operation
@@ -420,6 +422,7 @@ class AsyncTenant(TenantOperations, AwaitingManager):
         self.clock = AsyncClock(connection, *self._path)
         self.faults = AsyncFaults(connection, *self._path)
         self.requests = AsyncRequests(connection, lambda: self.headers, *self._path)
+        self.stubs = AsyncStubs(connection, *self._path)
         self.webhooks = AsyncWebhooks(connection, state.receivers, *self._path)
 
     @operation

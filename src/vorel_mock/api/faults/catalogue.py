@@ -15,8 +15,10 @@ from vorel_mock.api.faults.deviations import BASE_URL, FaultContext
 from vorel_mock.api.messages import Response, Transmission
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.crm import ErrorName
+from vorel_mock.model.stubs import Stub
 
-Stage = Literal["before", "after", "crm", "webhook"]
+#: `operation`, in place of the operation, is the stage of a stub's own response alone.
+Stage = Literal["before", "after", "crm", "webhook", "operation"]
 Group = Literal["lawful"]
 
 #: The options that only some faults have, each with what the others do not do.
@@ -418,6 +420,14 @@ _ENTRIES = (
 
 #: Every fault by its id.
 CATALOGUE: Mapping[str, Fault] = {fault.id: fault for fault in _ENTRIES}
+
+#: What a stub with a response of its own does. It is not in the catalogue: without a stub there is no response.
+_STUBBED = Fault("stub", "The response of a stub.", "operation", deviations.stubbed)
+
+
+def fault_of(armed: ArmedFault) -> Fault:
+    """Return what an armed fault, or a stub, does."""
+    return _STUBBED if isinstance(armed, Stub) and armed.response is not None else CATALOGUE[armed.fault]
 
 
 def check_armed(armed: ArmedFault) -> None:

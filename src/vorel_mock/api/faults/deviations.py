@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from vorel_mock.api.errors import JSON, error_body
+from vorel_mock.api.errors import JSON, error_body, error_response
 from vorel_mock.api.messages import ApiError, Exchange, Headers, Response, Transmission
 from vorel_mock.api.steps import rate_limit
 from vorel_mock.contract.contract import Contract, RateLimitHeaders
@@ -17,6 +17,7 @@ from vorel_mock.contract.document_file import ContractError
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.crm import DETAILS, CrmError
 from vorel_mock.model.rate_window import reset_at
+from vorel_mock.model.stubs import Stub
 
 #: The base URL that a redirect names: no path, and nothing that could end a header.
 BASE_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
@@ -277,3 +278,42 @@ def crm(error: str) -> Callable[[FaultContext], Response | None]:
         raise CrmError(error, details.get(error, "A fault was asked for."))
 
     return apply
+
+
+def stubbed(context: FaultContext) -> Response:
+    """Return the response that a stub asks for. Without a body an error has that of the document."""
+    stub, exchange = context.armed, context.exchange
+    assert isinstance(stub, Stub)
+    assert stub.response is not None
+    assert exchange.operation is not None
+    status, body = stub.response.status, stub.response.body
+    declared_as = exchange.operation.declared_as(status)
+    exchange.reason = f"the stub {stub.id}: {status}, as it was asked for"
+    exchange.pointer = f"{exchange.operation.pointer}/responses{f'/{declared_as}' if declared_as else ''}"
+    given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in stub.response.headers.items()]
+    names = {name.lower() for name, _ in given}
+    usual: Headers = []
+    if body is not None:
+        usual, content = [JSON] if body else [], body
+    elif status >= 400:
+        _, description = context.contract.error_responses.get(status, ("", "A stub was asked for."))
+        made = error_response(context.contract, ApiError(status, description), exchange.operation)
+        usual, content = made.headers, made.body
+    else:
+        content = b""
+    headers = [*given, *(header for header in usual if header[0] not in names)]
+    how = Transmission(delay=stub.delay) if stub.delay else None
+    # The setting `rate_limit_headers` adds headers later; those of the stub win.
+    return Response(status, content, headers, how, partial(_first_of, names))
+
+
+def _first_of(names: set[bytes], headers: Headers) -> Headers:
+    """Leave out headers of these names but for the first of each."""
+    left = set(names)
+    kept = []
+    for header in headers:
+        name = header[0].lower()
+        if name not in names or name in left:
+            kept.append(header)
+            left.discard(name)
+    return kept

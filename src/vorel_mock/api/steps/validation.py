@@ -75,7 +75,7 @@ def _values(exchange: Exchange, parameter: Parameter) -> list[str]:
 def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
     """Convert the text of a parameter to the types that its schema allows."""
     if parameter.kind == "text":
-        return _scalar(texts[-1], parameter.types)
+        return scalar(texts[-1], parameter.types)
     if parameter.kind == "json":
         try:
             return strict_json.parse(texts[-1].encode("utf-8", "surrogatepass"))
@@ -83,20 +83,21 @@ def _coerce(parameter: Parameter, texts: tuple[str, ...]) -> Any:
             raise ApiError(400, f"{parameter.name}: {error}") from None
     parts = texts if parameter.separator is None else tuple(texts[-1].split(parameter.separator))
     if parameter.kind == "list":
-        return [_scalar(part, parameter.item_types) for part in parts]
+        return [scalar(part, parameter.item_types) for part in parts]
     if parameter.separator is not None and parameter.pairs:
         parts = tuple(text for part in parts for text in part.partition("=")[::2])
     members: dict[str, Any] = {}
     for name, text in zip(parts[::2], parts[1::2], strict=False):
         types = parameter.member_types.get(name, frozenset())
         if "array" in types:
-            members.setdefault(name, []).append(_scalar(text, types))
+            members.setdefault(name, []).append(scalar(text, types))
         else:
-            members[name] = _scalar(text, types)
+            members[name] = scalar(text, types)
     return members
 
 
-def _scalar(text: str, types: frozenset[str]) -> Any:
+def scalar(text: str, types: frozenset[str]) -> Any:
+    """Return the value of a text that has one of these types, as far as it can be read as one."""
     if types & {"integer", "number"} and (number := _NUMBER.fullmatch(text)):
         try:
             return int(text) if not number[1] else float(text)

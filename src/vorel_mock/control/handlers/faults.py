@@ -3,12 +3,11 @@
 from typing import Any
 
 from vorel_mock.api.faults.catalogue import CATALOGUE, check_armed
-from vorel_mock.control.handlers.support import Operations, duration, find_tenant, reject
+from vorel_mock.control.handlers.support import Operations, duration, find_tenant, make_room, reject
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.armed_faults import LONGEST_DELAY, LONGEST_RETRY_AFTER, MAX_FAULTS, ArmedFault
 from vorel_mock.model.clock import iso, write_duration
 from vorel_mock.model.ids import undrawn
-from vorel_mock.model.tenant import Tenant
 
 Json = dict[str, Any]
 
@@ -48,7 +47,7 @@ def arm_fault(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
             check_armed(armed)
         except ValueError as error:
             reject(400, str(error))
-        _make_room(tenant)
+        make_room(tenant.faults, MAX_FAULTS, "armed faults")
         tenant.faults.append(armed)
         return _shown(armed), 201
 
@@ -58,7 +57,7 @@ def disarm_faults(mock: Mock, tenant_id: str) -> tuple[None, int]:
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
         tenant.faults.clear()
-        tenant.held.release()
+        tenant.held.release(but=[stub.id for stub in tenant.stubs])
     return None, 204
 
 
@@ -74,15 +73,6 @@ def disarm_fault(mock: Mock, tenant_id: str, fault_id: str) -> tuple[None, int]:
     return None, 204
 
 
-def _make_room(tenant: Tenant) -> None:
-    if len(tenant.faults) < MAX_FAULTS:
-        return
-    spent = next((armed for armed in tenant.faults if armed.spent), None)
-    if spent is None:
-        reject(409, f"the tenant already has {MAX_FAULTS} armed faults, the maximum; DELETE .../faults disarms them")
-    tenant.faults.remove(spent)
-
-
 def _shown(armed: ArmedFault) -> Json:
     shown = ("id", "fault", "operation", "next", "every", "after", "chance", "seen", "met", "spent")
     return {
@@ -90,8 +80,13 @@ def _shown(armed: ArmedFault) -> Json:
         "delay": None if armed.delay is None else write_duration(armed.delay),
         "retry_after": None if armed.retry_after is None else write_duration(armed.retry_after),
         "location": armed.location,
-        "consumed": [{"request_id": met.request_id, "at": iso(met.at)} for met in armed.consumed],
+        "consumed": consumed(armed),
     }
+
+
+def consumed(armed: ArmedFault) -> list[Json]:
+    """Return the requests that met an armed fault, or a stub."""
+    return [{"request_id": met.request_id, "at": iso(met.at)} for met in armed.consumed]
 
 
 OPERATIONS: Operations = {

@@ -9,6 +9,7 @@ from flask import request
 
 from vorel_mock.contract.connexion_import import ProblemException
 from vorel_mock.mock.mock import Mock
+from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.clock import parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
 
@@ -17,6 +18,7 @@ LONGEST_WAIT = 60.0
 DEFAULT_WAIT = 10.0
 
 Row = TypeVar("Row")
+Armed = TypeVar("Armed", bound=ArmedFault)
 
 #: Handlers by operationId; each takes the mock first.
 Operations = Mapping[str, Callable[..., Any]]
@@ -30,6 +32,15 @@ def reject(status: int, message: str, headers: Mapping[str, str] | None = None) 
 def find_tenant(mock: Mock, tenant_id: str) -> Tenant:
     """The tenant, or 404. Its lease begins anew."""
     return mock.tenant(tenant_id.lower()) or reject(404, "No tenant with this id.")
+
+
+def make_room(kept: list[Armed], most: int, what: str) -> None:
+    """Have `kept` take one more of `what`, of which it has `most` at most: a spent one goes. 409 if none is spent."""
+    if len(kept) >= most:
+        spent = next((armed for armed in kept if armed.spent), None)
+        if spent is None:
+            reject(409, f"the tenant already has {most} {what}, the maximum; DELETE some, or all of them")
+        kept.remove(spent)
 
 
 def api_url(mock: Mock) -> str:

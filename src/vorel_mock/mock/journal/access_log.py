@@ -189,6 +189,8 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     line = f"{time} {what} {status} {exchange.duration * 1000:.1f} ms  {tenant} {exchange.id}"
     if exchange.fault is not None:
         line += f"  fault {exchange.fault}"
+    if exchange.stub is not None:
+        line += f"  stub {exchange.stub}"
     if sent is None:
         line += f"  {exchange.reason}"
     elif sent >= 400:
@@ -230,7 +232,12 @@ def severity(exchange: Exchange) -> LogLevel:
     status = exchange.status
     if status is None or status >= 500:
         return "error"
-    if status >= 400 or exchange.fault is not None or exchange.reason.startswith("soft failure"):
+    if (
+        status >= 400
+        or exchange.fault is not None
+        or exchange.stub is not None
+        or exchange.reason.startswith("soft failure")
+    ):
         return "warning"
     return "info"
 
@@ -251,6 +258,7 @@ def json_line(exchange: Exchange) -> str:
         "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
         "key_id": exchange.key.id if exchange.key is not None else None,
         "fault": exchange.fault,
+        "stub": exchange.stub,
         "code": _code(exchange) if failed and sent is not None else None,
         "reason": _redacted(exchange, exchange.reason) if failed else None,
     }

@@ -30,6 +30,7 @@ def explain(exchange: Exchange, also: Iterable[str] = ()) -> dict[str, Any]:
         "tenant_id": exchange.tenant.id if exchange.tenant is not None else None,
         "key_id": exchange.key.id if exchange.key is not None else None,
         "fault": exchange.fault,
+        "stub": exchange.stub,
         "request": {
             "method": exchange.request.method,
             "path": exchange.request.path,
@@ -105,7 +106,8 @@ def _passed(exchange: Exchange, step: Step) -> str:
         case "routing" if operation is not None:
             return f"{operation.id} ({operation.pointer})"
         case "faults":
-            return "none consumed" if exchange.fault is None else f"{exchange.fault} is consumed"
+            by = "" if exchange.stub is None else f", by the stub {exchange.stub}"
+            return "none consumed" if exchange.fault is None else f"{exchange.fault} is consumed{by}"
         case "authentication" | "scope" | "rate_limit" if key is None:
             return "the operation asks for no key"
         case "authentication" if exchange.tenant is not None and key is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from vorel_mock.api.faults.catalogue import CATALOGUE, check_armed
+from vorel_mock.api.faults.stub_check import check_stub
 from vorel_mock.contract.contract import Contract
 from vorel_mock.mock import provisioning
 from vorel_mock.mock.snapshot import rows, version_1
@@ -24,7 +25,9 @@ from vorel_mock.model.crm_records import CrmRecord
 from vorel_mock.model.handoffs import AuditRow, Handoff
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
+from vorel_mock.model.stubs import Stub
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.unknown_name import not_among
 from vorel_mock.model.webhooks import EVENTS, LONGEST_TIMEOUT, SHORTEST_TIMEOUT, TEST_EVENT, Delivery, Webhook
 
 Json = dict[str, Any]
@@ -86,6 +89,7 @@ class _Reading:
             "leads": self._add_lead,
             "webhooks": self._add_webhook,
             "faults": self._add_fault,
+            "stubs": self._add_stub,
             "handoffs": self._add_handoff,
             "audit_log": self._add_audit_row,
             "crm_records": self._add_record,
@@ -136,13 +140,13 @@ class _Reading:
     # Each takes a row, or raises ValueError that names the member at fault.
 
     def _add_key(self, key: ApiKey) -> None:
+        self._check_new("id of a key", "id", key.id)
         if not _KEY_ID.fullmatch(key.id):
             raise ValueError("id: must be 1 to 64 letters, digits, _ and -")
         if not self._reader.contract.token_pattern.fullmatch(key.token):
             shape = self._reader.contract.bearer_format
             raise ValueError(f"token: has not the shape of a key{f', {shape}' if shape else ''}")
         _check_among("scopes", key.scopes, self._reader.scopes)
-        self._check_new("id of a key", "id", key.id)
         self._check_new("token", "token", key.token)
         self.state.keys[key.id] = key
 
@@ -171,6 +175,14 @@ class _Reading:
             raise ValueError(f"retry_after: must be at most {write_duration(LONGEST_RETRY_AFTER)}")
         check_armed(armed)
         self.state.faults.append(armed)
+
+    def _add_stub(self, stub: Stub) -> None:
+        self._check_new("id of a stub", "id", stub.id)
+        keys = self._seen["id of a key"]  # with those that were rejected
+        if stub.request.key is not None and stub.request.key not in keys:
+            raise ValueError(not_among("request.key", stub.request.key, sorted(keys)))
+        check_stub(self._reader.contract, stub)
+        self.state.stubs.append(stub)
 
     def _add_handoff(self, row: Handoff) -> None:
         self._check_texts(row)

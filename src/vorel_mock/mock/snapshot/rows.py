@@ -23,6 +23,8 @@ from vorel_mock.model.ids import Ids
 from vorel_mock.model.keys import ApiKey
 from vorel_mock.model.leads import Conversation, Lead
 from vorel_mock.model.rate_window import WINDOW, Window
+from vorel_mock.model.request_pattern import MAX_MEMBERS
+from vorel_mock.model.stubs import MAX_HEADERS, MAX_STUBS, Stub
 from vorel_mock.model.tenant import MAX_KEYS, MAX_LEADS, MAX_LIMIT, CrmConnection
 from vorel_mock.model.webhooks import Attempt, Delivery, State, Webhook
 from vorel_mock.unpatched.dates import real_datetime
@@ -67,7 +69,7 @@ Headers = dict[str, Annotated[str, msgspec.Meta(max_length=MAX_KEPT)]]
 
 
 #: Rows that the API lets a tenant have. Of histories, which forget, any number is read.
-MOST = {"keys": MAX_KEYS, "leads": MAX_LEADS, "webhooks": MAX_WEBHOOKS, "faults": MAX_FAULTS}
+MOST = {"keys": MAX_KEYS, "leads": MAX_LEADS, "webhooks": MAX_WEBHOOKS, "faults": MAX_FAULTS, "stubs": MAX_STUBS}
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -338,6 +340,80 @@ class SnapshotFault(Row):
         )
 
 
+class SnapshotStubRequest(Row):
+    """The requests that a stub is for."""
+
+    operation: Word | None = None
+    lead: Uuid | None = None
+    key: KeyId | None = None
+    headers: Annotated[dict[str, str | None], msgspec.Meta(max_length=MAX_MEMBERS)] = {}
+    body: Annotated[dict[str, Any], msgspec.Meta(max_length=MAX_MEMBERS)] = {}
+    nth: Ordinal | None = None
+
+
+class SnapshotStubResponse(Row):
+    """The response of a stub: a status, or a fault of the catalogue."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    headers: Annotated[dict[str, str], msgspec.Meta(max_length=MAX_HEADERS)] | None = None
+    body: Any = msgspec.UNSET
+    fault: Word | None = None
+    delay: Duration | None = None
+    retry_after: Duration | None = None
+    location: Location | None = None
+
+
+class SnapshotStub(Row):
+    """A stub, and the requests that met it."""
+
+    id: Uuid
+    response: SnapshotStubResponse
+    request: SnapshotStubRequest = msgspec.field(default_factory=SnapshotStubRequest)
+    times: Ordinal | None = None
+    unlawful: bool = False
+    seen: Count = 0
+    met: Count = 0
+    consumed: Annotated[list[SnapshotConsumption], msgspec.Meta(max_length=MAX_CONSUMED)] = []
+
+    @classmethod
+    def of(cls, stub: Stub) -> "SnapshotStub":
+        told = stub.as_json()
+        return cls(
+            id=stub.id,
+            request=SnapshotStubRequest(**told["request"]),
+            response=SnapshotStubResponse(**told["response"]),
+            times=stub.next,
+            unlawful=stub.unlawful,
+            seen=stub.seen,
+            met=stub.met,
+            consumed=[SnapshotConsumption(met.request_id, time(met.at)) for met in stub.consumed],
+        )
+
+    def made(self) -> Stub:
+        stub = Stub.of(
+            self.id,
+            {
+                "request": stub_members(self.request),
+                "response": stub_members(self.response),
+                "times": self.times,
+                "unlawful": self.unlawful,
+            },
+        )
+        stub.seen, stub.met = self.seen, self.met
+        stub.consumed = [Consumption(met.request_id, seconds(met.at, "consumed.at")) for met in self.consumed]
+        return stub
+
+
+def stub_members(row: Row) -> dict[str, Any]:
+    """Return the members that a part of a stub has. A body may be null; what else is null is absent."""
+    members = {name: getattr(row, name) for name in row.__struct_fields__}
+    return {
+        name: value
+        for name, value in members.items()
+        if value is not msgspec.UNSET and (value is not None or name == "body")
+    }
+
+
 class Snapshot(Row):
     """All that a tenant is: the response of GET …/snapshot."""
 
@@ -355,6 +431,7 @@ class Snapshot(Row):
     window: SnapshotWindow = msgspec.field(default_factory=SnapshotWindow)
     webhooks: Annotated[list[SnapshotWebhook], msgspec.Meta(max_length=MOST["webhooks"])] = []
     faults: Annotated[list[SnapshotFault], msgspec.Meta(max_length=MOST["faults"])] = []
+    stubs: Annotated[list[SnapshotStub], msgspec.Meta(max_length=MOST["stubs"])] = []
     handoffs: list[SnapshotHandoff] = []
     audit_log: list[SnapshotAuditRow] = []
     crm_records: list[SnapshotRecord] = []
@@ -367,6 +444,7 @@ ROWS: dict[str, Any] = {
     "leads": SnapshotLead,
     "webhooks": SnapshotWebhook,
     "faults": SnapshotFault,
+    "stubs": SnapshotStub,
     "handoffs": SnapshotHandoff,
     "audit_log": SnapshotAuditRow,
     "crm_records": SnapshotRecord,
