@@ -176,3 +176,21 @@ def test_no_page_scrolls_sideways(browser: Browser, mock: MockServer, tenant: Te
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
+
+
+def test_the_docs_answer_at_the_first_execute(page: Page, mock: MockServer) -> None:
+    """Each operation of the contract has an example that works, and a demo key is filled in."""
+    page.goto("/_mock/docs/")
+    expect(page.get_by_role("button", name="authorization button locked").first).to_be_visible()
+    for operation in ("handoffLead", "createCrmRecord"):
+        block = page.locator(f"[id$={operation}]")
+        block.locator(".opblock-summary-control").click()
+        block.get_by_role("button", name="Execute").click()
+        expect(block.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
+    latest = httpx.get(f"{mock.base_url}/_mock/requests?limit=2", trust_env=False).json()["data"]
+    assert [row["response"]["status"] for row in latest] == [200, 200]
+    page.goto("/_mock/docs/?urls.primaryName=vorel-mock%20control%20plane")
+    health = page.locator("[id$=-health]")
+    health.locator(".opblock-summary-control").click()
+    health.get_by_role("button", name="Execute").click()
+    expect(health.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")

@@ -1,5 +1,6 @@
 """The control plane as every user of the mock meets it: health, target, reset, reserved values, the documentation."""
 
+import html
 import re
 from typing import Any
 from uuid import UUID
@@ -204,9 +205,9 @@ def test_the_documentation_needs_nothing_from_elsewhere(http: httpx.Client) -> N
 
 
 def test_the_documents_of_the_page_answer(http: httpx.Client, mock: Mock) -> None:
-    page = http.get("/_mock/docs/").text
-    urls = re.findall(r'"url": "([^"]+)"', page)
-    assert {"/_mock/contract.json", "/_mock/openapi.json"} <= set(urls)
+    page = html.unescape(http.get("/_mock/docs/").text)
+    urls = {httpx.URL(f"{BASE}/_mock/docs/").join(url).path for url in re.findall(r'"url": "([^"]+)"', page)}
+    assert urls == {"/_mock/contract.json", "/_mock/openapi.json"}
     contract = http.get("/_mock/contract.json").json()
     assert contract["paths"].keys() == mock.contract.document["paths"].keys()
     assert contract["components"] == mock.contract.document["components"]

@@ -186,13 +186,15 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     app.app.register_blueprint(
         get_swaggerui_blueprint(
             f"{PREFIX}/docs",
-            f"{PREFIX}/contract.json",
+            "../contract.json",
+            # The page is `console/templates/index.template.html`. Relative: the mock may be below another path.
             config={
                 "app_name": "vorel-mock",
                 "urls": [
-                    {"name": "Vorel API", "url": f"{PREFIX}/contract.json"},
-                    {"name": "vorel-mock control plane", "url": f"{PREFIX}/openapi.json"},
+                    {"name": "Vorel API", "url": "../contract.json"},
+                    {"name": "vorel-mock control plane", "url": "../openapi.json"},
                 ],
+                "tryItOutEnabled": True,
                 "validatorUrl": None,
             },
         )
