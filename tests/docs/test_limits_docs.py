@@ -11,7 +11,7 @@ from vorel_mock.control.console import pages
 from vorel_mock.control.handlers import support
 from vorel_mock.mock import provisioning, waiting_places
 from vorel_mock.mock.fixtures import reading, rows
-from vorel_mock.mock.journal import journal
+from vorel_mock.mock.journal import journal, verification
 from vorel_mock.model import armed_faults, held_responses, history, request_pattern, stubs, tenant, webhooks
 from vorel_mock.server import descriptors, http_connection, request_parser
 from vorel_mock.webhooks import dispatcher, event_kinds, sender, worker
@@ -44,6 +44,8 @@ BOUNDS = {
     "pages of the console that listen for changes": f"{pages.LISTENERS}",
     "journal of a tenant": f"{journal.MAX_EXCHANGES:,} and {size(journal.MAX_BYTES)}",
     "journal in all": f"{journal.MAX_IN_ALL:,} and {size(journal.MAX_BYTES_IN_ALL)}",
+    "patterns of a verification of requests": f"{verification.MAX_PATTERNS}",
+    "requests that a verification compares to tell the nearest": f"{verification.MAX_COMPARED:,}",
     "responses that the faults of a tenant hold back": f"{held_responses.MAX_HELD:,}",
     "requests that wait, in all": f"{waiting_places.MAX_WAITS}",
     "webhook attempts at once, in all": f"{worker.MAX_IN_FLIGHT}",

@@ -469,3 +469,71 @@ def test_the_mock_has_the_settings_of_ini_file_and_marker(pytester: pytest.Pytes
     pytester.runpytest("-k", "ini_file_again").stdout.fnmatch_lines(
         ["*vorel_mock_seed: seed: must be a whole number, not 'seven'"]
     )
+
+
+VERIFYING = """
+import pytest
+
+def test_none_is_like_it(vorel):
+    with vorel.client() as api:
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff", json={"reason": "é", "summary": "short"})
+        api.post("/api/v1/crm/create-record")
+    vorel.requests.verify(operation="handoffLead", body={"reason": "è", "summary": None})
+
+def test_too_many(vorel_server, vorel):
+    mark = vorel.requests.mark()
+    with vorel.client() as api:
+        api.post(f"/api/v1/leads/{vorel.lead}/handoff")
+    assert len(vorel.requests.verify(since=mark, exactly=1)) == vorel.requests.count(since=mark) == 1
+    assert vorel.requests.wait(since=mark)[0].operation == "handoffLead"
+    vorel_server.verify(since=mark, lead=vorel.lead, never=True)
+
+@pytest.mark.anyio
+async def test_another_order(avorel):
+    async with avorel.async_client() as api:
+        await api.post("/api/v1/crm/create-record")
+        await api.post(f"/api/v1/leads/{avorel.lead}/handoff")
+    await avorel.requests.verify({"operation": "createCrmRecord"}, {"operation": "handoffLead"})
+    await avorel.requests.verify({"operation": "handoffLead"}, {"operation": "createCrmRecord"})
+
+def test_what_makes_no_sense(vorel):
+    with pytest.raises(TypeError, match="not both"):
+        vorel.requests.verify({}, exactly=1)
+    with pytest.raises(TypeError, match="a pattern is an object"):
+        vorel.requests.verify("handoffLead")
+    vorel.requests.verify(operation="handoff")
+"""
+
+
+def test_a_verification_in_vain_shows_the_nearest_request(pytester: pytest.Pytester, running: MockServer) -> None:
+    pytester.makepyfile(VERIFYING)
+    run = pytester.runpytest("--vorel-mock-url", running.base_url, "-k", "not trio")
+    run.assert_outcomes(failed=4)
+    run.stdout.fnmatch_lines(
+        [
+            ">       vorel.requests.verify(operation=*",
+            "E       AssertionError: no request matches; at least 1 must",
+            'E       expected: {"operation": "handoffLead", "body": {"reason": "è", "summary": null}}',
+            "E       nearest of 2:",
+            "E         req_* POST /api/v1/leads/*/handoff -> 200",
+            'E           body.reason: wanted "è", found "é"',
+            'E           body.summary: wanted absent, found "short"',
+            "E         req_* POST /api/v1/crm/create-record -> 400",
+            'E           operation: wanted "handoffLead", found "createCrmRecord"',
+            'E           body.reason: wanted "è", found absent',
+            "",
+            "test_*.py:7: AssertionError",
+            ">       vorel_server.verify(*",
+            "E       AssertionError: 1 request matches; none must",
+            "E       these match:",
+            "E         req_*",
+            ">       await avorel.requests.verify(*",
+            "E       AssertionError: pattern 1: 1 request matches, but none of them after *",
+            "E       nearest of 2:",
+            "E           order: wanted after req_*, found before it",
+            '>       vorel.requests.verify(operation="handoff")',
+            "E       *.ControlError: 400 bad_request: operation: must be one of *",
+        ],
+        consecutive=False,
+    )
+    run.stdout.no_fnmatch_line("*sides.py*")

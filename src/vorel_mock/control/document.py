@@ -131,6 +131,7 @@ def _tell_what_handlers_check(components: dict[str, Any], contract: Contract) ->
     moments = [components["parameters"][name]["schema"] for name in ("Since", "Until")]
     given = [schemas[name]["properties"] for name in ("NewHandoff", "NewCrmRecord")]
     moments += [schemas["ClockChange"]["properties"]["set"], *_times(given), *_times(snapshots)]
+    moments.append(schemas["Since"]["anyOf"][0])
     for schema in moments:
         schema["pattern"] = _YEARS
     for name in ("NewTenant", "TenantChange", "Snapshot"):

@@ -18,6 +18,7 @@ from vorel_mock.mock.expiry import Expiry
 from vorel_mock.mock.fixtures import Fixtures, Loaded
 from vorel_mock.mock.journal.access_log import AccessLog
 from vorel_mock.mock.journal.journal import Journal
+from vorel_mock.mock.journal.mark import request_id
 from vorel_mock.mock.settings import Settings, is_loopback
 from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.memory import MemoryStore
@@ -106,6 +107,11 @@ class Mock:
         return self._fixtures.stories[tenant.id]
 
     @property
+    def answered(self) -> int:
+        """The number of the newest request: how many were answered since the start, or the last reset."""
+        return self._number
+
+    @property
     def changes(self) -> int:
         """A number that is another one whenever something has happened: a page that shows it is out of date."""
         return self._number + self.writes
@@ -119,7 +125,7 @@ class Mock:
         started = stopwatch()
         with self.lock:
             self._number = number = self._number + 1
-            exchange = self._core.answer(request, f"req_{number:08d}")
+            exchange = self._core.answer(request, request_id(number))
             response = exchange.response
             assert response is not None
             exchange.duration = stopwatch() - started

@@ -35,14 +35,15 @@ class ControlError(Exception):
     """A request that the control plane rejected, or did not answer. Contains no key.
 
     `status` is that of the response, None if there was none. `code` and `message` are those of the error envelope. If
-    there is none, `code` is `unreachable` or `not_a_mock`, and `message` says what to do.
+    there is none, `code` is `unreachable` or `not_a_mock`, and `message` says what to do. `body` is the whole response.
     """
 
-    def __init__(self, status: int | None, code: str, message: str) -> None:
+    def __init__(self, status: int | None, code: str, message: str, body: Any = None) -> None:
         super().__init__(message if status is None else f"{status} {code}: {message}")
         self.status = status
         self.code = code
         self.message = message
+        self.body = body
 
 
 class Secret(str):
@@ -186,8 +187,9 @@ def _json(response: Response, base_url: str) -> Any:
 
 def _error(response: Response, base_url: str) -> ControlError:
     try:
-        error = response.json()["error"]
-        return ControlError(response.status, str(error["code"]), redact(str(error["message"])))
+        body = response.json()
+        error = body["error"]
+        return ControlError(response.status, str(error["code"]), redact(str(error["message"])), body)
     except (ValueError, LookupError, TypeError):
         return _not_a_mock(response, base_url)
 

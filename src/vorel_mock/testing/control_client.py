@@ -1,11 +1,12 @@
 """A client of the control plane, for a running mock and for one in process."""
 
+from datetime import datetime
 from typing import Any, Generic, TypeVar, Unpack
 
 from vorel_mock.server.app import App
 from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import Connection, Json, Rows, rows
-from vorel_mock.testing.requests import Filters, found
+from vorel_mock.testing.requests import Filters, Pattern, found, verified
 from vorel_mock.testing.rows import Exchange, Fault, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
@@ -63,6 +64,13 @@ class ControlOperations(Generic[T]):
     async def requests(self, **filters: Unpack[Filters]) -> list[Exchange]:
         """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
         return read_rows(Exchange, await found(self._connection, ("requests",), filters))
+
+    @operation
+    async def verify(
+        self, *in_order: Json, since: str | datetime | None = None, **wanted: Unpack[Pattern]
+    ) -> list[Exchange]:
+        """Verify which requests the whole mock received, as `Requests.verify` does for a tenant."""
+        return await verified(self._connection, (), in_order, since, wanted)
 
     @operation
     async def events(self) -> Rows:

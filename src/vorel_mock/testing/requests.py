@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from json import dumps
 from typing import Any, TypedDict, Unpack
 
 from vorel_mock.testing.connection import (
     SLACK,
     Connection,
+    ControlError,
     Json,
     duration,
+    moment_text,
     query,
     without_none,
 )
@@ -19,7 +22,7 @@ Exchanges = list[Exchange]
 
 
 class Filters(TypedDict, total=False):
-    """Filters of the journal. `since` and `until` are times on the tenant's clock.
+    """Filters of the journal. `since` is a mark, or as `until` a time on the tenant's clock.
 
     None is the same as leaving it out.
     """
@@ -31,6 +34,23 @@ class Filters(TypedDict, total=False):
     until: str | datetime | None
     contains: str | None
     limit: int | None
+
+
+class Pattern(TypedDict, total=False):
+    """What a request must have, and how many must have come. None is the same as leaving it out."""
+
+    operation: str | None
+    lead: str | None
+    """The id of the lead in its path."""
+    key: str | None
+    """The id of its key, such as `full_1`."""
+    headers: Mapping[str, str | None] | None
+    """Name to the exact value; None: there is no such header."""
+    body: Mapping[str, Any] | None
+    """Name of a member, or JSON pointer, to its value: an object has these members at least."""
+    exactly: int | None
+    at_least: int | None
+    never: bool | None
 
 
 class RequestOperations:
@@ -61,15 +81,34 @@ class RequestOperations:
         status: int | None = None,
         key_id: str | None = None,
         contains: str | None = None,
+        since: str | datetime | None = None,
     ) -> Exchanges:
         """Wait until `count` exchanges match, and return them. Raises ControlError 408 after `timeout` (at most 60 s).
 
-        Use it if the program under test runs in parallel with the test.
+        Use it if the program under test runs in parallel with the test. `since` is a mark: what came before it does
+        not count.
         """
-        wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains)
+        wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains, since=_text(since))
         wanted |= {"count": count, "timeout": duration("timeout", timeout)}
         path = (*self._path, "requests", "wait")
         return read_rows(Exchange, await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
+
+    @operation
+    async def mark(self) -> str:
+        """Return a mark: `since=mark` has `wait`, `verify`, `list` and `count` see only what comes from now on."""
+        return str((await self._connection.ask("GET", "requests", "mark"))["mark"])
+
+    @operation
+    async def verify(
+        self, *in_order: Json, since: str | datetime | None = None, **wanted: Unpack[Pattern]
+    ) -> Exchanges:
+        """Verify that a request came: `verify(operation="handoffLead", body={"reason": "no-response-7d"})`.
+
+        At least one that matches, unless `exactly`, `at_least` or `never` says otherwise. Objects with the same
+        members, without names, must have come in this order: `verify({"operation": …}, {"operation": …})`. Returns
+        the exchanges that match. Raises AssertionError, which shows the nearest requests and where they differ.
+        """
+        return await verified(self._connection, self._path, in_order, since, wanted)
 
     @operation
     async def har(self, **filters: Unpack[Filters]) -> Json:
@@ -91,6 +130,48 @@ class RequestOperations:
         """
         wanted = {"path": path, "method": method, "headers": dict(self._headers() if headers is None else headers)}
         return Exchange(await self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
+
+
+async def verified(
+    connection: Connection,
+    path: tuple[str, ...],
+    in_order: tuple[Json, ...],
+    since: str | datetime | None,
+    wanted: Pattern,
+) -> Exchanges:
+    """Return the exchanges that match, of the journal at `path`. Raises AssertionError if they are not as expected."""
+    if in_order and wanted:
+        raise TypeError("verify: takes one pattern by names, or several as objects, not both")
+    if not all(isinstance(each, dict) for each in in_order):
+        raise TypeError('verify: a pattern is an object: {"operation": "handoffLead"}')
+    marked = without_none(since=_text(since))
+    patterns = [{**marked, **without_none(**each)} for each in (in_order or [wanted])]
+    json = patterns if in_order else patterns[0]
+    try:
+        return read_rows(Exchange, await connection.ask("POST", *path, "requests", "verify", json=json))
+    except ControlError as error:
+        if error.status != 409:
+            raise
+        raise AssertionError(_told(error.body)) from None
+
+
+def _told(missed: Json) -> str:
+    """Return why a verification does not hold: what was expected, and the nearest requests with their differences."""
+    lines = [missed["error"]["message"].partition("; the nearest of ")[0]]
+    lines += [f"expected: {dumps(missed['wanted'], ensure_ascii=False)}"] if missed["wanted"] else []
+    if missed["nearest"]:
+        differs = missed["nearest"][0]["differences"]
+        lines.append(f"nearest of {missed['compared']}:" if differs else "these match:")
+    for near in missed["nearest"]:
+        lines.append(f"  {near['id']} {near['method']} {near['path']} -> {near['status'] or 'no answer'}")
+        lines += [
+            f"    {each['place']}: wanted {each['wanted']}, found {each['found']}" for each in near["differences"]
+        ]
+    return "\n".join(lines)
+
+
+def _text(moment: str | datetime | None) -> str | None:
+    return None if moment is None else moment_text(moment)
 
 
 async def found(connection: Connection, path: tuple[str, ...], filters: Filters) -> Any:

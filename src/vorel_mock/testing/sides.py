@@ -20,6 +20,8 @@ Manager = TypeVar("Manager", bound="AwaitingManager")
 
 #: Seconds for which a plain method may keep a running event loop from everything else.
 GRACE = 2.0
+#: Errors whose message says all: their traceback would be that of the client's own thread.
+_TOLD = (AssertionError, ControlError)
 
 
 class Blocking:
@@ -88,6 +90,7 @@ class operation(Generic[P, T]):  # noqa: N801 - used as property is
         call = _wait if isinstance(instance, Blocking) else _await
 
         def method(*arguments: P.args, **named: P.kwargs) -> Any:
+            __tracebackhide__ = True  # pytest shows the line of the test
             start = partial(self._function, instance, *arguments, **named)
             return call(instance._connection, start, waits=self.waits)
 
@@ -151,8 +154,11 @@ class AwaitingManager(Awaiting):
 def _wait(connection: Connection, start: Callable[[], Coroutine[Any, Any, T]], *, waits: bool) -> T:
     seconds = GRACE if waits and _runs_a_loop() else None
     future = connection.loop.submit(start())
+    __tracebackhide__ = True
     try:
         return result(future, seconds)
+    except _TOLD as error:
+        raise error.with_traceback(None) from None
     except Stopped:
         raise _closed() from None
     except TimeoutError:
@@ -166,8 +172,11 @@ def _wait(connection: Connection, start: Callable[[], Coroutine[Any, Any, T]], *
 
 def _await(connection: Connection, start: Callable[[], Coroutine[Any, Any, T]], *, waits: bool = False) -> Pending[T]:
     async def called() -> T:
+        __tracebackhide__ = True
         try:
             return await awaited(connection.loop.submit(start()))
+        except _TOLD as error:
+            raise error.with_traceback(None) from None
         except Stopped:
             raise _closed() from None
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from vorel_mock.control.handlers import clock, faults, keys, leads, stubs, tenant_data, tenants, webhooks
+from vorel_mock.control.handlers import clock, faults, keys, leads, stubs, tenant_data, tenants, verification, webhooks
 from vorel_mock.control.handlers import journal as requests
 from vorel_mock.control.handlers import mock as whole
 from vorel_mock.mock.mock import Mock
@@ -17,6 +17,7 @@ _BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
     **tenant_data.OPERATIONS,
     **clock.OPERATIONS,
     **requests.OPERATIONS,
+    **verification.OPERATIONS,
     **faults.OPERATIONS,
     **stubs.OPERATIONS,
     **webhooks.OPERATIONS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 import msgspec
@@ -10,9 +11,10 @@ from flask import Response
 from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, reject, span, timeout, waiting_slot
+from vorel_mock.control.handlers.support import Operations, find_tenant, moment, reject, timeout, waiting_slot
 from vorel_mock.mock.journal.explain import explain, secrets
 from vorel_mock.mock.journal.har import entry, har
+from vorel_mock.mock.journal.mark import came_since, request_id
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.redaction import redact
 from vorel_mock.model.wait import Wait
@@ -80,7 +82,7 @@ def clear_tenant_requests(mock: Mock, tenant_id: str) -> tuple[None, int]:
 
 def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response:
     """Wait until `count` requests that match have been answered; 408 if that takes longer than `timeout`."""
-    matches, count, seconds = _matcher(body), body.get("count", 1), timeout(body)
+    matches, count, seconds = _matcher(mock, body), body.get("count", 1), timeout(body)
     wait: Wait[Exchange] = Wait(matches, count)
     with waiting_slot(mock, tenant_id):
         with mock.lock:
@@ -117,6 +119,11 @@ def _came(mock: Mock, latest: list[Exchange], total: int) -> str:
         for e in latest
     ]
     return f"of {total} in its journal the latest are: {', '.join(shown)}"
+
+
+def mark(mock: Mock) -> Json:
+    """Return a mark: what comes from now on is since then."""
+    return {"mark": request_id(mock.answered)}
 
 
 def explain_request(mock: Mock, body: Json) -> Json:
@@ -156,7 +163,7 @@ def _har(mock: Mock, tenant_id: str | None, filters: Json) -> Json | Response:
 
 def _found(mock: Mock, tenant_id: str | None, filters: Json) -> tuple[list[Exchange], int]:
     """Return the latest exchanges that match, `limit` at most, and how many match in all."""
-    matches, limit = _matcher(filters), filters.get("limit", _DEFAULT_LIMIT)
+    matches, limit = _matcher(mock, filters), filters.get("limit", _DEFAULT_LIMIT)
     with mock.lock:
         of_tenant = None if tenant_id is None else find_tenant(mock, tenant_id).id
         if not filters.keys() - {"limit"}:
@@ -166,9 +173,13 @@ def _found(mock: Mock, tenant_id: str | None, filters: Json) -> tuple[list[Excha
     return found[-limit:], len(found)
 
 
-def _matcher(filters: Json) -> Callable[[Exchange], bool]:
+def _matcher(mock: Mock, filters: Json) -> Callable[[Exchange], bool]:
     """Return whether an exchange matches the filters; rejects filters that make no sense with 400."""
-    first, last = span(filters)
+    last = moment("until", filters, inf)
+    try:
+        is_late = came_since(filters["since"], mock.answered) if "since" in filters else None
+    except ValueError as error:
+        reject(400, f"since: {error}")
     contains = filters.get("contains", "").encode()
 
     def matches(exchange: Exchange) -> bool:
@@ -178,7 +189,8 @@ def _matcher(filters: Json) -> Callable[[Exchange], bool]:
             filters.get("operation") in (None, operation)
             and filters.get("status") in (None, exchange.status)
             and filters.get("key_id") in (None, key_id)
-            and first <= exchange.at <= last
+            and exchange.at <= last
+            and (is_late is None or is_late(exchange))
             and contains in exchange.request.body
         )
 
@@ -195,5 +207,6 @@ OPERATIONS: Operations = {
     "clearRequests": clear_requests,
     "clearTenantRequests": clear_tenant_requests,
     "waitForRequests": wait_for_requests,
+    "markRequests": mark,
     "explain": explain_request,
 }
