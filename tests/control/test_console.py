@@ -145,6 +145,18 @@ def test_webhooks_and_faults_are_shown(http: httpx.Client, tenant: dict[str, Any
     text = page(http, f"/_mock/console/faults?tenant={tenant['id']}")
     assert "any operation, next 3" in text
     assert f"requests/{hit.headers['X-Mock-Request-Id']}" in text
+    assert "None. A stub is" in text
+    http.delete(f"{path}/faults")
+    pattern = {"operation": "handoffLead", "body": {"reason": "<b>"}}
+    http.post(f"{path}/stubs", json={"request": pattern, "response": {"status": 404, "delay": "0s"}})
+    met = hand_off(http, tenant, reason="<b>")
+    text = page(http, f"/_mock/console/faults?tenant={tenant['id']}")
+    assert "<code>handoffLead</code>; <small>body</small> <code>{&#34;reason&#34;:&#34;&lt;b&gt;&#34;}</code>" in text
+    assert f"requests/{met.headers['X-Mock-Request-Id']}" in text
+    text = page(http, f"/_mock/console/requests/{met.headers['X-Mock-Request-Id']}")
+    assert "A stub decided this response." in text
+    assert '<span class="tag warn">stub</span>' in page(http, f"/_mock/console/requests?tenant={tenant['id']}")
+    assert '<span class="tag warn">1 stub</span>' in page(http, "/_mock/")
     assert http.get("/_mock/console/faults?tenant=none").status_code == 404
 
 
@@ -156,6 +168,8 @@ def test_texts_of_others_are_only_text(http: httpx.Client) -> None:
         f"{path}/crm-records",
         json={"object": "contact", "fields": {"email": "a@b.test", "x": HOSTILE}, "idempotency_key": HOSTILE},
     )
+    stub = {"request": {"body": {HOSTILE: HOSTILE}}, "response": {"status": 403, "body": HOSTILE}, "unlawful": True}
+    assert http.post(f"{path}/stubs", json=stub).status_code == 201
     refused = hand_off(http, made, reason=HOSTILE * 30, summary=[HOSTILE])
     hand_off(http, made, reason=HOSTILE, summary="x" * 1000)
     http.post(f"{path}/webhooks", json={"target_url": f"http://127.0.0.1:9/{'a' * 1500}", "events": ["lead.created"]})

@@ -110,6 +110,30 @@ def test_arm_a_fault_and_see_what_it_hit(page: Page, tenant: Tenant) -> None:
     expect(page.get_by_text("A fault decided this response.")).to_be_visible()
 
 
+def test_add_a_stub_and_see_what_it_answered(page: Page, tenant: Tenant) -> None:
+    page.goto(f"/_mock/console/faults?tenant={tenant.id}")
+    stubs = page.locator("#stubs")
+    stubs.get_by_label("Operation").select_option("handoffLead")
+    stubs.get_by_role("textbox", name="Lead").fill(tenant.lead)
+    stubs.get_by_label("Status").fill("409")
+    stubs.get_by_role("button", name="Add stub").click()
+    expect(page.get_by_role("status")).to_contain_text("the contract declares no 409 for handoffLead")
+    stubs.get_by_label("unlawful").check()
+    stubs.get_by_label("Body").first.fill('{"reason": "why"}')
+    stubs.get_by_label("Body").last.fill("taken")
+    stubs.get_by_role("button", name="Add stub").click()
+    expect(page.get_by_role("region", name="Stubs")).to_contain_text("unlawful")
+    assert hand_off(tenant).status_code == 200
+    met = hand_off(tenant, reason="why")
+    assert (met.status_code, met.text) == (409, "taken")
+    page.get_by_role("link", name=met.headers["X-Mock-Request-Id"]).click()
+    expect(page.get_by_text("A stub decided this response.")).to_be_visible()
+    page.go_back()
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_text("A stub is the response that you wish")).to_be_visible()
+    assert tenant.stubs.list() == []
+
+
 def test_set_the_status_of_a_lead_and_revoke_a_key(page: Page, tenant: Tenant) -> None:
     page.goto(f"/_mock/console/tenants/{tenant.id}")
     page.get_by_label("Status of Lead 1").fill("closed")
@@ -156,7 +180,8 @@ def test_nothing_serious_for_a_screen_reader(browser: Browser, mock: MockServer,
     context = browser.new_context(base_url=mock.base_url, color_scheme=scheme)  # type: ignore[arg-type] # a Literal
     page = context.new_page()
     request, own = refused.headers["X-Mock-Request-Id"], f"/_mock/console/tenants/{tenant.id}"
-    for path in [*PAGES, f"/_mock/console/requests/{request}", own]:
+    tenant.stubs.add({"status": 404, "body": "x" * 300}, {"lead": tenant.lead}, unlawful=True)
+    for path in [*PAGES, f"/_mock/console/requests/{request}", own, f"{PAGES[-1]}?tenant={tenant.id}"]:
         page.goto(path)
         found = Axe().run(page).response["violations"]
         serious = [
@@ -172,7 +197,8 @@ def test_no_page_scrolls_sideways(browser: Browser, mock: MockServer, tenant: Te
     context = browser.new_context(base_url=mock.base_url, viewport={"width": width, "height": 800})
     page = context.new_page()
     request, own = refused.headers["X-Mock-Request-Id"], f"/_mock/console/tenants/{tenant.id}"
-    for path in [*PAGES, f"/_mock/console/requests/{request}", own]:
+    tenant.stubs.add({"status": 404, "body": "x" * 300}, {"lead": tenant.lead}, unlawful=True)
+    for path in [*PAGES, f"/_mock/console/requests/{request}", own, f"{PAGES[-1]}?tenant={tenant.id}"]:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()

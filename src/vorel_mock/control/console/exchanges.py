@@ -30,6 +30,7 @@ _HINTS = {
     "validation": "Change the field that the message names.",
     "operation": "The tenant has no such lead. Its leads are on the tenant's page.",
 }
+_STUB_HINT = "A stub decided this response. Remove it on the page Faults."
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ def hint(shown: Json) -> str | None:
     status = shown["response"]["status"]
     if status is not None and status < 400:
         return None
-    return _HINTS.get(shown["explanation"]["decided_by"])
+    if shown["fault"]:
+        return _HINTS["faults"]
+    return _STUB_HINT if shown["stub"] else _HINTS.get(shown["explanation"]["decided_by"])
 
 
 def _quote(mock: Mock, pointer: str) -> str | None:

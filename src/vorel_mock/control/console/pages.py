@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from threading import BoundedSemaphore
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, render_template, request
 
 import vorel_mock
@@ -11,7 +12,7 @@ from vorel_mock.api.faults.catalogue import CATALOGUE
 from vorel_mock.api.messages import Exchange
 from vorel_mock.control.console import exchanges
 from vorel_mock.control.document import PREFIX
-from vorel_mock.control.handlers import faults, leads, tenant_data, tenants, webhooks
+from vorel_mock.control.handlers import faults, leads, stubs, tenant_data, tenants, webhooks
 from vorel_mock.control.handlers import mock as whole
 from vorel_mock.control.handlers.support import find_tenant
 from vorel_mock.mock import provisioning
@@ -29,6 +30,8 @@ ROWS = 50
 LISTENERS = 16
 LISTENING = 20.0
 _LOOK = 0.25
+#: Characters of a value of a stub.
+TEXT = 200
 
 #: No script or style but our own files, and no frame around a page.
 POLICY = (
@@ -132,6 +135,7 @@ def blueprint(mock: Mock) -> Blueprint:
             operations=[operation.id for operation in mock.contract.operations],
             catalogue=faults.fault_catalogue(mock)["data"],
             armed=[] if found is None else faults.list_faults(mock, found.id)["data"],
+            stubs=[] if found is None else [_stub_row(each) for each in stubs.list_stubs(mock, found.id)["data"]],
         )
 
     @console.get("/console/changes")
@@ -195,8 +199,25 @@ def _card(mock: Mock, tenant: Tenant) -> Json:
         "lead": lead,
         "curl": curl,
         "faults": [each.fault for each in tenant.faults if not each.spent],
+        "stubs": sum(not each.spent for each in tenant.stubs),
         "requests": mock.journal.count(tenant.id),
     }
+
+
+def _stub_row(stub: Json) -> Json:
+    """Return a stub with the texts that the page shows."""
+    response = stub["response"]
+    return {
+        **stub,
+        "meant": [(name, _text(value)) for name, value in stub["request"].items()],
+        "body": _text(response["body"]) if "body" in response else None,
+        "headers": [f"{name}: {value}"[:TEXT] for name, value in response.get("headers", {}).items()],
+    }
+
+
+def _text(value: Any) -> str:
+    """Return the beginning of a value for a reader: a text as it is, and anything else as JSON."""
+    return (value if isinstance(value, str) else msgspec.json.encode(value).decode())[:TEXT]
 
 
 def _quota(tenant: Tenant, key: Any) -> Json:

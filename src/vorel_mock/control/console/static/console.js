@@ -10,6 +10,23 @@ function say(text, bad) {
   message.hidden = false;
 }
 
+// What somebody has typed into the forms of the page, and not sent yet.
+function typed() {
+  return [...document.querySelectorAll("main form[data-path] [name]")].filter((field) => {
+    const usual = field.options ? (field.querySelector("[selected]") ?? field.options[0])?.value : field.defaultValue;
+    return field.value !== usual || field.checked !== field.defaultChecked;
+  }).map((field) => [field.form.dataset.path, field.name, field.value, field.checked]);
+}
+
+function typeAgain(fields) {
+  for (const [path, name, value, checked] of fields) {
+    const field = document.querySelector(`main form[data-path="${CSS.escape(path)}"] [name="${CSS.escape(name)}"]`);
+    if (!field) continue;
+    field.value = value;
+    if (checked !== undefined) field.checked = checked;
+  }
+}
+
 // The page is made by the mock: ask for it again, and put its main part in the place of this one.
 async function refresh() {
   if (busy) return;
@@ -23,8 +40,10 @@ async function refresh() {
     document.body.dataset.changes = made.body.dataset.changes;
     document.querySelector(".clock").replaceWith(made.querySelector(".clock"));
     if (typing || !answer.ok) return; // what somebody types is not taken away
+    const fields = typed();
     const before = focused && focused.dataset ? focused.outerHTML : null;
     document.querySelector("main").replaceWith(document.adoptNode(made.querySelector("main")));
+    typeAgain(fields);
     for (const each of document.querySelectorAll("details > summary")) {
       if (open.has(each.textContent)) each.parentElement.open = true;
     }
@@ -34,7 +53,7 @@ async function refresh() {
   }
 }
 
-async function send(method, path, body) {
+async function send(method, path, body, form) {
   const answer = await fetch(path, {
     method,
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
@@ -51,6 +70,7 @@ async function send(method, path, body) {
   const secret = made.token || made.secret;
   say(secret ? `Done. Shown this once: ${secret}` : "Done.", false);
   document.activeElement?.blur?.();
+  form?.reset();
   await refresh();
 }
 
@@ -59,6 +79,7 @@ function valueOf(field) {
     case "integer": return Number(field.value);
     case "list": return field.value === "*" ? [...field.options].map((each) => each.value).filter((each) => each !== "*") : [field.value];
     case "json": return JSON.parse(field.value);
+    case "json or text": try { return JSON.parse(field.value); } catch { return field.value; }
     default: return field.value;
   }
 }
@@ -70,9 +91,12 @@ document.addEventListener("submit", (event) => {
   try {
     const body = {};
     for (const field of form.elements) {
-      if (field.name && field.value !== "") body[field.name] = valueOf(field);
+      if (!field.name || field.value === "" || (field.type === "checkbox" && !field.checked)) continue;
+      const path = field.name.split("."); // `request.lead` is a member of a member
+      const last = path.pop();
+      path.reduce((object, name) => (object[name] ??= {}), body)[last] = field.type === "checkbox" || valueOf(field);
     }
-    send(form.dataset.method, form.dataset.path, body);
+    send(form.dataset.method, form.dataset.path, body, form);
   } catch (error) {
     say(`That is not JSON: ${error.message}`, true);
   }
