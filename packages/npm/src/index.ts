@@ -12,5 +12,6 @@ export { connect, type ConnectOptions, type Mock } from "./mock.js";
 export { type Receiver, type ReceiverOptions, verifySignature, type WebhookEvent } from "./receiver.js";
 export { type Exchange, type Filters, lines, type Requests } from "./requests.js";
 export { start, type StartOptions } from "./start.js";
+export type { Stub, StubRequest, StubResponse, Stubs } from "./stubs.js";
 export type { Tenant, TenantSettings } from "./tenant.js";
 export type { Delivery, Subscription, Webhooks } from "./webhooks.js";

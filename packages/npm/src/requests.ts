@@ -47,8 +47,8 @@ export class Requests {
 
 /** Return a line for each exchange: request, status, and what decided it. For the report of a failing test. */
 export function lines(exchanges: readonly Exchange[]): string {
-  const line = ({ request, response, explanation, fault }: Exchange) =>
+  const line = ({ request, response, explanation, fault, stub }: Exchange) =>
     `${request.method} ${request.path} -> ${response.status ?? "no answer"}  ` +
-    `${fault ? `fault ${fault}; ` : ""}${explanation.decided_by}: ${explanation.rule}`;
+    `${fault ? `fault ${fault}; ` : ""}${stub ? `stub ${stub}; ` : ""}${explanation.decided_by}: ${explanation.rule}`;
   return exchanges.map(line).join("\n") || "none";
 }

@@ -1,10 +1,11 @@
-/** A tenant: keys, leads, limits, faults, webhooks, journal and clock that no other test sees. */
+/** A tenant: keys, leads, limits, faults, stubs, webhooks, journal and clock that no other test sees. */
 
 import { Clock } from "./clock.js";
 import { type Connection, ControlError, type EventName, type Schemas } from "./connection.js";
 import { Faults } from "./faults.js";
 import type { Receiver } from "./receiver.js";
 import { Requests } from "./requests.js";
+import { Stubs } from "./stubs.js";
 import { Webhooks } from "./webhooks.js";
 
 /** Settings of a new tenant, all optional: rate_limit, crm, leads, … */
@@ -16,6 +17,7 @@ export class Tenant {
   readonly clock: Clock;
   readonly faults: Faults;
   readonly requests: Requests;
+  readonly stubs: Stubs;
   readonly webhooks: Webhooks;
   readonly #connection: Connection;
   readonly #path: readonly string[];
@@ -30,6 +32,7 @@ export class Tenant {
     this.clock = new Clock(connection, ...this.#path);
     this.faults = new Faults(connection, this.#path);
     this.requests = new Requests(connection, this.#path);
+    this.stubs = new Stubs(connection, this.#path);
     this.webhooks = new Webhooks(connection, this.#path, this.#receivers);
   }
 

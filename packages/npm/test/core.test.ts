@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { connect, ControlError, type Mock, start, type Tenant, type TenantSettings, verifySignature } from "vorel-mock";
+import { connect, ControlError, lines, type Mock, start, type Tenant, type TenantSettings, verifySignature } from "vorel-mock";
 
 let mock: Mock;
 const tenants: Tenant[] = [];
@@ -84,6 +84,24 @@ describe("a tenant", () => {
     await tenant.faults.clear();
     assert.equal((await handOff(tenant)).status, 200);
     assert.ok((await mock.faults()).some((fault) => fault.id === "unavailable"));
+  });
+
+  it("has stubs that the contract must allow", async () => {
+    const tenant = await newTenant();
+    const stub = await tenant.stubs.add({ status: 404 }, { lead: tenant.lead, headers: { "X-No": null }, nth: 2 });
+    assert.deepEqual([(await handOff(tenant)).status, (await handOff(tenant)).status], [200, 404]);
+    assert.deepEqual(await tenant.stubs.list(), [await tenant.stubs.get(stub.id)]);
+    assert.equal((await tenant.stubs.get(stub)).spent, true);
+    assert.match(lines(await tenant.requests.list()), /-> 404 {2}stub \S+; operation: the stub/);
+    await tenant.stubs.remove(stub);
+    await assert.rejects(
+      tenant.stubs.add({ status: 409, body: { error: {} } }, { operation: "handoffLead" }),
+      (error: ControlError) => error.status === 400 && error.message.includes("declares no 409 for handoffLead"),
+    );
+    await tenant.stubs.add({ status: 409, body: "no" }, { operation: "handoffLead" }, { unlawful: true, times: 1 });
+    assert.equal(await (await handOff(tenant)).text(), "no");
+    await tenant.stubs.clear();
+    assert.deepEqual(await tenant.stubs.list(), []);
   });
 
   it("has a journal that can be waited for", async () => {
