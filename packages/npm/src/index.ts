@@ -10,7 +10,7 @@ export { ControlError, type Duration, type EventName, type Schemas } from "./con
 export type { ArmedFault, FaultId, Faults } from "./faults.js";
 export { connect, type ConnectOptions, type Mock } from "./mock.js";
 export { type Receiver, type ReceiverOptions, verifySignature, type WebhookEvent } from "./receiver.js";
-export { type Exchange, type Filters, lines, type Requests } from "./requests.js";
+export { type Exchange, type ExpectedRequest, type Filters, lines, type Requests } from "./requests.js";
 export { start, type StartOptions } from "./start.js";
 export type { Stub, StubRequest, StubResponse, Stubs } from "./stubs.js";
 export type { Tenant, TenantSettings } from "./tenant.js";

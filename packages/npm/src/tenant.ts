@@ -67,8 +67,9 @@ export class Tenant {
   }
 
   /** Environment variables for a program under test: { ...process.env, ...tenant.env }. */
-  get env(): { VOREL_BASE_URL: string; VOREL_API_KEY: string } {
-    return { VOREL_BASE_URL: this.baseUrl, VOREL_API_KEY: this.key };
+  get env(): { VOREL_BASE_URL: string; VOREL_API_KEY: string; VOREL_LEAD_ID?: string } {
+    const [lead] = this.leads.own;
+    return { VOREL_BASE_URL: this.baseUrl, VOREL_API_KEY: this.key, ...(lead === undefined ? {} : { VOREL_LEAD_ID: lead }) };
   }
 
   /** Create a key with these scopes; `token` is the key itself. */

@@ -48,7 +48,7 @@ describe("a tenant", () => {
   it("has keys, leads, and what a program under test needs", async () => {
     const tenant = await newTenant({ leads: 2 });
     assert.equal((await handOff(tenant)).status, 200);
-    assert.deepEqual(tenant.env, { VOREL_BASE_URL: tenant.baseUrl, VOREL_API_KEY: tenant.key });
+    assert.deepEqual(tenant.env, { VOREL_BASE_URL: tenant.baseUrl, VOREL_API_KEY: tenant.key, VOREL_LEAD_ID: tenant.lead });
     assert.deepEqual(tenant.headers, { Authorization: `Bearer ${tenant.key}` });
     assert.equal(tenant.leads.own.length, 2);
     assert.equal((await tenant.handoffs()).length, 1);
@@ -71,6 +71,28 @@ describe("a tenant", () => {
     assert.equal((await mock.clock.read()).frozen, false);
     await tenant.clock.resume();
     assert.equal((await tenant.clock.read()).frozen, false);
+  });
+
+  it("verifies what came, and shows the nearest request if none did", async () => {
+    const tenant = await newTenant();
+    const mark = await tenant.requests.mark();
+    await handOff(tenant);
+    const [exchange] = await tenant.requests.verify({ operation: "handoffLead", lead: tenant.lead, exactly: 1 });
+    assert.equal(exchange?.response.status, 200);
+    await tenant.requests.verify([{ operation: "handoffLead" }, { operation: "createCrmRecord", never: true }]);
+    assert.equal((await tenant.requests.list({ since: mark })).length, 1);
+    await tenant.requests.verify({ never: true }, { since: exchange.id });
+    await assert.rejects(tenant.requests.verify({ operation: "handoffLead", body: { reason: "mine" } }), (error: Error) => {
+      const [first, expected, nearest, request, difference] = error.message.split("\n");
+      assert.equal(error.name, "AssertionError");
+      assert.equal(first, "no request matches; at least 1 must");
+      assert.equal(expected, 'expected: {"operation":"handoffLead","body":{"reason":"mine"}}');
+      assert.equal(nearest, "nearest of 1:");
+      assert.equal(request, `  ${exchange.id} POST /api/v1/leads/${tenant.lead}/handoff -> 200`);
+      assert.equal(difference, '    body.reason: wanted "mine", found absent');
+      return true;
+    });
+    await assert.rejects(tenant.requests.verify({ exactly: 1, never: true }), ControlError);
   });
 
   it("has faults that hit its own requests only", async () => {
