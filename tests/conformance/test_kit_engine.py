@@ -143,7 +143,7 @@ def test_a_key_that_is_always_limited_is_waited_for_once(server: Serve, monkeypa
 
 
 def test_a_check_that_comes_too_late_is_no_evidence(server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit_bursts, "CHECK_AT", 1.2)  # like a run that is busy
+    monkeypatch.setattr(rate_limit_bursts, "CHECKS_AT", (1.2,))  # like a run that is busy
     report = certify(server(window=8.0), window_s=8.0, clauses=("limit",))
     assert {each["id"]: each["violations"] for each in report["clauses"] if each["status"] != "passed"} == {}
 

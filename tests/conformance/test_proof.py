@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conformance.proof_runner import FULL, at_once, batches, broken, report_on
-from tests.conformance.reference import FAULTS, READINGS, Fault, merged
+from tests.conformance.reference import ENDURANCE_FAULTS, FAULTS, READINGS, Fault, merged
 
 from vorel_conformance.spec import clauses
 
@@ -64,9 +65,9 @@ def _apart(one: Fault, other: Fault) -> bool:
     return not set(one.changes) & set(other.changes) and not set(one.clauses) & {*other.clauses, *other.also}
 
 
-def complaint(faults: Faults) -> str:
+def complaint(faults: Faults, **options: Any) -> str:
     """Return what is wrong with the verdict of the kit on a server with faults, or an empty string."""
-    found = broken(report_on(fault=merged(faults)))
+    found = broken(report_on(fault=merged(faults), **options))
     said = " ".join(f"{fault.id}: {fault.sentence}" for fault in faults)
     missed = {id_ for fault in faults for id_ in fault.clauses} - set(found)
     allowed = {id_ for fault in faults for id_ in (*fault.clauses, *fault.also)}
@@ -88,6 +89,20 @@ SERVERS = [(fault,) for fault in FAULTS] if FULL else few_servers(one_for_each_c
 def test_each_fault_is_caught_by_its_clauses_and_no_other(batch: Sequence[Faults]) -> None:
     complaints = at_once(complaint, batch)
     assert not complaints, "\n".join(complaints)
+
+
+# K1, K2, K3 and their kinds. FULL_PROOF has them among all faults.
+@pytest.mark.skipif(FULL, reason="among all faults")
+@pytest.mark.parametrize("fault", [each for each in ENDURANCE_FAULTS if not each.wire], ids=lambda fault: fault.id)
+def test_rules_hold_late_and_for_near_values_and_for_each_key(fault: Fault) -> None:
+    assert not complaint((fault,))
+
+
+@pytest.mark.skipif(FULL, reason="among all faults")
+@pytest.mark.parametrize("fault", [each for each in ENDURANCE_FAULTS if each.wire], ids=lambda fault: fault.id)
+def test_rules_hold_side_by_side(fault: Fault) -> None:
+    groups = dict.fromkeys(id_.partition(".")[0] for id_ in fault.clauses)
+    assert not complaint((fault,), clauses=tuple(groups))
 
 
 def test_every_clause_has_a_fault() -> None:

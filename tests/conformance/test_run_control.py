@@ -186,11 +186,11 @@ def test_the_plan_does_not_promise_fewer_writes_than_are_made(
 def test_a_rate_that_is_too_low_for_the_limit_says_so_and_binds_all(
     server: Serve, profile: Profile, kit: Kit, tmp_path: Path
 ) -> None:
-    running = server()  # its limit is 20 in 2 s: a burst of 24 within a second is 1440 a minute
+    running = server()  # its limit is 20 in 2 s: a burst of 32 within a second is 1920 a minute
     target = profile(running)
     said = "the rate limit cannot be tested at 1200 requests a minute"
     assert said in plan(kit, running, target, "--rate", 1200)
-    assert "the rate limit cannot" not in plan(kit, running, target, "--rate", 1440)
+    assert "the rate limit cannot" not in plan(kit, running, target, "--rate", 1920)
     assert "the rate limit cannot" not in plan(kit, running, target)
     report = tmp_path / "r.json"
     clauses = ("--clauses", "limit,auth.missing")

@@ -64,7 +64,7 @@ def _target_options(command: Any) -> Any:
         ),
         click.option("--i-own-this-target", "owned", is_flag=True, help="Required for any target except this machine."),
         click.option(
-            "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 2400 at most]"
+            "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 3000 at most]"
         ),
         click.option(
             "--timeout",

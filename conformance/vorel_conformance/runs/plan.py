@@ -13,9 +13,9 @@ from vorel_conformance.http.pacing import SHARE_OF_LIMIT, too_slow
 from vorel_conformance.http.target import LINES, Target, check_url, fetch
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Size, Test, When
-from vorel_conformance.suite.rate_limit_bursts import EXTRA
+from vorel_conformance.suite.rate_limit_bursts import BURSTS, over
 
-DEFAULT_RATE = 2400  # requests a minute over all keys, unless the full keys allow less
+DEFAULT_RATE = 3000  # requests a minute over all keys, unless the full keys allow less
 SHORT_S = 120.0  # seconds: the plan says how a run that takes longer becomes shorter
 RETRIES = 4  # how often a violation is retried
 
@@ -98,8 +98,7 @@ def within_budget(target: Target, options: Options) -> tuple[Target, str]:
 
     def cost(burst: int) -> tuple[int, int]:
         size = size_of(replace(target, burst=target.burst[:burst]), options)
-        bursts = sum(phase.requests(tests, size) for phase in (BURST, RECOVERY))
-        return bursts, bursts + sum(phase.requests(tests, size) for phase in (PREFLIGHT, SUITE))
+        return _of_bursts(tests, size), sum(phase.requests(tests, size) for phase in PHASES)
 
     for count in range(len(target.burst), 0, -1):
         bursts, total = cost(count)
@@ -111,6 +110,11 @@ def within_budget(target: Target, options: Options) -> tuple[Target, str]:
         f"the rate limit cannot be tested within {options.max_requests} requests: bursts over a limit of "
         f"{target.limit} take {bursts} at least, the other tests {total - bursts}; use --max-requests {total}"
     )
+
+
+def _of_bursts(tests: Iterable[Test], size: Size) -> int:
+    """Return the number of requests of the bursts. Only they are sent without pacing."""
+    return sum(each.requests(size) for each in tests if each.pair == BURSTS)
 
 
 def _plain(target: Target) -> list[str]:
@@ -157,12 +161,12 @@ def plan(target: Target, options: Options) -> dict[str, Any]:
     size = size_of(target, options)
     tests = [each for each in suite.collect() if set(each.clauses) & set(selected)]
     cost = {phase.name: phase.requests(tests, size) for phase in PHASES}
-    slow = too_slow(options.rate, target.limit + EXTRA, target.window_s) if options.rate and cost[BURST.name] else ""
+    bursts = _of_bursts(tests, size)
+    paced = sum(cost.values()) - bursts
+    slow = too_slow(options.rate, target.limit + over(target.limit), target.window_s) if options.rate and bursts else ""
     reason = slow or dear
     if reason:
-        cost[BURST.name] = cost[RECOVERY.name] = 0
-    bursts = cost[BURST.name] + cost[RECOVERY.name]
-    paced = sum(cost.values()) - bursts
+        bursts = 0
     requests = min(bursts + paced, options.max_requests)
     writes = cost[PREFLIGHT.name] + sum(each.requests(size) for each in tests if each.writes)
     rate = rate_of(target, options)

@@ -1,6 +1,8 @@
 """Bursts over the rate limit, on keys that nothing else uses. `suite.server.test_rate_limit` starts and finishes them.
 
-A burst sends exactly as many requests as a window allows, and a few more. Someone may have used its key just before.
+A burst sends exactly as many requests as a window allows, and tens of requests more, in several forms: repetitions of
+the last one, new connections, other addresses in X-Forwarded-For, after a round of all other keys. Someone may have
+used its key just before.
 A burst that is limited too early is therefore repeated on the same key after a window of rest. A window that is
 aligned to the clock may also end during a burst. Bursts therefore avoid full minutes, and a burst across one that is
 limited too late is repeated.
@@ -12,8 +14,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vorel_conformance.http.client import GoneError, SpentError
@@ -23,8 +27,12 @@ from vorel_conformance.http.target import TargetError
 if TYPE_CHECKING:
     from vorel_conformance.http.clock import Clock
     from vorel_conformance.session.probe import Probe
+    from vorel_conformance.spec.contract import Operation
 
-EXTRA = 4  # requests over the limit, each of which must be rejected
+BURSTS = "bursts"  # the pair of the tests that start and finish them
+MOST_OVER = 30  # requests of a burst over the limit, each of which must be rejected; fewer if the limit is small
+MOST_LATER = 8  # requests of each look during the window, each of which must be rejected
+AT_ONCE = 8  # requests at the same time, in the burst that is sent so
 GRACE_S = 1.0  # added to a wait after which a burst is repeated
 # Added to Retry-After: a client that waits exactly that long must be served. The clocks may differ by that much.
 CLOCKS_S = 0.1
@@ -32,7 +40,7 @@ PUNCTUAL_S = 0.01  # between two looks for steps that must be punctual
 CHECK_S = 6.0  # shorter waits are not checked in between
 # Seconds between 429s whose Retry-After is compared: a server that rounds down does it by most of a second for one.
 PHASES_S = (0.0, 0.25, 0.5, 0.75)
-CHECK_AT = 0.6  # the part of a wait after which it is checked in between
+CHECKS_AT = (0.3, 0.6, 0.85)  # the parts of a wait after which it is checked in between
 REPEATS = 2  # of a burst during which a window ended
 
 
@@ -51,6 +59,7 @@ class Burst:
     rejection: Exchange | None
     ended: float  # in the monotonic time of the clock
     crossed: bool  # a window aligned to the server's clock began during the burst
+    at_once: bool = False  # several requests at the same time
 
 
 @dataclass
@@ -75,6 +84,8 @@ class Bursts:
     rejected: list[Burst] = field(default_factory=list)
     checked_other_key: bool = False
     one_allowance: bool = False  # all keys share one allowance
+    crowded: bool = False  # a burst had requests with all other keys in between
+    looks: int = 0  # during the window
     pending: set[str] = field(default_factory=set)  # keys with a step to come
     lock: threading.Lock = field(default_factory=threading.Lock)  # of the steps
     end_punctual: Callable[[], None] | None = None  # ends the running of punctual steps
@@ -97,12 +108,14 @@ class Bursts:
             self._burst(key, pattern)
         window = self.probe.target.window_s
         if spare:
-            # Half a window later: this detects a server whose window is half as long.
-            self._later(window / 2, lambda: self._burst(spare, patterns[-1]), spare)
+            # Half a window later: this detects a server whose window is half as long. If there are two keys, one
+            # operation alone has the first, and both operations in turns have this one.
+            pattern = patterns[0] if keys[1:] else patterns[-1]
+            self._later(window / 2, lambda: self._burst(spare, pattern, at_once=True), spare)
         self._plan_recovery()
         rested = next((each for each in reversed(self.rejected) if each.key not in self.pending), None)
         if rested and window > 1:
-            self._repeat(rested)
+            self._repeat(replace(rested, pattern=patterns[0]))
 
     def _patterns(self) -> list[str]:
         probe = self.probe
@@ -175,12 +188,15 @@ class Bursts:
     def _repeat(self, burst: Burst, attempt: int = 1) -> None:
         """Plan the same burst after a whole window of rest, when no earlier request can count any more."""
         rest = burst.ended + self.probe.target.window_s + GRACE_S - self.clock.monotonic()
-        self._later(rest, lambda: self._burst(burst.key, burst.pattern, rested=True, attempt=attempt), burst.key)
+        again = partial(self._burst, burst.key, burst.pattern, rested=True, at_once=burst.at_once, attempt=attempt)
+        self._later(rest, again, burst.key)
 
-    def _burst(self, key: str, pattern: str, *, rested: bool = False, attempt: int = 0) -> None:
+    def _burst(self, key: str, pattern: str, *, rested: bool = False, at_once: bool = False, attempt: int = 0) -> None:
         if self.one_allowance:
             return
-        burst = send_burst(self.probe.part(f"{key} {attempt}"), key, pattern)
+        crowd = not self.crowded
+        self.crowded = True
+        burst = send_burst(self.probe.part(f"{key} {attempt}"), key, pattern, at_once=at_once, crowd=crowd)
         if rested:
             # No Retry-After can ask for more than a whole window of rest.
             self.probe.check("limit.recovers", not isinstance(burst, float), "still rejected after a window of rest")
@@ -189,7 +205,8 @@ class Bursts:
             if rested or attempt >= REPEATS:
                 self.probe.session.gap("limit.not-before", f"keys.{key} is rejected from the first request on")
                 return
-            self._later(burst, lambda: self._burst(key, pattern, rested=rested, attempt=attempt + 1), key)
+            again = partial(self._burst, key, pattern, rested=rested, at_once=at_once, attempt=attempt + 1)
+            self._later(burst, again, key)
             return
         if burst.rejection:
             self.rejected.append(burst)
@@ -282,24 +299,47 @@ class Bursts:
         now = self.clock.monotonic()
         with self.lock:
             self.steps += [Step(now + seconds, ask, punctual=True) for seconds in PHASES_S]
-            # During the window: the next 429 must name the same end.
-            self.steps.append(Step(burst.ended + wait * CHECK_AT, lambda: self._check_same_end(burst)))
+            # During the window: the key is rejected, and the next 429 names the same end.
+            self.steps += [Step(burst.ended + wait * part, lambda: self._check_same_end(burst)) for part in CHECKS_AT]
         self.end_punctual = self.clock.every(PUNCTUAL_S, self._run_punctual)
 
     def _check_same_end(self, burst: Burst) -> None:
         """Check during the wait that a 429 asked for: the key is rejected, and the next 429 names the same end."""
-        probe, target = self.probe.part("later"), self.probe.target
+        self.looks += 1
+        probe, target = self.probe.part(f"later {self.looks}"), self.probe.target
         window = target.window_s
-        exchange = probe.send_at_once(_served(probe, burst.key))
+        again = [
+            probe.send_at_once(request)
+            for request in over_the_limit(probe, probe.operations[-1:], burst.key, later(target.limit))
+        ]
+        exchange = again[-1]
         if burst.rejection and burst.rejection.wait_s and burst.served <= target.limit and not self.one_allowance:
             # limit.enforced reports a burst that was served too much, limit.per-key keys that share one allowance.
             told = burst.rejection.wait_s
-            waited = exchange.started + exchange.elapsed - burst.rejection.started
             # A busy run may check late, and Retry-After may be rounded up by a second.
-            if exchange.responded and exchange.status < 500 and waited < told - 1.5:
+            timely = [
+                each
+                for each in again
+                if each.responded
+                and each.status < 500
+                and each.started + each.elapsed - burst.rejection.started < told - 1.5
+            ]
+            served = [each for each in timely if each.status != 429]
+            if served and len(served) < len(timely):
+                probe.check(
+                    "limit.enforced",
+                    False,
+                    f"{len(served)} of {len(timely)} requests were served "
+                    f"{served[0].started - burst.rejection.started:.0f} s after the limit of the window was reached",
+                    served[0],
+                    expected="429",
+                    got=str(served[0].status),
+                )
+            elif timely:
+                waited = timely[-1].started + timely[-1].elapsed - burst.rejection.started
                 message = f"served {waited:.0f} s after a 429 that asked to wait {told:g} s"
-                ok = exchange.status == 429
-                probe.check("limit.retry-after", ok, message, exchange, expected="429", got=str(exchange.status))
+                shown = [*served, *timely][0]
+                probe.check("limit.retry-after", not served, message, shown, expected="429", got=str(shown.status))
         before = reset_of(burst.rejection, window) if burst.rejection else None
         after = reset_of(exchange, window)
         if self.one_allowance or exchange.status != 429 or before is None or after is None:
@@ -377,9 +417,36 @@ def _first(patterns: list[str], keys: int) -> list[str]:
     return patterns if keys >= len(patterns) else [patterns[0], patterns[-1]][:keys]
 
 
-def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
-    """Send as many requests as a window allows on `key`, and EXTRA more.
+def over(limit: int) -> int:
+    """Return the number of requests of a burst over the limit."""
+    return max(4, min(MOST_OVER, limit * 3 // 5))
 
+
+def later(limit: int) -> int:
+    """Return the number of requests of a look during the window."""
+    return max(2, min(MOST_LATER, limit // 5))
+
+
+def over_the_limit(probe: Probe, operations: Sequence[Operation], key: str, count: int) -> list[Request]:
+    """Return requests to be rejected, in forms for which a server may forget the limit."""
+    requests: list[Request] = []
+    for n in range(count):
+        form = n % 4
+        if form == 1:  # a new connection: this detects a limit that is counted for each
+            headers = [("Connection", "close")]
+        elif form == 2:  # an address of RFC 5737
+            headers = [("X-Forwarded-For", f"203.0.113.{n}")]
+        else:
+            headers = []
+        repeated = requests[-1:] if form == 3 else []
+        requests += repeated or [probe.valid(operations[n % len(operations)], key=key, headers=headers)]
+    return requests
+
+
+def send_burst(probe: Probe, key: str, pattern: str, *, at_once: bool = False, crowd: bool = False) -> Burst | float:
+    """Send as many requests as a window allows on `key`, and tens more.
+
+    `at_once`: several at the same time. `crowd`: with a round of requests on all other full keys before the last ones.
     Returns the seconds to wait instead if the key is already used up. Raises TargetError if the key is invalid.
     """
     target, client = probe.target, probe.session.client
@@ -387,11 +454,7 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
     retried = client.retried
     operations = {"handoff": [probe.handoff], "crm": [probe.crm], "both": [probe.handoff, probe.crm]}[pattern]
     requests = [probe.valid(operations[n % len(operations)], key=key) for n in range(target.limit)]
-    # The last requests use new connections: this detects a limit that is counted for each connection.
-    requests.extend(
-        probe.valid(operations[n % len(operations)], key=key, headers=[("Connection", "close")])
-        for n in range(target.limit, target.limit + EXTRA)
-    )
+    requests += over_the_limit(probe, operations, key, over(target.limit))
     first = probe.send_at_once(requests[0]).cut
     if first.status == 401:
         raise TargetError(
@@ -400,9 +463,17 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
     if first.status == 429:
         return min(first.wait_s or target.window_s, target.window_s) + GRACE_S
     sent = [first]
-    # The order does not matter below the limit. Over the limit it does.
-    probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[1 : target.limit])
-    sent.extend(probe.send_at_once(request).cut for request in requests[target.limit :])
+    if at_once:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            sent.extend(pool.map(lambda request: probe.send_at_once(request).cut, requests[1:]))
+    else:
+        # The order does not matter below the limit. Over the limit it does.
+        probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[1 : target.limit])
+        before_crowd = (target.limit + len(requests)) // 2
+        sent.extend(probe.send_at_once(request).cut for request in requests[target.limit : before_crowd])
+        for n in range(len(target.full) if crowd else 0):
+            probe.send_at_once(probe.valid(operations[0], key=f"full.{n}"))
+        sent.extend(probe.send_at_once(request).cut for request in requests[before_crowd:])
     rejections = [each for each in sent if each.status == 429]
     served = len([each for each in sent if each.responded and each.status != 429 and each.status < 500])
     # A request that broke its connection, or led to a server error, may have counted or not.
@@ -418,6 +489,7 @@ def send_burst(probe: Probe, key: str, pattern: str) -> Burst | float:
         rejection=max(rejections, key=lambda each: each.started) if rejections else None,
         ended=client.clock.monotonic(),
         crossed=first.at // target.window_s != last.at // target.window_s,
+        at_once=at_once,
     )
 
 
@@ -428,7 +500,7 @@ def keep_off_the_boundary(probe: Probe) -> None:
     if not seen:
         return
     typical = sorted(each.elapsed for each in seen)[len(seen) // 2]
-    length = 0.3 + 1.5 * typical * (probe.target.limit / probe.session.workers + EXTRA)
+    length = 0.3 + 1.5 * typical * (probe.target.limit / probe.session.workers + over(probe.target.limit))
     off = seen[-1].at - (seen[-1].started + seen[-1].elapsed)
     # Date counts whole seconds: a difference below two seconds does not count.
     now = clock.time() + (off if abs(off) >= 2 else 0.0)

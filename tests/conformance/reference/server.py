@@ -7,6 +7,7 @@ they replace, and the visit.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -59,6 +60,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     connection: str = ""  # the same for requests that came on one
+    beside: tuple[Request, ...] = ()  # what was in progress when this one was answered; on a slow server only
 
 
 @dataclass(frozen=True)
@@ -370,6 +372,7 @@ class Variant:
     changes: Mapping[str, Change] = field(default_factory=dict)
     date: bool = True  # whether answers carry Date
     wire: bool = False  # True if only a real connection shows what is different
+    slow: float = 0.0  # seconds of every request, in which others may come
 
     def __post_init__(self) -> None:
         unknown = set(self.changes) - {f.name for f in fields(Hooks)}
@@ -397,6 +400,8 @@ class Server:
     records: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     notes: dict[Any, Any] = field(default_factory=dict)
     requests: int = 0
+    slow: float = 0.0
+    in_progress: list[Request] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
 
     def respond(self, request: Request) -> Reply:
@@ -432,7 +437,13 @@ class Server:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode("latin-1")
         connection = str(scope.get("client"))
-        reply = self.respond(Request(scope["method"], scope["path"], query, headers, body, connection))
+        request = Request(scope["method"], scope["path"], query, headers, body, connection)
+        if self.slow:
+            self.in_progress.append(request)
+            await asyncio.sleep(self.slow)
+            self.in_progress.remove(request)
+            request = replace(request, beside=tuple(self.in_progress))
+        reply = self.respond(request)
         named = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if self.date:
             # uvicorn's Date may be seconds old on a busy machine.
@@ -471,7 +482,8 @@ def make(
         if variant:
             hooks = variant.apply(hooks)
     date = all(variant.date for variant in (reading, fault) if variant)
-    return Server(make_world(full_keys, burst_keys), hooks, limit, window, date, clock)
+    slow = max((variant.slow for variant in (reading, fault) if variant), default=0.0)
+    return Server(make_world(full_keys, burst_keys), hooks, limit, window, date, clock, slow=slow)
 
 
 @contextmanager

@@ -104,6 +104,26 @@ def test_altered_key(probe: Probe) -> None:
         probe.expect("auth.whole-key", f"another digit at position {place - DIGITS.start + 1}", request, {401})
 
 
+MOST_KEYS = 20  # of keys.full, besides the first, that are altered
+
+
+@covers("auth.whole-key", requests=lambda size: 2 * min(MOST_KEYS, size.full - 1), writes=False)
+def test_other_keys_altered(probe: Probe) -> None:
+    """Not only the first key is compared whole."""
+    for n, key in enumerate(probe.target.full[1 : MOST_KEYS + 1], 1):
+        if len(key) != DIGITS.stop:
+            continue
+        place = DIGITS[n * 5 % len(DIGITS)]
+        altered = {f"another digit at position {place - DIGITS.start + 1}": f"flip.{place}", "cut by one": "cut.57"}
+        operation = probe.operations[n % len(probe.operations)]
+        for label, change in altered.items():
+            value = f"${{full.{n}|{change}}}"
+            if resolve(value, probe.target, probe.session.client.seed) in probe.target.secrets:
+                continue
+            request = probe.valid(operation, key=NO_KEY, headers=[("Authorization", f"Bearer {value}")])
+            probe.expect("auth.whole-key", f"full.{n}, {label}", request, {401})
+
+
 QUERIES = ("api_key", "apikey", "access_token", "token", "key", "authorization")
 HEADERS = {
     "X-Api-Key": "${full.0}",

@@ -291,6 +291,21 @@ def test_another_key(probe: Probe) -> None:
     _compare(probe, "crm.distinct", [external_id(each) for each in sent], sent[-1], same=False)
 
 
+@covers("crm.distinct", requests=6)
+def test_a_near_key(probe: Probe) -> None:
+    """Keys that differ in one letter, in the letter case or in a blank are different keys."""
+    key = probe.next_full_key()
+    first = of_length(probe.marker(), 150)
+    near = [first[:-1] + "y", first[:110] + "y" + first[111:], first.upper(), f"{first} ", f" {first}"]
+    sent = [
+        probe.send(
+            probe.request(probe.crm, probe.record_body(fields={"first_name": "Near"}, idempotency_key=each), key=key)
+        )
+        for each in (first, *near)
+    ]
+    _compare(probe, "crm.distinct", [external_id(each) for each in sent], sent[-1], same=False)
+
+
 @covers("crm.replay-late", requests=1, pair="late")
 def test_a_write_to_replay_late(probe: Probe) -> None:
     request = probe.valid(probe.crm)

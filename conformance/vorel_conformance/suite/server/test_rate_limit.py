@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vorel_conformance.session.probe import Probe
 from vorel_conformance.suite import Size, When, covers
-from vorel_conformance.suite.rate_limit_bursts import EXTRA, PHASES_S, Bursts
+from vorel_conformance.suite.rate_limit_bursts import BURSTS, CHECKS_AT, PHASES_S, Bursts, later, over
 
 FROM_BURSTS = (
     "limit.not-before",
@@ -26,20 +26,23 @@ FROM_REJECTIONS = (
 
 def _first_bursts(size: Size) -> int:
     bursts = min(3 if size.own else 1, max(1, size.burst - 1)) if size.burst else 0
-    return bursts * (size.limit + EXTRA) + (2 if size.burst else 0)
+    return bursts * (size.limit + over(size.limit)) + (2 + size.full if size.burst else 0)
 
 
 def _later_bursts(size: Size) -> int:
     if not size.burst:
         return 0
-    return (1 + (size.burst > 1)) * (size.limit + EXTRA) + 2 + len(PHASES_S)
+    looks = 1 + len(PHASES_S) + len(CHECKS_AT) * later(size.limit)
+    return (1 + (size.burst > 1)) * (size.limit + over(size.limit)) + looks
 
 
-@covers(*FROM_BURSTS, *FROM_REJECTIONS, requests=_first_bursts, when=When.EARLY, pair="bursts", repeatable=False)
+@covers(*FROM_BURSTS, *FROM_REJECTIONS, requests=_first_bursts, when=When.EARLY, pair=BURSTS, repeatable=False)
 def test_burst(probe: Probe) -> None:
     if not probe.has("burst", *FROM_BURSTS, *FROM_REJECTIONS):
         return
-    if reason := probe.session.no_bursts or probe.session.client.pacer.too_slow_for(probe.target.limit + EXTRA):
+    if reason := probe.session.no_bursts or probe.session.client.pacer.too_slow_for(
+        probe.target.limit + over(probe.target.limit)
+    ):
         for clause in (*FROM_BURSTS, *FROM_REJECTIONS):
             probe.session.gap(clause, reason)
         return
@@ -48,7 +51,7 @@ def test_burst(probe: Probe) -> None:
     bursts.start()
 
 
-@covers(*FROM_BURSTS, *FROM_REJECTIONS, requests=_later_bursts, when=When.LATE, pair="bursts", repeatable=False)
+@covers(*FROM_BURSTS, *FROM_REJECTIONS, requests=_later_bursts, when=When.LATE, pair=BURSTS, repeatable=False)
 def test_recovery(probe: Probe) -> None:
     bursts = probe.session.bursts
     if bursts is None:

@@ -10,6 +10,7 @@ from vorel_conformance.checks.likeness import FEW, difference
 from vorel_conformance.checks.response import lead_of
 from vorel_conformance.http import strict_json
 from vorel_conformance.http.exchange import Exchange, Request
+from vorel_conformance.session.judging import Expectation, no_evidence
 from vorel_conformance.session.probe import Probe, with_key
 from vorel_conformance.session.served import outcome
 from vorel_conformance.suite import Size, covers
@@ -27,6 +28,62 @@ def test_unknown_lead(probe: Probe) -> None:
     for _ in range(4):
         request = probe.valid(probe.handoff, lead=probe.unknown_lead())
         probe.expect("tenancy.unknown-lead", "an unknown lead", request, {404})
+
+
+# The hyphens of a UUID, and the digit of its version: a server may reject another one.
+HYPHENS, VERSION = (8, 13, 18, 23), 14
+NEAR = 32  # ids that differ from a lead's in one digit
+
+
+def _neighbours(lead: str, bit: int) -> list[tuple[int, str]]:
+    """Return ids that differ from a lead's in one digit, with the position of that digit, from 1."""
+    if len(lead) != NEAR + len(HYPHENS):
+        return []
+    digits = [place for place in range(len(lead)) if place not in HYPHENS]
+    return [(n + 1, f"{lead[:p]}{int(lead[p], 16) ^ bit:x}{lead[p + 1 :]}") for n, p in enumerate(digits)]
+
+
+@covers("tenancy.unknown-lead", requests=lambda size: min(2, size.own) * (NEAR + 1), writes=False)
+def test_near_leads(probe: Probe) -> None:
+    """Ids that differ from a lead's in one digit, at every position, are unknown."""
+    clause = "tenancy.unknown-lead"
+    known = {lead.lower() for lead in (*probe.target.own, *probe.target.foreign)}
+    for bit, lead in enumerate(dict.fromkeys((*probe.target.own[:1], *probe.target.own[-1:])), 1):
+        conversation = _member(probe.send(probe.valid(probe.handoff, lead=lead)), "conversation_id")
+        for place, near in _neighbours(lead.lower(), bit):
+            if near in known:
+                continue
+            statuses = frozenset({400, 404} if near[VERSION] != lead[VERSION] else {404})
+            label = f"the id of a lead with another digit at position {place}"
+            exchange = probe.send(probe.valid(probe.handoff, lead=near), label)
+            if _member(exchange, "lead_id") == near and _member(exchange, "conversation_id") != conversation:
+                continue  # a lead that the profile does not have
+            reason = no_evidence(exchange, Expectation(clause, label, statuses))
+            if reason:
+                probe.session.gap(clause, f"{label}: {reason}")
+                continue
+            expected, got = "HTTP " + " or ".join(map(str, sorted(statuses))), f"HTTP {exchange.status}"
+            probe.check(clause, exchange.status in statuses, f"{label}: {got}", exchange, expected=expected, got=got)
+
+
+def _member(exchange: Exchange, name: str) -> Any:
+    value = exchange.parsed.value
+    return value.get(name) if exchange.status == 200 and isinstance(value, dict) else None
+
+
+@covers(
+    "tenancy.foreign-lead",
+    requests=lambda size: (size.full + ("leads_only" in size.singles)) * bool(size.foreign),
+    writes=False,
+)
+def test_foreign_lead_with_each_key(probe: Probe) -> None:
+    """No key opens the leads of another tenant: not one of many."""
+    keys = [f"full.{n}" for n in range(len(probe.target.full))]
+    keys += ["leads_only"] * ("leads_only" in probe.target.single)
+    for n, key in enumerate(keys if probe.target.foreign else []):
+        lead = probe.target.foreign[n % len(probe.target.foreign)]
+        request = probe.valid(probe.handoff, lead=lead, key=key)
+        probe.expect("tenancy.foreign-lead", f"another tenant's lead with {key}", request, {404})
 
 
 @covers("tenancy.foreign-lead", requests=lambda size: 3 * size.foreign, writes=False)

@@ -5,6 +5,7 @@ A function in here gets the hook that it replaces (`was`) and the visit.
 
 from .access import ACCESS_FAULTS
 from .crm import CRM_FAULTS
+from .endurance import ENDURANCE_FAULTS
 from .envelope import ENVELOPE_FAULTS
 from .generated import GENERATED_FAULTS
 from .handoff import HANDOFF_FAULTS
@@ -18,6 +19,7 @@ FAULTS: tuple[Fault, ...] = (
     *CRM_FAULTS,
     *GENERATED_FAULTS,
     *LIMIT_FAULTS,
+    *ENDURANCE_FAULTS,
 )
 
-__all__ = ["FAULTS", "Fault", "merged"]
+__all__ = ["ENDURANCE_FAULTS", "FAULTS", "Fault", "merged"]

@@ -49,10 +49,11 @@ def fault(
     also: str = "",
     window: float = 0.0,
     wire: bool = False,
+    slow: float = 0.0,
     **changes: Change,
 ) -> Fault:
     named, others = tuple(clauses.split()), tuple(also.split())
-    return Fault(name, sentence, changes, wire=wire, clauses=named, also=others, window=window)
+    return Fault(name, sentence, changes, wire=wire, slow=slow, clauses=named, also=others, window=window)
 
 
 def merged(faults: Sequence[Fault]) -> Fault:
