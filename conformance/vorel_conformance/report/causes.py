@@ -15,6 +15,7 @@ from typing import Any
 
 from vorel_conformance.http import strict_json
 from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status
+from vorel_conformance.session.judging import LATE
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.contract import Operation
 
@@ -184,16 +185,17 @@ def _cause(group: list[_Breach]) -> dict[str, Any]:
     }
 
 
-def _weight(breach: _Breach) -> tuple[bool, int, bool, int]:
+def _weight(breach: _Breach) -> tuple[bool, int, bool, bool, int]:
     """Sort what says most of a cause first: clauses that are about one thing, MUST before SHOULD, short requests."""
     clause = clauses.load_all().get(breach.clause["id"])
     return bool(clause and clause.broad), _LEVELS[breach.clause["level"]], *_size(breach)
 
 
-def _size(breach: _Breach) -> tuple[bool, int]:
-    """Sort requests that a reader can repeat first, then short ones."""
+def _size(breach: _Breach) -> tuple[bool, bool, int]:
+    """Sort requests that a reader can repeat first, then those that need no long run before them, then short ones."""
     curl = breach.violation.get("curl", "")
-    return not curl or ("VOREL_API_KEY" in curl and not key_hint(breach.violation)), len(curl)
+    repeatable = curl and ("VOREL_API_KEY" not in curl or key_hint(breach.violation))
+    return not repeatable, LATE in str(breach.violation["message"]), len(curl)
 
 
 def _title(violation: Violation) -> str:

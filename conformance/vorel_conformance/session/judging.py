@@ -10,6 +10,9 @@ from vorel_conformance.http.exchange import Exchange
 from vorel_conformance.http.target import Target
 from vorel_conformance.spec import clauses
 
+#: Part of the label of a request that asks for a rule again. If an earlier one shows the same, the report shows that.
+LATE = "late in the run"
+
 
 @dataclass(frozen=True)
 class Expectation:

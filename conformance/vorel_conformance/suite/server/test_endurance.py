@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vorel_conformance.session.judging import LATE
 from vorel_conformance.session.probe import NO_KEY, Probe, Wanted
 from vorel_conformance.spec.contract import Operation
 from vorel_conformance.suite import Size, When, covers, fuzzing
 
 BUSY = 40  # requests with each key of one scope; fewer if the limit of a key is smaller
 BODIES = 20  # generated bodies of each kind that are sent again
-LATER = "late in the run"
 MOST_ROUNDS = 8  # of requests of every kind, side by side
 # What opens with the key of one scope, by the name of the key: `True` for the handoff.
 OPENS = {"read_only": None, "leads_only": True, "crm_only": False}
@@ -54,7 +54,7 @@ def _scoped(probe: Probe, name: str) -> list[Wanted]:
     if name not in probe.target.single:
         return []
     return [
-        Wanted(clause, f"{name} on {operation.id}, {LATER}", probe.valid(operation, key=name), statuses)
+        Wanted(clause, f"{name} on {operation.id}, {LATE}", probe.valid(operation, key=name), statuses)
         for operation in probe.operations
         if probe.target.own or not operation.takes_lead
         for clause, statuses in [_of_scope(name, operation)]
@@ -82,17 +82,17 @@ def _keys(probe: Probe, operation: Operation) -> list[Wanted]:
     refused = frozenset({401})
     altered = ("${full.0|flip.57}", "${full.0|cut.57}", "${full.1|flip.40}" if len(probe.target.full) > 1 else "")
     return [
-        Wanted("auth.missing", f"no Authorization header, {LATER}", probe.valid(operation, key=NO_KEY), refused),
-        Wanted("auth.unknown", f"an unknown key, {LATER}", probe.valid(operation, key="random.7"), refused),
-        Wanted("auth.unknown", f"another unknown key, {LATER}", probe.valid(operation, key="random.8"), refused),
+        Wanted("auth.missing", f"no Authorization header, {LATE}", probe.valid(operation, key=NO_KEY), refused),
+        Wanted("auth.unknown", f"an unknown key, {LATE}", probe.valid(operation, key="random.7"), refused),
+        Wanted("auth.unknown", f"another unknown key, {LATE}", probe.valid(operation, key="random.8"), refused),
         *(
-            Wanted("auth.revoked", f"the revoked key, {LATER}", probe.valid(operation, key="revoked"), refused)
+            Wanted("auth.revoked", f"the revoked key, {LATE}", probe.valid(operation, key="revoked"), refused)
             for _ in range(2 * ("revoked" in probe.target.single))
         ),
         *(
             Wanted(
                 "auth.whole-key",
-                f"an altered key, {LATER}",
+                f"an altered key, {LATE}",
                 probe.valid(operation, key=NO_KEY, headers=[("Authorization", f"Bearer {key}")]),
                 refused,
             )
@@ -122,11 +122,11 @@ def _leads(probe: Probe) -> list[Wanted]:
     missing = frozenset({404})
     unknown = probe.valid(probe.handoff, lead=probe.unknown_lead())
     return [
-        Wanted("tenancy.unknown-lead", f"an unknown lead, {LATER}", unknown, missing),
+        Wanted("tenancy.unknown-lead", f"an unknown lead, {LATE}", unknown, missing),
         *(
             Wanted(
                 "tenancy.foreign-lead",
-                f"another tenant's lead, {LATER}",
+                f"another tenant's lead, {LATE}",
                 probe.valid(probe.handoff, lead=lead),
                 missing,
             )
@@ -160,7 +160,7 @@ def test_bodies_late(probe: Probe) -> None:
             continue
         for valid, clause, status in ((True, "fuzz.valid-accepted", 200), (False, "fuzz.invalid-refused", 400)):
             bodies = fuzzing.bodies(operation.id, valid, probe.session.seed, probe.session.fuzz_count)
-            label = f"a generated {'valid' if valid else 'invalid'} body, {LATER}"
+            label = f"a generated {'valid' if valid else 'invalid'} body, {LATE}"
             for body in _some(bodies):
                 # Another idempotency_key than the first time, where there is room for one.
                 request = probe.request(operation, fuzzing.marked(body, probe.session.seed + 1))
@@ -198,7 +198,7 @@ def test_side_by_side(probe: Probe) -> None:
         if probe.handoff in operations:
             wanted += _leads(probe)[:2]
         wanted += [
-            Wanted("fuzz.valid-accepted", f"a valid request, {LATER}", probe.valid(operation), frozenset({200}))
+            Wanted("fuzz.valid-accepted", f"a valid request, {LATE}", probe.valid(operation), frozenset({200}))
             for operation in operations
             if probe.target.own or not operation.takes_lead
         ]
