@@ -1,6 +1,7 @@
 """Stubs: which requests meet one, what the contract has to say about its response, and where it is seen."""
 
 import json
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from tests import checked_client as checked
 from tests.api.test_faults import World
+from tests.paths import DATA
 
 from vorel_mock.api.faults.stub_check import check_stub
 from vorel_mock.contract import contract
@@ -20,6 +22,7 @@ from vorel_mock.model.stubs import MAX_RESPONSE, MAX_STUBS, Stub
 
 Json = dict[str, Any]
 CONTRACT = contract.load()
+LARGER = contract.load(DATA / "larger.yaml")
 CREATE = "/api/v1/crm/create-record"
 HANDED_OFF = {
     "handoff_id": "3f0c1b52-8f6e-4d3a-9b1e-5a7c2d9e4f10",
@@ -228,6 +231,38 @@ def test_what_is_taken_as_lawful_is_valid_by_the_document(
         valid = False
     with nullcontext() if valid else pytest.raises(ValueError, match="unlawful"):
         check_stub(CONTRACT, stub)
+
+
+LEAD = {
+    "id": HANDED_OFF["lead_id"],
+    "name": "Ann",
+    "created_at": "2026-01-01T00:00:00Z",
+    "channel": "slack",
+    "score": 3,
+}
+CSV = {"Content-Type": "text/csv"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "response", "told"),
+    [
+        ("exportLeads", {"status": 200, "headers": CSV, "body": "id\n"}, None),
+        ("exportLeads", {"status": 200, "body": "id\n"}, "response.headers.Content-Type: must be text/csv, as the con"),
+        ("deleteLead", {"status": 204}, None),
+        ("getLead", {"status": 200, "body": LEAD}, None),
+        ("patchLead", {"status": 201, "body": LEAD}, None),  # `default`
+        ("patchLead", {"status": 201, "body": {**LEAD, "score": 0}}, "response.body.score: "),
+        ("patchLead", {"status": 404}, "response.body.name: is required"),  # of an error without a body of its own
+        ("createLead", {"status": 200, "body": LEAD}, "it declares 201, 400, 403"),
+        ("weekly", {"status": 200, "body": {}}, "request.operation: weekly asks for no key"),
+        (None, {"status": 204}, "name an operation that does"),
+    ],
+)
+def test_another_document_has_its_own_rules(operation: str | None, response: Json, told: str | None) -> None:
+    request = {} if operation is None else {"operation": operation}
+    stub = Stub.of("1", {"request": request, "response": response})
+    with nullcontext() if told is None else pytest.raises(ValueError, match=re.escape(told)):
+        check_stub(LARGER, stub)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from vorel_mock.api.messages import ApiError, Exchange, Headers, Response, Trans
 from vorel_mock.api.steps import rate_limit
 from vorel_mock.contract.contract import Contract, RateLimitHeaders
 from vorel_mock.contract.document_file import ContractError
+from vorel_mock.contract.operation import Operation
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.crm import DETAILS, CrmError
 from vorel_mock.model.rate_window import reset_at
@@ -280,6 +281,12 @@ def crm(error: str) -> Callable[[FaultContext], Response | None]:
     return apply
 
 
+def document_error(contract: Contract, status: int, operation: Operation) -> Response:
+    """Return the error that the document has for a status of an operation."""
+    _, description = contract.error_responses.get(status, ("", "A stub was asked for."))
+    return error_response(contract, ApiError(status, description), operation)
+
+
 def stubbed(context: FaultContext) -> Response:
     """Return the response that a stub asks for. Without a body an error has that of the document."""
     stub, exchange = context.armed, context.exchange
@@ -296,8 +303,7 @@ def stubbed(context: FaultContext) -> Response:
     if body is not None:
         usual, content = [JSON] if body else [], body
     elif status >= 400:
-        _, description = context.contract.error_responses.get(status, ("", "A stub was asked for."))
-        made = error_response(context.contract, ApiError(status, description), exchange.operation)
+        made = document_error(context.contract, status, exchange.operation)
         usual, content = made.headers, made.body
     else:
         content = b""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from vorel_mock.api import strict_json
 from vorel_mock.api.faults.catalogue import CATALOGUE, check_armed
+from vorel_mock.api.faults.deviations import document_error
 from vorel_mock.api.steps.validation import scalar
 from vorel_mock.contract.contract import Contract
 from vorel_mock.contract.document_file import ContractError, escape
@@ -118,11 +120,14 @@ def _of_body(
         if response.body:
             yield f"response.body: the contract declares none for {of}"
         return
-    if not response.body:
-        if response.body is not None or response.status < 400:  # an error without one has that of the document
-            yield f"response.body: is required; the contract declares {' or '.join(content)} for {of}"
-        return
     given = {name.lower(): value for name, value in response.headers.items()}.get("content-type", "application/json")
+    if response.body is None and response.status >= 400:
+        made = document_error(contract, response.status, operation)
+        given = dict(made.headers)[b"content-type"].decode() if made.headers else given
+        response = replace(response, body=made.body)
+    if not response.body:
+        yield f"response.body: is required; the contract declares {' or '.join(content)} for {of}"
+        return
     declared = next((name for name in content if fnmatchcase(media_type(given), media_type(name))), None)
     if declared is None:
         yield f"response.headers.Content-Type: must be {' or '.join(content)}, as the contract declares for {of}"

@@ -135,7 +135,7 @@ def blueprint(mock: Mock) -> Blueprint:
             operations=[operation.id for operation in mock.contract.operations],
             catalogue=faults.fault_catalogue(mock)["data"],
             armed=[] if found is None else faults.list_faults(mock, found.id)["data"],
-            stubs=[] if found is None else [_stub_row(each) for each in stubs.list_stubs(mock, found.id)["data"]],
+            stubs=[] if found is None else [_stub_row(stubs.shown(each)) for each in stubs.copies(mock, found.id)],
         )
 
     @console.get("/console/changes")

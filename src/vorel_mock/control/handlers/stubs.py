@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from flask import Response
+
 from vorel_mock.api.faults.stub_check import check_stub
 from vorel_mock.control.handlers.faults import consumed
+from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.control.handlers.support import Operations, find_tenant, make_room, reject
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.ids import undrawn
@@ -14,16 +17,22 @@ from vorel_mock.model.unknown_name import not_among
 Json = dict[str, Any]
 
 
-def list_stubs(mock: Mock, tenant_id: str) -> Json:
+def list_stubs(mock: Mock, tenant_id: str) -> Json | Response:
     """Return the stubs of a tenant, in the order in which they were added."""
+    return listed(copies(mock, tenant_id), shown)
+
+
+def copies(mock: Mock, tenant_id: str) -> list[Stub]:
+    """Return the stubs of a tenant as they are now: to show them takes time, and needs no lock."""
     with mock.lock:
-        return {"data": [_shown(stub) for stub in find_tenant(mock, tenant_id).stubs]}
+        return [stub.copy() for stub in find_tenant(mock, tenant_id).stubs]
 
 
 def get_stub(mock: Mock, tenant_id: str, stub_id: str) -> Json:
     """Return one stub, and the requests that met it."""
     with mock.lock:
-        return _shown(_found(find_tenant(mock, tenant_id), stub_id))
+        stub = _found(find_tenant(mock, tenant_id), stub_id).copy()
+    return shown(stub)
 
 
 def add_stub(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
@@ -41,7 +50,7 @@ def add_stub(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
         make_room(tenant.stubs, MAX_STUBS, "stubs")
         stub.id = undrawn(tenant.ids.uuid, [known.id for known in tenant.stubs].__contains__)
         tenant.stubs.append(stub)
-        return _shown(stub), 201
+    return shown(stub), 201
 
 
 def remove_stubs(mock: Mock, tenant_id: str) -> tuple[None, int]:
@@ -69,7 +78,8 @@ def _found(tenant: Tenant, stub_id: str) -> Stub:
     return found or reject(404, "The tenant has no stub with this id.")
 
 
-def _shown(stub: Stub) -> Json:
+def shown(stub: Stub) -> Json:
+    """Return a stub as JSON, with the requests that met it."""
     counts = {name: getattr(stub, name) for name in ("seen", "met", "spent")}
     return {"id": stub.id, **stub.as_json(), **counts, "consumed": consumed(stub)}
 
