@@ -78,7 +78,7 @@ class ArmedFault:
 
     def copy(self) -> Self:
         """Return one that counts on its own from here."""
-        kind: type[Any] = type(self)
+        kind: Any = type(self)
         own: Self = kind(*_values(kind)(self))
         own.consumed = list(self.consumed)
         return own
