@@ -199,7 +199,7 @@ def test_a_request_is_sent_again(http: httpx.Client, mock: Mock, tenant: dict[st
 
 
 def test_the_page_is_told_of_changes(http: httpx.Client, mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = http.get("/_mock/console/changes?since=0")
+    told = http.get("/_mock/console/changes?since=-1")
     assert told.headers["Content-Type"].startswith("text/event-stream")
     assert told.text == f"retry: 300\n\nevent: changed\nid: {mock.changes}\ndata: {mock.changes}\n\n"
     monkeypatch.setattr(pages, "LISTENING", 0.5)
