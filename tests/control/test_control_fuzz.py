@@ -32,7 +32,7 @@ EXCUSED = re.compile(
     r"|must be (at most|[0-9.]+s to) [0-9.]+s"
     r"|^(snapshot|fork): contains the whole tenant|^keys: .* goes with a snapshot|^crm\.vendor: is required"
     r"|^target_url: |^operation: \w+ is a fault of|^(delay|retry_after|location): \w+ (takes|tells|redirects)"
-    r"|since: is the id of a request that the mock has not answered"
+    r"|since: is the id of a request that the mock has not answered|since: is not the id of a delivery"
     r"|(exactly|at_least|never): does not go with|key: must be one of|headers\.\S+: carries the key|is no JSON pointer"
     r"|must not be later than the tenant's clock"
     r"|^(request|response)(\.[^:]*)?: "  # of a stub: the contract says it, or one member excludes another

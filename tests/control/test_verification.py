@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from tests import checked_client as checked
 
 from vorel_mock.api.messages import Exchange, Request
+from vorel_mock.mock.journal import verification
 from vorel_mock.mock.journal.verification import Miss, expectation, verify
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
@@ -116,6 +117,13 @@ def test_what_came_instead_is_told(caller: Caller) -> None:
     wide = caller.missed({"body": {f"member-{number}": number for number in range(50)}})
     assert all(len(each["differences"]) == 20 for each in wide["nearest"])
     assert len(wide["error"]["message"]) < 400
+
+
+def test_the_latest_are_compared(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "MAX_COMPARED", 2)
+    caller.handoff(reason="near")
+    latest = [caller.create({"object": "lead"}), caller.create()]
+    assert [each["id"] for each in caller.missed({"body": {"reason": "nearer"}})["nearest"]] == latest[::-1]
 
 
 def test_an_order_that_was_not_kept_is_told(caller: Caller) -> None:

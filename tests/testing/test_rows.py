@@ -17,7 +17,7 @@ import pytest
 
 from vorel_mock.contract import contract
 from vorel_mock.control import document
-from vorel_mock.testing import InProcessMock, MockServer, Tenant, rows
+from vorel_mock.testing import Control, InProcessMock, MockServer, Tenant, rows
 
 COMPONENTS: dict[str, Any] = document.load(contract.load(None))["components"]["schemas"]
 #: Rows whose schema is a member of another one.
@@ -28,6 +28,8 @@ WITHIN: dict[str, Any] = {
     "Response": COMPONENTS["Exchange"]["properties"]["response"],
     "Explanation": COMPONENTS["Exchange"]["properties"]["explanation"],
     "Step": COMPONENTS["Exchange"]["properties"]["explanation"]["properties"]["steps"]["items"],
+    "ClockState": COMPONENTS["Clock"],
+    "TenantSettings": COMPONENTS["Tenant"],
     "Consumed": COMPONENTS["Consumption"],
 }
 TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "object": dict, "array": tuple}
@@ -48,7 +50,7 @@ def test_a_row_has_the_members_of_its_schema(kind: type[rows.Row]) -> None:
         assert issubclass(getattr(kinds[0], "__origin__", kinds[0]), wanted), name
 
 
-def test_a_row_is_what_it_was_and_has_types(vorel: Tenant) -> None:
+def test_a_row_is_what_it_was_and_has_types(vorel: Tenant, vorel_server: Control) -> None:
     vorel.clock.freeze()
     before = vorel.clock.now
     vorel.webhooks.subscribe("http://127.0.0.1:9/", ["conversation.handoff_requested"])
@@ -72,6 +74,11 @@ def test_a_row_is_what_it_was_and_has_types(vorel: Tenant) -> None:
     assert vorel.audit_log()[0].handoff_id == handoff.id == handoff["id"]
     assert vorel.lead_states()[0].conversation_status == "awaiting_human"
     assert vorel.key_states()[0].scopes
+    assert vorel.patch(rate_limit=7) == vorel.settings()
+    settings = next(each for each in vorel_server.tenants() if each.id == vorel.id)
+    assert (settings.rate_limit, settings.clock.frozen, settings.clock.now) == (7, True, vorel.clock.now)
+    assert settings.crm == settings["crm"]
+    assert "lead_id" in vorel_server.events()[0].schema["properties"]
     plain = json.loads(json.dumps(handoff))
     assert handoff == plain == {**handoff}
     assert isinstance(plain["requested_at"], str)
@@ -96,7 +103,7 @@ print(httpx.post(f"{url}/api/v1/leads/{lead}/handoff", headers=headers).status_c
 """
 
 
-def test_a_program_gets_what_it_needs(vorel: Tenant, vorel_server: Any) -> None:
+def test_a_program_gets_what_it_needs(vorel: Tenant, vorel_server: Control) -> None:
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM], env={**os.environ, **vorel.env}, capture_output=True, text=True, timeout=60
     )

@@ -402,6 +402,21 @@ def test_an_answer_is_foretold(api: httpx.Client, tenant: Tenant) -> None:
 # Webhooks
 
 
+def test_a_wait_for_a_delivery_begins_at_a_mark(api: httpx.Client, tenant: Tenant) -> None:
+    assert tenant.webhooks.mark() is None
+    with tenant.webhooks.receive(events=[HANDOFF]):
+        post(api, tenant)
+        first = tenant.webhooks.wait(HANDOFF, since=None)
+        mark = tenant.webhooks.mark()
+        assert mark == first.id
+        with pytest.raises(ControlError, match=r"408 .*no delivery that matches"):
+            tenant.webhooks.wait(HANDOFF, since=mark, timeout=0.05)
+        post(api, tenant)
+        assert tenant.webhooks.wait(HANDOFF, since=mark).id == tenant.webhooks.mark() != mark
+    with pytest.raises(ControlError, match="since: is not the id of a delivery"):
+        tenant.webhooks.wait(since=tenant.id)
+
+
 def test_a_delivery_is_held_repeated_and_spoilt(api: httpx.Client, tenant: Tenant) -> None:
     with tenant.webhooks.receive(events=[HANDOFF]) as inbox:
         tenant.webhooks.hold(inbox.subscription)

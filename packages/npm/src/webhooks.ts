@@ -47,8 +47,14 @@ export class Webhooks {
     return (await this.#connection.ask<Schemas["DeliveryList"]>("GET", [...this.#tenant, "deliveries"])).data;
   }
 
+  /** Return a mark: `wait({ since: mark })` sees only deliveries that are made from now on. */
+  async mark(): Promise<string | undefined> {
+    const query = { limit: 1 };
+    return (await this.#connection.ask<Schemas["DeliveryList"]>("GET", [...this.#tenant, "deliveries"], { query })).data[0]?.id;
+  }
+
   /** Wait for a delivery that matches (`delivered` by default). Throws ControlError 408 after `timeout` (10s; at most 60s). */
-  wait(wanted: Schemas["DeliveryWait"] = {}): Promise<Delivery> {
+  wait(wanted: Omit<Schemas["DeliveryWait"], "since"> & { since?: string | undefined } = {}): Promise<Delivery> {
     const within = beyond(wanted.timeout);
     return this.#connection.ask("POST", [...this.#tenant, "deliveries", "wait"], { json: wanted, within });
   }

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         AuditRow,
         CrmRecord,
         Delivery,
+        EventKind,
         Exchange,
         Fault,
         Handoff,
         Key,
         Lead,
         Stub,
+        TenantSettings,
     )
     from vorel_mock.testing.stubs import AsyncStubs, StubRequest, StubResponse, Stubs
     from vorel_mock.testing.subscription import Subscription
@@ -64,11 +66,13 @@ _MODULES = {
     "AuditRow": "rows",
     "CrmRecord": "rows",
     "Delivery": "rows",
+    "EventKind": "rows",
     "Exchange": "rows",
     "Fault": "rows",
     "Handoff": "rows",
     "Key": "rows",
     "Lead": "rows",
+    "TenantSettings": "rows",
     "Stub": "rows",
 }
 
@@ -90,6 +94,7 @@ __all__ = [
     "ControlError",
     "CrmRecord",
     "Delivery",
+    "EventKind",
     "Exchange",
     "Fault",
     "Faults",
@@ -107,6 +112,7 @@ __all__ = [
     "Stubs",
     "Subscription",
     "Tenant",
+    "TenantSettings",
     "Webhooks",
 ]
 

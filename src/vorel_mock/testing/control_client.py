@@ -5,9 +5,9 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from vorel_mock.server.app import App
 from vorel_mock.testing.clock import AsyncClock, Clock
-from vorel_mock.testing.connection import Connection, Json, Rows, rows
+from vorel_mock.testing.connection import Connection, Json
 from vorel_mock.testing.requests import Filters, Pattern, found, verified
-from vorel_mock.testing.rows import Exchange, Fault, read_rows
+from vorel_mock.testing.rows import EventKind, Exchange, Fault, TenantSettings, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
 
@@ -41,9 +41,9 @@ class ControlOperations(Generic[T]):
         return self._kind(self._connection, await created(self._connection, settings))
 
     @operation
-    async def tenants(self) -> Rows:
+    async def tenants(self) -> list[TenantSettings]:
         """Return the settings of every tenant, the demo tenants first."""
-        return rows(await self._connection.ask("GET", "tenants"))
+        return read_rows(TenantSettings, await self._connection.ask("GET", "tenants"))
 
     @operation
     async def health(self) -> Json:
@@ -73,9 +73,9 @@ class ControlOperations(Generic[T]):
         return await verified(self._connection, (), in_order, since, wanted)
 
     @operation
-    async def events(self) -> Rows:
+    async def events(self) -> list[EventKind]:
         """Return the events of webhooks, each with the JSON Schema of its data and an example."""
-        return rows(await self._connection.ask("GET", "events"))
+        return read_rows(EventKind, await self._connection.ask("GET", "events"))
 
     @operation
     async def clear_requests(self) -> None:

@@ -269,6 +269,41 @@ class Fault(Row):
     group: str | None
 
 
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class EventKind(Row):
+    """An event of webhooks."""
+
+    event: str
+    description: str
+    schema: Json
+    """JSON Schema of its data."""
+    example: Json
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class ClockState(Row):
+    """A clock as it was."""
+
+    now: datetime
+    frozen: bool
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class TenantSettings(Row):
+    """The settings of a tenant, and its clock."""
+
+    id: str
+    name: str
+    crm: Json | None
+    notified_channel: str
+    rate_limit: int
+    tenant_rate_limit: int
+    webhook_timeout: str
+    clock: ClockState
+    ttl: str | None
+    expires_in: str | None
+
+
 @cache
 def _members(kind: type[Row]) -> dict[str, Callable[[Any], Any]]:
     """Return by name what makes an attribute of a member of the JSON."""

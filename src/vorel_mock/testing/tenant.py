@@ -25,7 +25,7 @@ from vorel_mock.testing.connection import (
 from vorel_mock.testing.faults import AsyncFaults, Faults
 from vorel_mock.testing.receiver import ReceiverOperations
 from vorel_mock.testing.requests import AsyncRequests, Requests
-from vorel_mock.testing.rows import AuditRow, CrmRecord, Handoff, Key, Lead, R, read_rows
+from vorel_mock.testing.rows import AuditRow, CrmRecord, Handoff, Key, Lead, R, TenantSettings, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.stubs import AsyncStubs, Stubs
 from vorel_mock.testing.webhooks import AsyncWebhooks, Webhooks
@@ -319,17 +319,17 @@ class TenantOperations:
         return await self._rows(CrmRecord, "crm-records", **wanted)
 
     @operation
-    async def settings(self) -> Json:
+    async def settings(self) -> TenantSettings:
         """Return its settings, which `patch` changes, and its clock."""
-        return dict(await self._ask("GET"))
+        return TenantSettings(await self._ask("GET"))
 
     @operation
-    async def patch(self, /, **settings: Any) -> Json:
+    async def patch(self, /, **settings: Any) -> TenantSettings:
         """Change settings (`rate_limit=2`, `crm={"failure": "auth_failed"}`, …). Returns all of them.
 
         Objects merge, and None removes: a setting has its default again (JSON Merge Patch, RFC 7396).
         """
-        return dict(await self._ask("PATCH", json=settings))
+        return TenantSettings(await self._ask("PATCH", json=settings))
 
     @operation
     async def snapshot(self) -> Json:

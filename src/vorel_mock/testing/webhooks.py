@@ -103,6 +103,12 @@ class WebhookOperations(Generic[R]):
         filters = {"event": event, "state": state, "webhook_id": webhook_id, "since": since, "until": until}
         return await deliveries(self._connection, self._path, **filters, limit=limit)
 
+    @operation
+    async def mark(self) -> str | None:
+        """Return a mark: `wait(since=mark)` sees only deliveries that are made from now on."""
+        newest = await deliveries(self._connection, self._path, limit=1)
+        return newest[0].id if newest else None
+
     @waiting
     async def wait(
         self,
@@ -111,13 +117,18 @@ class WebhookOperations(Generic[R]):
         state: str = "delivered",
         timeout: float = 10.0,
         after: int = 0,
+        since: str | None = None,
         subscription: Subscription | None = None,
     ) -> Delivery:
         """Wait for a delivery in `state` that matches, skip the first `after` of them, and return it.
 
+        `since` is a mark: deliveries that were made before it do not count. None: all count.
+
         Raises ControlError 408 after `timeout` seconds, which are 60 at most.
         """
-        wanted = without_none(event=event, state=state, webhook_id=subscription.id if subscription else None)
+        wanted = without_none(
+            event=event, state=state, since=since, webhook_id=subscription.id if subscription else None
+        )
         wanted |= {"after": after, "timeout": duration("timeout", timeout)}
         path = (*self._path, "deliveries", "wait")
         return Delivery(await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))

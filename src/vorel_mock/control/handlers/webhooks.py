@@ -136,6 +136,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
     """Wait until a delivery that matches is in the state that is asked for; 408 when that takes too long."""
     with mock.lock:
         tenant = find_tenant(mock, tenant_id)
+        before = _until(tenant, body["since"]) if "since" in body else frozenset()
     state = body.get("state", "delivered")
 
     def matches(delivery: Delivery) -> bool:
@@ -143,6 +144,7 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
             delivery.state == state
             and body.get("event") in (None, delivery.event)
             and body.get("webhook_id") in (None, delivery.webhook_id)
+            and delivery.id not in before
         )
 
     seconds = timeout(body)
@@ -163,6 +165,14 @@ def _webhook(tenant: Tenant, webhook_id: str) -> Webhook:
 def _find_delivery(tenant: Tenant, delivery_id: str) -> Delivery:
     found = (delivery for delivery in tenant.deliveries if delivery.id == delivery_id.lower())
     return next(found, None) or reject(404, "The tenant has no delivery with this id.")
+
+
+def _until(tenant: Tenant, mark: str) -> frozenset[str]:
+    """Return the ids of the deliveries up to the one with this id."""
+    ids = [delivery.id for delivery in tenant.deliveries]
+    if mark.lower() not in ids:
+        reject(400, "since: is not the id of a delivery that the tenant has")
+    return frozenset(ids[: ids.index(mark.lower()) + 1])
 
 
 def _shown(webhook: Webhook) -> Json:
