@@ -85,6 +85,8 @@ def test_the_request_that_is_meant_meets_it_and_no_other(world: World) -> None:
 
 def test_a_lead_and_the_first_stub_that_matches(world: World) -> None:
     body = {**HANDED_OFF, "lead_id": world.lead}
+    only_one = '403, 404, 429; or add "unlawful": true'  # no other operation is about a lead
+    assert refused(world, {"status": 409}, {"lead": world.lead}).endswith(only_one)
     add(world, {"status": 200, "body": body}, {"lead": world.lead.upper()}, times=1)
     add(world, {"status": 404}, {"operation": "handoffLead"})
     first, second, third = (world.post("handoffLead") for _ in range(3))
@@ -325,7 +327,7 @@ def test_it_is_seen_in_explanation_log_and_dry_run(world: World) -> None:
     for explained in (rehearsed, told):
         assert (explained["stub"], explained["fault"]) == (stub["id"], None)
         assert explained["explanation"]["decided_by"] == "operation"
-        assert explained["explanation"]["rule"] == f"the stub {stub['id']}: 403, as it was asked for"
+        assert explained["explanation"]["rule"] == "a stub asks for 403"
         assert explained["explanation"]["pointer"].endswith("create-record/post/responses/403")
     assert told["duration_ms"] >= 2000
     assert world.http.get(f"{world.path}/requests").json()["data"][-1]["stub"] == stub["id"]
@@ -339,7 +341,7 @@ def test_the_access_log_names_it() -> None:
         world.post("handoffLead")
     (exchange,) = mock.journal.exchanges(world.id)
     assert (
-        f"404 {exchange.duration * 1000:.1f} ms  {world.id} {exchange.id}  stub {stub['id']}  not_found: the stub"
+        f"404 {exchange.duration * 1000:.1f} ms  {world.id} {exchange.id}  stub {stub['id']}  not_found: a stub asks"
         in (text_line(exchange))
     )
     assert json.loads(json_line(exchange))["stub"] == stub["id"]

@@ -155,6 +155,7 @@ def test_webhooks_and_faults_are_shown(http: httpx.Client, tenant: dict[str, Any
     assert f"requests/{met.headers['X-Mock-Request-Id']}" in text
     text = page(http, f"/_mock/console/requests/{met.headers['X-Mock-Request-Id']}")
     assert "A stub decided this response." in text
+    assert re.search("stub [0-9a-f-]{36}", text)
     assert '<span class="tag warn">stub</span>' in page(http, f"/_mock/console/requests?tenant={tenant['id']}")
     assert '<span class="tag warn">1 stub</span>' in page(http, "/_mock/")
     assert http.get("/_mock/console/faults?tenant=none").status_code == 404

@@ -114,7 +114,7 @@ describe("a tenant", () => {
     assert.deepEqual([(await handOff(tenant)).status, (await handOff(tenant)).status], [200, 404]);
     assert.deepEqual(await tenant.stubs.list(), [await tenant.stubs.get(stub.id)]);
     assert.equal((await tenant.stubs.get(stub)).spent, true);
-    assert.match(lines(await tenant.requests.list()), /-> 404 {2}stub \S+; operation: the stub/);
+    assert.match(lines(await tenant.requests.list()), /-> 404 {2}stub \S+; operation: a stub asks for 404/);
     await tenant.stubs.remove(stub);
     await assert.rejects(
       tenant.stubs.add({ status: 409, body: { error: {} } }, { operation: "handoffLead" }),

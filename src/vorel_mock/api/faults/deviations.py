@@ -295,7 +295,7 @@ def stubbed(context: FaultContext) -> Response:
     assert exchange.operation is not None
     status, body = stub.response.status, stub.response.body
     declared_as = exchange.operation.declared_as(status)
-    exchange.reason = f"the stub {stub.id}: {status}, as it was asked for"
+    exchange.reason = f"a stub asks for {status}"
     exchange.pointer = f"{exchange.operation.pointer}/responses{f'/{declared_as}' if declared_as else ''}"
     given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in stub.response.headers.items()]
     names = {name.lower() for name, _ in given}

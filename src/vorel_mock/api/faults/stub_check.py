@@ -39,12 +39,18 @@ def check_stub(contract: Contract, stub: Stub) -> None:
     _check_sendable(stub.response)
     if stub.unlawful:
         return
-    for operation in contract.operations if wanted is None else [by_id[wanted]]:
-        if stub.request.lead is not None and lead_parameter(operation.path) is None:
-            continue
-        if operation.security and (problem := _problem(contract, operation, stub.response)) is not None:
-            remedy = 'or add "unlawful": true'
-            raise ValueError(f"{problem}; {remedy if wanted else f'name an operation that does, {remedy}'}")
+    of_lead = stub.request.lead is not None
+    meant = [
+        operation
+        for operation in by_id.values()
+        if wanted in (None, operation.id)
+        and operation.security
+        and (not of_lead or lead_parameter(operation.path) is not None)
+    ]
+    for operation in meant:
+        if (problem := _problem(contract, operation, stub.response)) is not None:
+            remedy = "name an operation that does, " if len(meant) > 1 else ""
+            raise ValueError(f'{problem}; {remedy}or add "unlawful": true')
 
 
 def _check_fault(stub: Stub) -> None:
