@@ -113,7 +113,9 @@ def test_a_request_that_breaks_the_contract_is_told_so_and_meets_no_stub(world: 
     for headers in ({}, world.headers):
         answer = world.http.post(CREATE, json={"object": "contact"}, headers=headers)
         assert answer.status_code == (400 if headers else 401)
-    assert create(world).json() == {"ok": True, "external_id": "1"}
+    world.arm("broken_json")
+    assert create(world).json() == {"ok": True, "external_id": "1"}, "no later fault changes it"
+    assert world.armed()[0]["met"] == 0
     assert world.rows("crm-records") == []
     assert world.rows("stubs")[0]["seen"] == 1
 
