@@ -16,7 +16,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 
 # Some machines set it, and then each of the many processes that tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install serve conformance test proof lint bench soak stacks lock clean
+.PHONY: help install serve conformance test proof lint docs bench soak stacks lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,11 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Each is also a test, which fails if the page is behind.
+docs: $(STAMP) ## write what docs/ has from the code: reference, tables of faults, events, CRM; pictures (needs chromium)
+	for page in docs/test_reference_docs docs/test_event_docs docs/test_crm_docs api/test_faults docs/test_screenshots; do \
+	  PYTHONPATH=. $(BIN)/python tests/$$page.py || exit 1; done
 
 bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 	$(BIN)/python -m bench $(ARGS)

@@ -593,6 +593,16 @@ def test_it_ends_while_clients_hang_on(start: type[Started], number: int) -> Non
 # Its output, and those who do not read it
 
 
+def test_it_ends_without_a_warning_while_a_page_of_the_console_listens(start: type[Started]) -> None:
+    mock = start().ready()
+    with socket.create_connection(mock.address) as page:
+        page.settimeout(30)
+        page.sendall(b"GET /_mock/console/changes?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert page.recv(12) == b"HTTP/1.1 200"
+        code, out, err = mock.end()
+    assert (code, out.splitlines()[-1], err) == (0, "Stopped.", "")
+
+
 def test_a_reader_that_goes_away_stops_nothing(start: type[Started]) -> None:
     mock = start().ready()
     assert mock.process.stdout is not None

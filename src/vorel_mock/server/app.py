@@ -40,6 +40,10 @@ class App:
             return str(error)
         return None
 
+    def begin_to_stop(self) -> None:
+        """Have pages that listen for changes end: a thread that writes later finds no event loop any more."""
+        self.mock.stopped = True
+
     def stop(self) -> None:
         """End what runs beside the requests: the control plane's threads, and the webhooks'."""
         self.control.stop()

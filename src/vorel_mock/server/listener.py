@@ -74,6 +74,7 @@ class Server:
         finally:
             for each in listening:
                 each.close()
+            self._app.begin_to_stop()
             await self._close_connections()
             self._app.stop()
 
