@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 import hypothesis
 import pytest
@@ -27,6 +28,10 @@ from vorel_mock.testing.transport import MockTransport
 # No deadline for one example: a busy machine is no error. Tests that need more examples say so.
 hypothesis.settings.register_profile("suite", max_examples=50, deadline=None)
 hypothesis.settings.load_profile("suite")
+
+# httpx imports it when it first needs it. In a test of pytester that would be a copy that goes with the test, and httpx
+# would know the errors of that copy alone.
+assert httpcore
 
 # In a background job SIGINT is ignored, and every mock that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
