@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from tests.conformance import report_samples as samples
 
+from vorel_conformance import report
+from vorel_conformance.report import model
+from vorel_conformance.report.causes import causes
 from vorel_conformance.runs import accepted
 from vorel_conformance.runs.accepted import Accepted, AcceptedError
+from vorel_conformance.spec.contract import validator_of
 
 TODAY = date(2026, 11, 23)
 ENTRY = """
@@ -65,6 +69,9 @@ def test_load(tmp_path: Path) -> None:
         (ENTRY.replace('"limit.retry-after"', "[]"), r"entry 1: clause: must be a string"),
         (ENTRY.replace("[[accepted]]", "[accepted]"), r"accepted: every entry must begin with \[\[accepted\]\]"),
         (ENTRY.replace("[[accepted]]", "[[acepted]]"), r'unknown field "acepted"; did you mean "accepted"'),
+        (ENTRY + 'cause = "limit.retry-after"', r"clause, cause: give one of them"),
+        (ENTRY.replace("clause", "cause") * 2, r"entry 2 \(limit.retry-after\): cause: duplicate of an earlier entry"),
+        (ENTRY.replace('clause = "limit.retry-after"', "cause = 7"), r"entry 1: cause: must be a string"),
         ("accepted = [1]", r"every entry must begin with \[\[accepted\]\]"),
         ("= 1", r"not a TOML file: .*line 1"),
     ],
@@ -155,3 +162,61 @@ def test_an_error_of_the_kit_is_not_accepted_and_not_held_against_the_entry() ->
 def test_without_entries_nothing_changes() -> None:
     made = samples.one_of_each()
     assert accepted.apply(made, [], TODAY) == made | {"accepted": {"entries": [], "problems": []}}
+
+
+# --- causes: an entry accepts what has one cause, and nothing else of the same clauses
+
+
+def of_causes(*names: str, expires: date = date(2027, 1, 31)) -> list[Accepted]:
+    return [Accepted("", "Mended in sprint 49.", "Jana", expires, cause=name) for name in names]
+
+
+def two_causes() -> dict[str, Any]:
+    """Return a report with two violations of one broad clause that have two causes."""
+    made = samples.report({"fuzz.valid-accepted": "failed", "handoff.reason-length": "failed"})
+    by_id = {clause["id"]: clause for clause in made["clauses"]}
+    one, other = samples.violation(1, message="a body"), samples.violation(2, message="another body")
+    for each, number in ((one, 1), (other, 2)):
+        each["exchange"] = number
+    case = {"label": "", "clause": "", "statuses": [200], "field": None}
+    too_long = {**one, "case": case, "response": {**one["response"], "status": 400}}
+    crash = {**other, "case": case, "response": {**other["response"], "status": 503}}
+    by_id["fuzz.valid-accepted"]["violations"] = [too_long, crash]
+    by_id["handoff.reason-length"]["violations"] = [dict(too_long)]
+    return made
+
+
+def test_a_cause_is_accepted_and_another_one_of_the_same_clause_is_not(tmp_path: Path) -> None:
+    made = two_causes()
+    first, second = (each["id"] for each in causes(made))
+    assert (first, second) == ("handoff.reason-length", "fuzz.valid-accepted")
+    (entry_of_file,) = load(tmp_path, ENTRY.replace("clause", "cause").replace("limit.retry-after", first))
+    half = accepted.apply(made, [entry_of_file], TODAY)
+    assert half["accepted"]["entries"][0].items() >= {"cause": first, "state": "in_use"}.items()
+    assert half["verdict"] == "failed"
+    shown = {clause["id"]: model.shown_status(clause) for clause in half["clauses"] if clause["violations"]}
+    assert shown == {"fuzz.valid-accepted": "failed", "handoff.reason-length": "accepted"}
+    # The list of causes has only what is left.
+    assert [(each["id"], each["clauses"]) for each in causes(half)] == [(second, [second])]
+    whole = accepted.apply(made, of_causes(first, second), TODAY)
+    assert (whole["verdict"], causes(whole)) == ("passed", [])
+    validator_of(report.schema()).validate(whole)
+
+
+@pytest.mark.parametrize(
+    ("cause", "expires", "state", "complaint"),
+    [
+        ("handoff.reason-length", date(2026, 1, 1), "expired", "handoff.reason-length: expired on 2026-01-01 (Jana)"),
+        ("handoff.reason-length-2", date(2027, 1, 31), "unused", "not a cause of this run, which has fuzz.valid-acc"),
+        ("handoff.types", date(2027, 1, 31), "passing", "handoff.types: the clause passes; remove the entry"),
+        ("handoff.typ", date(2027, 1, 31), "unused", "handoff.typ: not a cause of this run; correct the id"),
+    ],
+)
+def test_an_entry_of_a_cause_that_accepts_nothing_fails_the_run(
+    cause: str, expires: date, state: str, complaint: str
+) -> None:
+    made = accepted.apply(two_causes(), of_causes(cause, expires=expires), TODAY)
+    assert [each["state"] for each in made["accepted"]["entries"]] == [state]
+    (problem,) = made["accepted"]["problems"]
+    assert complaint in problem
+    assert not any("accepted" in each for each in made["clauses"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -15,7 +16,7 @@ from tests.conformance.proof_runner import report_on
 from tests.conformance.reference import FAULTS, merged
 
 from vorel_conformance import report as reports
-from vorel_conformance.report import html, junit, markdown, terminal
+from vorel_conformance.report import github, html, junit, markdown, sarif, terminal
 from vorel_conformance.report.causes import causes
 from vorel_conformance.session.judging import LATE
 from vorel_conformance.spec import clauses
@@ -136,3 +137,28 @@ def test_the_other_forms_tell_a_cause_once() -> None:
     assert "(the same cause as auth.missing: handoffLead: no Authorization header: HTTP 200)" in found
     validator = jsonschema_rs.Draft202012Validator(reports.schema(), validate_formats=True)
     assert [error.message for error in validator.iter_errors(report)] == []
+
+
+def test_annotations_and_sarif_tell_a_cause_once() -> None:
+    report = judged("reason_199", "missing_key_works")
+    commands = list(github.commands(report))
+    assert len(commands) == 2
+    for cause, command in zip(report["causes"], commands, strict=True):
+        assert command.startswith("::error file=openapi.json,line=")
+        assert f"title={cause['id']}::{cause['title']}. {cause['fix']}" in command
+        assert command.endswith(f"Breaks also: {', '.join(cause['clauses'][1:])}.")
+    results = {each["ruleId"]: each for each in json.loads(sarif.render(report))["runs"][0]["results"]}
+    for cause in report["causes"]:
+        first, *others = cause["clauses"]
+        assert results[first]["message"]["text"].startswith(f"{cause['title']}. {cause['fix']}")
+        for each in others:
+            assert f"(The same cause as {first}: {cause['title']})" in results[each]["message"]["text"]
+        assert {results[each]["properties"]["cause"] for each in cause["clauses"]} == {cause["id"]}
+
+
+def test_what_is_hidden_is_told_with_its_cause() -> None:
+    made = judged("limit_503")
+    hidden = [id_ for cause in made["causes"] for id_ in cause["hides"]]
+    assert hidden
+    text = "\n".join(github.commands(made))
+    assert all(f"title={id_}::" not in text and id_ in text for id_ in hidden)

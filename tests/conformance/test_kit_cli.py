@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.conformance import report_samples
 from tests.conformance.reference import Running
 
 from vorel_conformance import __version__, report
+from vorel_conformance.report import difference, model
 from vorel_conformance.spec import clauses
 from vorel_conformance.spec.contract import validator_of
 
@@ -56,6 +58,51 @@ def test_no_secret_in_any_output(server: Serve, profile: Profile, kit: Kit, tmp_
     keys = json.loads(json.dumps(running.profile["keys"]))
     for key in [*keys["full"], *keys["burst"], *(value for value in keys.values() if isinstance(value, str))]:
         assert key[10:34] not in everything
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "verdict"),
+    [
+        ((), 0, "passed"),
+        (("--level", "must"), 0, "passed"),
+        (("--level", "should"), 1, "failed"),
+        (("--level", "advisory"), 1, "failed"),
+        (("--strict",), 1, "failed"),
+        (("--strict", "--level", "advisory"), 1, "failed"),
+        (("--strict", "--level", "must"), 2, ""),
+    ],
+)
+def test_a_level_says_what_counts_towards_the_verdict(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path, options: tuple[str, ...], code: int, verdict: str
+) -> None:
+    running = server("plain_unknown_path")  # breaks envelope.other-methods, a SHOULD
+    files = [tmp_path / "r.json", tmp_path / "r.xml"]
+    command = ("server", running.base_url, "--target", profile(running), "--clauses", "envelope.other-methods", *FAST)
+    result = kit(*command, *options, "--json", files[0], "--junit", files[1])
+    assert result.exit_code == code, result.output
+    if not verdict:
+        assert "--strict is --level advisory, and contradicts --level must" in result.output
+        return
+    found = json.loads(files[0].read_text())
+    validator_of(report.schema()).validate(found)
+    assert found["verdict"] == verdict
+    assert ("<failure" in files[1].read_text()) == (verdict == "failed")
+    assert ("only below MUST, which counts here (--level" in result.output) == (verdict == "failed")
+
+
+def test_a_level_above_that_of_a_violation_lets_it_pass() -> None:
+    made = report_samples.report({"crm.distinct": "warning", "envelope.other-methods": "warning"})
+    expected: tuple[tuple[str, set[str]], ...] = (
+        ("must", set()),
+        ("should", {"envelope.other-methods"}),
+        ("advisory", {"envelope.other-methods", "crm.distinct"}),
+    )
+    for level, failed in expected:
+        found = model.at_level(made, level)
+        assert {each["id"] for each in found["clauses"] if each["status"] == "failed"} == failed
+        assert found["verdict"] == ("failed" if failed else "passed")
+        # A team that gates on more than before has broken nothing since.
+        assert {change.kind for change in difference.changes(made, found)} == {"unfixed"}
 
 
 def test_a_broken_clause_exits_1_with_quote_and_curl(server: Serve, profile: Profile, kit: Kit, tmp_path: Path) -> None:

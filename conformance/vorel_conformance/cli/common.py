@@ -72,13 +72,11 @@ class Signals:
         raise KeyboardInterrupt(f"stopped by {signal.Signals(number).name}")
 
 
-def exit_code(found: Mapping[str, Any], *, complete: bool, strict: bool = False) -> int:
+def exit_code(found: Mapping[str, Any], *, complete: bool) -> int:
     """Return the exit code of a report."""
     if found["verdict"] in ("failed", "error"):
         return FAILED if found["verdict"] == "failed" else OUR_FAULT
     statuses = {each["status"] for each in found["clauses"] if not each.get("accepted")}
-    if strict and "warning" in statuses:
-        return FAILED
     # A run that judged nothing is no pass, whatever was asked for.
     judged = statuses & {"passed", "failed", "warning"}
     return INCOMPLETE if not judged or ("inconclusive" in statuses and complete) else PASSED
@@ -143,6 +141,7 @@ class ReportOptions:
     accepted_file: Path | None
     complete: bool
     strict: bool
+    level: str | None
     certification: Certification | None = field(init=False, default=None)
     """What a certificate is signed with, once `prepare` was called."""
 
@@ -157,17 +156,24 @@ class ReportOptions:
         `whole`: all clauses are asked for. Raises OSError, ValueError or AcceptedError.
         """
         from vorel_conformance import report
-        from vorel_conformance.report import badge
+        from vorel_conformance.report import badge, model
         from vorel_conformance.runs import accepted
 
         exceptions = accepted.load(self.accepted_file) if self.accepted_file else ()
+        level = self._level()
         if self.badge:
             badge.check(self.badge)
         self.certification = self._certification(whole)
         report.check_writable(*self.files)
         if not self.accepted_file:
-            return lambda found: found
-        return lambda found: accepted.apply(found, exceptions, datetime.now(UTC).date())
+            return lambda found: model.at_level(found, level)
+        return lambda found: accepted.apply(model.at_level(found, level), exceptions, datetime.now(UTC).date())
+
+    def _level(self) -> str:
+        """Return the lowest level of the clauses that count towards the verdict. Raises ValueError."""
+        if self.strict and self.level not in (None, "advisory"):
+            raise ValueError(f"--strict is --level advisory, and contradicts --level {self.level}; give one of them")
+        return self.level or ("advisory" if self.strict else "must")
 
     def remove_old(self) -> None:
         """Remove the reports of an earlier run. Raises OSError."""
@@ -211,7 +217,7 @@ class ReportOptions:
                 self.certification.write(self.certificate, self.json)
         except OSError as error:
             stop(USAGE, str(error))
-        raise SystemExit(signals.exit_code or exit_code(found, complete=self.complete, strict=self.strict))
+        raise SystemExit(signals.exit_code or exit_code(found, complete=self.complete))
 
 
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,7 +230,12 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     decorated: Callable[..., Any] = with_reports
     for option in (
-        click.option("--strict", is_flag=True, help="Exit 1 on warnings, too."),
+        click.option(
+            "--level",
+            type=click.Choice(["must", "should", "advisory"]),
+            help="The clauses that fail the run: of MUST, of SHOULD too, or all.  [default: must]",
+        ),
+        click.option("--strict", is_flag=True, help="Exit 1 on warnings, too: --level advisory."),
         click.option("--complete", is_flag=True, help="Exit 4 if a clause is inconclusive."),
         click.option(
             "--accepted",

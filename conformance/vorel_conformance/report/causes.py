@@ -9,6 +9,7 @@ which one it was: its violations are looked at one by one.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from vorel_conformance.spec.contract import Operation
 #: Two groups of violations are one if at least this part of the responses that show either shows both.
 _SHARED = 0.5
 _LEVELS = {"MUST": 0, "SHOULD": 1, "advisory": 2}
+_NUMBER = re.compile(r"-[0-9]+$")
 _SEE = re.compile(r"see ([a-z0-9-]+\.[a-z0-9-]+)")
 
 Violation = Mapping[str, Any]
@@ -41,13 +43,39 @@ class _Breach:
 
 def causes(report: Report) -> list[dict[str, Any]]:
     """Return the causes of the violations of a report, the most harmful first, as the report has them."""
-    made = [_cause(group) for group in sorted(_groups(report), key=_harm)]
-    for index, cause in enumerate(made):
-        earlier = sum(other["clauses"][0] == cause["clauses"][0] for other in made[:index])
-        cause["id"] += f"-{earlier + 1}" if earlier else ""
+    made = [cause for cause, _ in _made(report)]
     for clause in report["clauses"]:
         if clause["status"] == "inconclusive" and (hider := _hider(clause, made)):
             hider["hides"].append(clause["id"])
+    return made
+
+
+def violations(report: Report) -> dict[str, list[tuple[str, int]]]:
+    """Return the violations of each cause by its id: the clause, and the place among its violations."""
+    return {
+        cause["id"]: [
+            (each.clause["id"], index)
+            for each in group
+            for index, violation in enumerate(each.clause["violations"])
+            if violation is each.violation
+        ]
+        for cause, group in _made(report)
+    }
+
+
+def clause_of(cause: str) -> str:
+    """Return the clause that says most of a cause with this id."""
+    return _NUMBER.sub("", cause)
+
+
+def _made(report: Report) -> list[tuple[dict[str, Any], list[_Breach]]]:
+    groups = sorted(_groups(report), key=_harm)
+    made = [(_cause(group), group) for group in groups]
+    seen: Counter[str] = Counter()
+    for cause, _ in made:
+        seen[cause["id"]] += 1
+        if seen[cause["id"]] > 1:
+            cause["id"] += f"-{seen[cause['id']]}"
     return made
 
 
@@ -57,6 +85,7 @@ def _groups(report: Report) -> list[list[_Breach]]:
         for clause in report["clauses"]
         if shown_status(clause) in BREACHES
         for violation in clause["violations"]
+        if not violation.get("accepted")
     ]
     return _sharing(_joined(breaches))
 
@@ -168,7 +197,7 @@ def _cause(group: list[_Breach]) -> dict[str, Any]:
     main = min(group, key=_weight)
     ids = dict.fromkeys([main.clause["id"], *(breach.clause["id"] for breach in group)])
     shown = min((each for each in group if each.clause is main.clause), key=_size).violation
-    return {
+    found = {
         "id": main.clause["id"],
         "title": _title(shown),
         "level": min((breach.clause["level"] for breach in group), key=lambda level: _LEVELS[level]),
@@ -183,6 +212,11 @@ def _cause(group: list[_Breach]) -> dict[str, Any]:
         "curl": shown.get("curl", ""),
         "violation": main.clause["violations"].index(shown),
     }
+    if "document" in main.clause:
+        found["document"] = main.clause["document"]
+    if "situation" in shown:
+        found["situation"] = shown["situation"]
+    return found
 
 
 def _weight(breach: _Breach) -> tuple[bool, int, bool, bool, int]:
@@ -205,6 +239,8 @@ def _title(violation: Violation) -> str:
         operation = contract.load().operation(request["method"], str(request["path"]).partition("?")[0])
     where = operation.id if operation else f"{request['method']} {request['path']}" if request else ""
     message = str(violation["message"])
+    if "situation" in violation:
+        return f"{message} ({violation['situation']})"
     return message if not where or where in message else f"{where}: {message}"
 
 
@@ -219,7 +255,9 @@ def _fix(clause: Mapping[str, Any], violation: Violation) -> str:
         if 200 in case["statuses"]:
             return f"Accept this request with HTTP {wanted}: it is valid."
         return f"Answer this request with HTTP {wanted}, not {response['status']}."
-    return f"Answer like this: {known.passing}" if known else ""
+    if known is None:
+        return ""
+    return f"{'Do' if 'situation' in violation else 'Answer'} it like this: {known.passing}"
 
 
 def _hider(clause: Mapping[str, Any], made: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -55,10 +55,16 @@ def _changes(old: Report, new: Report) -> Iterator[Change]:
     before = {clause["id"]: clause for clause in old["clauses"]}
     now = {clause["id"]: clause for clause in new["clauses"]}
     for name in [*now, *(each for each in before if each not in now)]:
-        statuses = [shown_status(each[name]) if name in each else None for each in (before, now)]
+        statuses = [_status(each[name]) if name in each else None for each in (before, now)]
         kind = _kind(*statuses)
         if kind is not None:
             yield Change(kind, now.get(name) or before[name], *statuses)
+
+
+def _status(clause: Mapping[str, Any]) -> str:
+    """Return the status of a clause, whatever level counted towards the verdict of its run (--level)."""
+    status = shown_status(clause)
+    return "warning" if status == "failed" and clause["level"] != "MUST" else status
 
 
 def _kind(before: str | None, now: str | None) -> Kind | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from vorel_conformance.http.harmless import harmless
 from vorel_conformance.report import markdown
 from vorel_conformance.report.model import Report, shown_status, worst_first
-from vorel_conformance.report.sarif import CONTRACT_FILE, level, message
+from vorel_conformance.report.sarif import CONTRACT_FILE, cause_message, level, message
 from vorel_conformance.report.source_lines import line_of
 
 _COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -21,12 +21,22 @@ def running() -> bool:
 
 
 def commands(report: Report) -> Iterator[str]:
-    """Yield a workflow command for every clause without a pass, worst first. Accepted failures are notices."""
+    """Yield a workflow command for every cause, then for every other clause without a pass, worst first.
+
+    Accepted failures are notices.
+    """
     for problem in report.get("accepted", {}).get("problems", []):
         yield f"::error title=Accepted failures::{_data(problem)}"
+    clauses = {clause["id"]: clause for clause in report["clauses"]}
+    told: set[str] = set()
+    for cause in report.get("causes", ()):
+        told |= {*cause["clauses"], *cause["hides"]}
+        command = _COMMANDS[level(clauses[cause["clauses"][0]])]
+        where = f"file={CONTRACT_FILE},line={line_of(cause['pointer'])},title={_property(cause['id'])}"
+        yield f"::{command} {where}::{_data(cause_message(cause))}"
     for clause in worst_first(report["clauses"]):
         status = shown_status(clause)
-        if status in ("passed", "not_applicable"):
+        if status in ("passed", "not_applicable") or clause["id"] in told:
             continue
         command = "notice" if status == "accepted" else _COMMANDS[level(clause)]
         place = f"file={CONTRACT_FILE},line={line_of(clause['pointer'])},title={_property(clause['id'])}"

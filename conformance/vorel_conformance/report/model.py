@@ -62,6 +62,26 @@ def counts(report: Report) -> dict[str, int]:
     return {status: found[status] for status in WORST_FIRST if found[status]}
 
 
+#: What may count towards a verdict: the violated clauses of which levels fail a run.
+LEVELS: Mapping[str, tuple[str, ...]] = {
+    "must": ("MUST",),
+    "should": ("MUST", "SHOULD"),
+    "advisory": ("MUST", "SHOULD", "advisory"),
+}
+
+
+def at_level(report: Report, level: str) -> dict[str, Any]:
+    """Return the report with its violated clauses of this level, and of those above it, as failed."""
+    if level == "must":
+        return dict(report)
+    clauses = [
+        {**clause, "status": "failed"} if clause["status"] == "warning" and clause["level"] in LEVELS[level] else clause
+        for clause in report["clauses"]
+    ]
+    found = {**report, "clauses": clauses, "level": level}
+    return {**found, "verdict": verdict(found)}
+
+
 def verdict(report: Report) -> str:
     """Return the `verdict` of a report, from its clauses and its accepted failures."""
     found = counts(report)
@@ -76,6 +96,9 @@ def verdict(report: Report) -> str:
 def verdict_title(report: Report) -> str:
     """Return the verdict in words. A run that passed only because failures are accepted says so."""
     title = VERDICTS[report["verdict"]]
+    failed = [clause["level"] for clause in report["clauses"] if shown_status(clause) == "failed"]
+    if report["verdict"] == "failed" and failed and "MUST" not in failed:
+        return f"{title} only below MUST, which counts here (--level {report['level']})"
     if report["verdict"] == "passed" and any(shown_status(clause) == "accepted" for clause in report["clauses"]):
         return f"{title}, but for what was accepted"
     return title

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0: a finding for each violated clause, at its line of openapi.json."""
+"""SARIF 2.1.0: a finding for each violated clause, at its line of openapi.json, with its cause."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _LEVELS = {"MUST": "error", "SHOULD": "warning", "advisory": "note"}
 
 def render(report: Report) -> str:
     """Return the report as SARIF. One result for each clause, so that a scanner keeps one alert for it."""
-    results = [_result(clause) for clause in report["clauses"] if shown_status(clause) in _REPORTED]
+    told = by_clause(report)
+    results = [
+        _result(clause, told.get(clause["id"])) for clause in report["clauses"] if shown_status(clause) in _REPORTED
+    ]
     for index, clause in enumerate(report["clauses"]):
         for result in results:
             if result["ruleId"] == clause["id"]:
@@ -75,6 +78,25 @@ def level(clause: Mapping[str, Any]) -> str:
     return "error" if status in ("failed", "error") else _LEVELS[clause["level"]].replace("error", "warning")
 
 
+def by_clause(report: Report) -> dict[str, Mapping[str, Any]]:
+    """Return the cause of each violated clause, the most harmful one if there are several."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for cause in report.get("causes", ()):
+        for id_ in cause["clauses"]:
+            found.setdefault(id_, cause)
+    return found
+
+
+def cause_message(cause: Mapping[str, Any]) -> str:
+    """Return what is wrong, what to change, and which other clauses are broken or hidden by it."""
+    parts = [cause["title"], *([cause["fix"]] if cause["fix"] else [])]
+    if others := cause["clauses"][1:]:
+        parts.append(f"Breaks also: {', '.join(others)}.")
+    if cause["hides"]:
+        parts.append(f"Hides: {', '.join(cause['hides'])}.")
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
+
+
 def message(clause: Mapping[str, Any]) -> str:
     """Return the message of a clause's finding, one or two sentences."""
     violations = clause["violations"]
@@ -84,11 +106,16 @@ def message(clause: Mapping[str, Any]) -> str:
     return f"{clause['title']}. {found}{more}" if found else clause["title"]
 
 
-def _result(clause: Mapping[str, Any]) -> dict[str, Any]:
+def _result(clause: Mapping[str, Any], cause: Mapping[str, Any] | None) -> dict[str, Any]:
+    text = message(clause)
+    if cause and cause["clauses"][0] == clause["id"]:
+        text = f"{cause_message(cause)} ({clause['title']}.)"
+    elif cause:
+        text = f"{text} (The same cause as {cause['clauses'][0]}: {cause['title']})"
     result: dict[str, Any] = {
         "ruleId": clause["id"],
         "level": level(clause),
-        "message": {"text": f"{message(clause)}\n\n{junit.evidence(clause)}"},
+        "message": {"text": f"{text}\n\n{junit.evidence(clause)}"},
         "locations": [
             {
                 "physicalLocation": {
@@ -101,6 +128,8 @@ def _result(clause: Mapping[str, Any]) -> dict[str, Any]:
         "partialFingerprints": {"clause/v1": clause["id"]},
         "properties": {"status": clause["status"], "checks": clause["checks"]},
     }
+    if cause:
+        result["properties"]["cause"] = cause["id"]
     if accepted := clause.get("accepted"):
         why = f"{accepted['reason']} ({accepted['owner']}, until {accepted['expires']})"
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why}]

@@ -15,7 +15,12 @@ from vorel_conformance.spec.contract import Operation
 from vorel_conformance.suite import covers
 
 # All are the same media type: its name is case-insensitive, and JSON is UTF-8 without the charset too.
-SPELLINGS = ("application/json; charset=utf-8", 'application/json;charset="UTF-8"', "Application/JSON")
+SPELLINGS = (
+    "application/json; charset=utf-8",
+    'application/json;charset="UTF-8"',
+    "application/json ; charset=utf-8",  # RFC 9110, 5.6.6: white space may stand on both sides of the semicolon
+    "Application/JSON",
+)
 MISTAKEN_MEDIA_TYPES = ("text/plain", "application/x-www-form-urlencoded", "application/xml")
 
 
@@ -37,13 +42,15 @@ def test_spellings_of_the_media_type(probe: Probe) -> None:
             probe.expect("fuzz.valid-accepted", f"Content-Type: {media_type}", request, {200})
 
 
-@covers("envelope.other-methods", requests=5, writes=False)
+@covers("envelope.other-methods", requests=7, writes=False)
 def test_other_methods(probe: Probe) -> None:
     for operation in probe.operations:
         valid = probe.valid(operation)
         for method in ("GET", "PUT"):
             body = None if method == "GET" else valid.body
             _nothing_here(probe, Request(method, valid.path, valid.headers, body, valid.key))
+        # A path that only begins like the operation's.
+        _nothing_here(probe, Request(valid.method, f"{valid.path}x", valid.headers, valid.body, valid.key))
     valid = probe.valid(probe.crm)
     _nothing_here(probe, Request(valid.method, "/api/v1/vorel-conformance", valid.headers, valid.body, valid.key))
 
