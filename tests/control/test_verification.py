@@ -89,6 +89,7 @@ def test_what_came_instead_is_told(caller: Caller) -> None:
         "compared": 0,
         "nearest": [],
     }
+    assert caller.http.post(f"{caller.path}/verify").status_code == 409
     far, near = caller.handoff(), caller.create()
     farther = caller.create({"object": "lead"})
     wanted = {"operation": "createCrmRecord", "body": {"object": "contact", "fields": {"email": "bob@example.com"}}}
@@ -204,6 +205,13 @@ def test_no_key_is_shown(caller: Caller) -> None:
     assert answer.status_code == 409
     assert caller.key not in answer.text
     assert "[redacted]" in answer.text
+    word = "z9" * 12  # no key of the mock: known as a secret because it stands in Authorization
+    headers = {**caller.headers, "Authorization": f"Bearer {word}"}
+    body = {"object": "contact", "fields": {}, "idempotency_key": "x" * 80 + word}
+    mark = caller.http.get("/_mock/requests/mark").json()["mark"]
+    caller.http.post(CREATE, json=body, headers=headers)
+    whole = caller.verify({"since": mark, "body": {"idempotency_key": "y"}}, "/_mock/requests")
+    assert (whole.status_code, "z9z9" in whole.text) == (409, False)
 
 
 KINDS = "abc"

@@ -15,8 +15,6 @@ import msgspec
 #: Headers, and members of the body, that a pattern may have; and bytes of all that it demands, as JSON.
 MAX_MEMBERS = 50
 MAX_BYTES = 16 * 1024
-#: Characters of a value that a difference shows.
-_SHOWN = 100
 #: Headers that carry the key, which a pattern names by its id instead.
 _SECRET = ("authorization", "proxy-authorization")
 #: A JSON pointer (RFC 6901) that leads somewhere within the body.
@@ -49,7 +47,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One demand of a pattern that a request does not meet. The texts may hold what the client sent: redact them."""
+    """One demand of a pattern that a request does not meet. Its texts may hold secrets: redact them, then cut them."""
 
     place: str
     """`operation`, `lead`, `key`, `headers.NAME`, or a place in the body such as `body.fields.email`."""
@@ -164,5 +162,4 @@ def _difference(place: str, wanted: Any, found: Any) -> Difference:
 
 
 def _text(value: Any) -> str:
-    text = "absent" if value is _ABSENT else msgspec.json.encode(value).decode()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return "absent" if value is _ABSENT else msgspec.json.encode(value).decode()

@@ -16,34 +16,34 @@ from vorel_mock.model.unknown_name import not_among
 
 Json = dict[str, Any]
 
-#: Characters of a path, and differences of a request, that are told; and those that the message has.
-_PATH = 100
+#: Characters of a path or a value, and differences of a request, that are told; and those that the message has.
+_LONGEST = 100
 _DIFFERENCES = 20
 _IN_MESSAGE = 3
 
 
-def verify_requests(mock: Mock, body: Json | list[Json]) -> Any:
+def verify_requests(mock: Mock, body: Json | list[Json] | None = None) -> Any:
     """Return the requests of the whole mock that match, if there are as many as expected; else 409."""
     return _verified(mock, None, body)
 
 
-def verify_tenant_requests(mock: Mock, tenant_id: str, body: Json | list[Json]) -> Any:
+def verify_tenant_requests(mock: Mock, tenant_id: str, body: Json | list[Json] | None = None) -> Any:
     """Return the requests of one tenant that match, if there are as many as expected; else 409."""
     return _verified(mock, tenant_id, body)
 
 
-def _verified(mock: Mock, tenant_id: str | None, body: Json | list[Json]) -> Any:
+def _verified(mock: Mock, tenant_id: str | None, body: Json | list[Json] | None) -> Any:
     with mock.lock:
         tenant = None if tenant_id is None else find_tenant(mock, tenant_id)
         kept, answered = mock.journal.exchanges(None if tenant is None else tenant.id), mock.answered
-    given = [(str(number), each) for number, each in enumerate(body)] if isinstance(body, list) else [("", body)]
+    given = [(str(number), each) for number, each in enumerate(body)] if isinstance(body, list) else [("", body or {})]
     expected = []
     for place, wanted in given:
         try:
             expected.append(expectation(wanted, answered, place))
         except ValueError as error:
             reject(400, str(error))
-        if tenant is not None and wanted.get("key", "") not in ("", *tenant.keys):  # `never` would hold for any typo
+        if tenant is not None and "key" in wanted and wanted["key"] not in tenant.keys:  # with a typo, `never` holds
             reject(400, not_among(f"{place}.key".lstrip("."), wanted["key"], tenant.keys))
     found = verify(expected, kept)
     if not isinstance(found, Miss):
@@ -59,14 +59,22 @@ def _verified(mock: Mock, tenant_id: str | None, body: Json | list[Json]) -> Any
 
 def _near(mock: Mock, near: Near) -> Json:
     exchange = near.exchange
-    differences = [{"place": e.place, "wanted": e.wanted, "found": e.found} for e in near.differences[:_DIFFERENCES]]
     hidden = [*secrets(exchange), *mock.secrets]
+
+    def shown(text: str) -> str:
+        """Return it without secrets, then cut it: of a secret that was cut first, a part would be seen."""
+        redacted = redact(text, hidden)
+        return redacted if len(redacted) <= _LONGEST else f"{redacted[:_LONGEST]}…"
+
     return {
         "id": exchange.id,
-        "method": redact(exchange.request.method, hidden),
-        "path": redact(exchange.request.path, hidden)[:_PATH],
+        "method": shown(exchange.request.method),
+        "path": shown(exchange.request.path),
         "status": exchange.status,
-        "differences": redact_deep(differences, hidden),
+        "differences": [
+            {"place": shown(each.place), "wanted": shown(each.wanted), "found": shown(each.found)}
+            for each in near.differences[:_DIFFERENCES]
+        ],
     }
 
 
