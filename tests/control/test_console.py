@@ -119,6 +119,13 @@ def test_the_list_is_filtered(http: httpx.Client, query: str, shown: list[int]) 
     found = [int(status) for status in re.findall(r'<span class="status s.">(\d+)</span>', mine)]
     assert found == [status for status in shown if status != 401]  # a revoked key is no tenant's
     assert "passes this filter" in mine or found
+    # The selection as HAR has the same filters, and no key.
+    if found:
+        (link,) = re.findall(r'href="([^"]+requests.har[^"]*)" download', mine)
+        har = http.get(unescape(link))
+        assert "attachment" in har.headers["Content-Disposition"]
+        assert [each["response"]["status"] for each in har.json()["log"]["entries"]] == found[::-1]
+        assert tenant["keys"]["full"][0] not in har.text
 
 
 def test_a_tenant_is_shown_with_its_quota(http: httpx.Client, tenant: dict[str, Any]) -> None:

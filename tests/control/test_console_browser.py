@@ -93,7 +93,11 @@ def test_advance_the_clock_and_see_a_retry_delivered(page: Page, tenant: Tenant)
         page.get_by_role("button", name="Advance").click()
         expect(page.get_by_role("status")).to_have_text("Done.")
         page.goto(f"/_mock/console/webhooks?tenant={tenant.id}")
-        expect(page.locator(".card", has_text="booking.created").last).to_contain_text("delivered")
+        delivered = page.locator(".card", has_text="booking.created").last
+        expect(delivered).to_contain_text("delivered")
+        expect(delivered).to_contain_text("signature right")
+        delivered.get_by_role("button", name="With a wrong signature").click()
+        expect(page.get_by_text("signature wrong")).to_be_visible()
     finally:
         server.shutdown()
         server.server_close()
@@ -142,6 +146,29 @@ def test_set_the_status_of_a_lead_and_revoke_a_key(page: Page, tenant: Tenant) -
     page.get_by_role("button", name="Revoke full_1", exact=True).click()
     expect(page.get_by_role("button", name="Restore full_1", exact=True)).to_be_visible()
     assert hand_off(tenant).status_code == 401
+
+
+def test_have_the_crm_fail_and_take_it_away(page: Page, tenant: Tenant) -> None:
+    def written(key: str = "k") -> dict[str, object]:
+        record = {"object": "contact", "fields": {"email": "a@b.test", "last_name": "B"}, "idempotency_key": key}
+        url = f"{tenant.base_url}/api/v1/crm/create-record"
+        return dict(httpx.post(url, headers=tenant.headers, json=record, trust_env=False).json())
+
+    page.goto(f"/_mock/console/tenants/{tenant.id}")
+    page.get_by_label("Vendor").select_option("zoho")
+    page.get_by_label("Each write").select_option("fails: auth_failed")
+    page.get_by_label("Mappings to merge").fill('{"contact": {"email": "Private_Email"}}')
+    page.get_by_role("button", name="Set the CRM").click()
+    expect(page.get_by_text("Private_Email")).to_be_visible()
+    assert (written()["ok"], written()["error"]) == (False, "auth_failed")
+    page.get_by_label("Each write").select_option("succeeds")
+    page.get_by_role("button", name="Set the CRM").click()
+    expect(page.get_by_role("status")).to_have_text("Done.")
+    assert written()["ok"] is True
+    assert tenant.crm_records()[0].vendor_fields["Private_Email"] == "a@b.test"
+    page.get_by_role("button", name="Remove the CRM").click()
+    expect(page.locator("h1")).to_contain_text("no CRM")
+    assert written("another")["error"] == "no_crm_configured"
 
 
 def test_a_mistake_is_told_in_words(page: Page, tenant: Tenant) -> None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from flask import Response
 
 from vorel_mock.api.messages import Exchange
 from vorel_mock.contract.document_file import ContractError
+from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.mock.journal.explain import explain
+from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.mock import Mock
 
 Json = dict[str, Any]
@@ -65,12 +68,22 @@ class Wanted:
         return text in exchange.request.target or text in exchange.request.body or text in answered
 
 
-def found(mock: Mock, wanted: Wanted, most: int) -> tuple[list[Json], int]:
-    """Return the newest exchanges that pass the filters, newest first, and how many do."""
+def chosen(mock: Mock, wanted: Wanted) -> list[Exchange]:
+    """Return the exchanges that pass the filters, oldest first."""
     with mock.lock:
         kept = mock.journal.exchanges(wanted.tenant.lower() or None)
-    chosen = [exchange for exchange in reversed(kept) if wanted.takes(exchange)]
-    return [explain(exchange, mock.secrets) for exchange in chosen[:most]], len(chosen)
+    return [exchange for exchange in kept if wanted.takes(exchange)]
+
+
+def found(mock: Mock, wanted: Wanted, most: int) -> tuple[list[Json], int]:
+    """Return the newest exchanges that pass the filters, newest first, and how many do."""
+    passed = chosen(mock, wanted)
+    return [explain(exchange, mock.secrets) for exchange in reversed(passed[-most:])], len(passed)
+
+
+def as_har(mock: Mock, wanted: Wanted, most: int) -> Json | Response:
+    """Return the newest exchanges that pass the filters as HAR."""
+    return listed(chosen(mock, wanted)[-most:], lambda exchange: entry(explain(exchange, mock.secrets)), har)
 
 
 def told(mock: Mock, exchange: Exchange) -> Json:

@@ -14,18 +14,23 @@ from vorel_mock.control.console import exchanges
 from vorel_mock.control.document import PREFIX
 from vorel_mock.control.handlers import faults, leads, stubs, tenant_data, tenants, webhooks
 from vorel_mock.control.handlers import mock as whole
+from vorel_mock.control.handlers.streaming import indented, streamed
 from vorel_mock.control.handlers.support import find_tenant
 from vorel_mock.mock import provisioning
 from vorel_mock.mock.mock import Mock
+from vorel_mock.model.crm import VENDORS, ErrorName
 from vorel_mock.model.rate_window import WINDOW
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.unpatched.clocks import sleep
+from vorel_mock.webhooks import signature
 
 Json = dict[str, Any]
 
 #: Rows of a list on a page: the newest. The JSON operations have them all.
 ROWS = 50
+#: Requests of a selection that is downloaded.
+MOST = 10_000
 #: Browsers that may listen for changes at the same time, and seconds that one may until it asks anew.
 LISTENERS = 16
 LISTENING = 20.0
@@ -89,6 +94,13 @@ def blueprint(mock: Mock) -> Blueprint:
             query=query,
         )
 
+    @console.get("/console/requests.har")
+    def selection() -> Response:
+        made = exchanges.as_har(mock, exchanges.Wanted.of(request.args), MOST)
+        response = made if isinstance(made, Response) else streamed([indented(made)])
+        response.headers["Content-Disposition"] = "attachment; filename=requests.har"
+        return response
+
     @console.get("/console/requests/<request_id>")
     def one_request(request_id: str) -> Response:
         with mock.lock:
@@ -106,6 +118,8 @@ def blueprint(mock: Mock) -> Blueprint:
             tenant=shown,
             keys=keys,
             scopes=sorted(provisioning.every_scope(mock.contract)),
+            vendors=list(VENDORS),
+            failures=[str(name) for name in ErrorName],
             leads=_data(leads.list_leads(mock, found.id, limit=ROWS)),
             handoffs=_data(tenant_data.list_handoffs(mock, found.id, limit=ROWS))[::-1],
             audit_log=_data(tenant_data.list_audit_log(mock, found.id, limit=ROWS))[::-1],
@@ -123,7 +137,7 @@ def blueprint(mock: Mock) -> Blueprint:
             tenant=found,
             events=EVENTS,
             subscriptions=webhooks.list_webhooks(mock, found.id)["data"],
-            deliveries=_data(webhooks.list_deliveries(mock, found.id, limit=ROWS))[::-1],
+            deliveries=_signed(mock, found, _data(webhooks.list_deliveries(mock, found.id, limit=ROWS))[::-1]),
         )
 
     @console.get("/console/faults")
@@ -173,6 +187,21 @@ def _data(made: Any) -> list[Json]:
     """Return the rows of a list, which has few enough for a page."""
     rows: list[Json] = made["data"]
     return rows
+
+
+def _signed(mock: Mock, tenant: Tenant, deliveries: list[Json]) -> list[Json]:
+    """Add to each delivery whether the signature that was sent is the one that its secret gives; None: nobody knows."""
+    with mock.lock:
+        secrets = {webhook.id: webhook.secret for webhook in tenant.webhooks.values()}
+    return [{**each, "genuine": _is_genuine(each, secrets.get(each["webhook_id"]))} for each in deliveries]
+
+
+def _is_genuine(delivery: Json, secret: str | None) -> bool | None:
+    if secret is None or not delivery["attempts"]:
+        return None
+    sent = delivery["attempts"][-1]["request"]
+    header = next((value for name, value in sent["headers"] if name.lower() == signature.HEADER.lower()), None)
+    return None if header is None else signature.verify(secret, sent["body"].encode(), header)
 
 
 def _chosen(mock: Mock) -> Tenant | None:
