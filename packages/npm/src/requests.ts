@@ -58,7 +58,8 @@ export class Requests {
       return (await this.#connection.ask<Schemas["ExchangeList"]>("POST", [...this.#path, "verify"], { json })).data;
     } catch (error) {
       if (!(error instanceof ControlError) || error.status !== 409) throw error;
-      throw new AssertionError({ message: missed(error.body as Schemas["NotVerified"]) });
+      // The stack begins in the test, which is the line that runners show.
+      throw new AssertionError({ message: missed(error.body as Schemas["NotVerified"]), stackStartFn: this.verify });
     }
   }
 

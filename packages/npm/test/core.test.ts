@@ -85,6 +85,7 @@ describe("a tenant", () => {
     await assert.rejects(tenant.requests.verify({ operation: "handoffLead", body: { reason: "mine" } }), (error: Error) => {
       const [first, expected, nearest, request, difference] = error.message.split("\n");
       assert.equal(error.name, "AssertionError");
+      assert.doesNotMatch(error.stack!, /dist.requests\.js/);
       assert.equal(first, "no request matches; at least 1 must");
       assert.equal(expected, 'expected: {"operation":"handoffLead","body":{"reason":"mine"}}');
       assert.equal(nearest, "nearest of 1:");
