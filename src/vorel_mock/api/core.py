@@ -52,6 +52,12 @@ class Core:
         self._complete(exchange, response)
         return exchange
 
+    def reject(self, request: Request, request_id: str, error: ApiError) -> Exchange:
+        """Answer a request that no step has looked at."""
+        exchange = Exchange(request_id, 0.0, request)
+        self._complete(exchange, self._rejected(exchange, error))
+        return exchange
+
     def _rejected(self, exchange: Exchange, error: ApiError) -> Response:
         exchange.reason = error.reason
         if error.pointer is not None:

@@ -89,6 +89,14 @@ _END_WITH_STDIN = "vorel_mock.end_with_stdin"
     "/_mock/reset and on SIGHUP. See vorel-mock fixtures --help.",
 )
 @click.option(
+    "--state",
+    cls=Setting,
+    type=FileName(),
+    metavar="FILE",
+    help="Keep everything in a file: a mock that is started with it again goes on where the last one was. What a "
+    "client was answered is on the disk.  [default: in memory]",
+)
+@click.option(
     "--rate-limit",
     cls=Setting,
     type=WholeNumber(0, MAX_LIMIT),
@@ -172,6 +180,7 @@ def _serve(ctx: click.Context) -> None:
     from vorel_mock.mock.fixtures import FixturesError
     from vorel_mock.mock.journal.access_log import AccessLog
     from vorel_mock.mock.mock import Mock
+    from vorel_mock.mock.tenant_log.interface import LogError
     from vorel_mock.server import listener
     from vorel_mock.server.app import App
 
@@ -179,12 +188,13 @@ def _serve(ctx: click.Context) -> None:
     settings = _settings(ctx)
     log = AccessLog(as_json=settings.json_logs, level="error" if settings.quiet else settings.log_level)
     try:
-        mock = Mock(settings, log)
+        app = App(mock := Mock(settings, log))
     except ContractError as error:
         raise click.BadParameter(f"{settings.contract}: {error}", ctx, _parameter(ctx, "contract")) from None
     except FixturesError as error:
         raise click.BadParameter(listed(error.problems), ctx, _parameter(ctx, "fixtures")) from None
-    app = App(mock)
+    except LogError as error:
+        raise click.BadParameter(str(error), ctx, _parameter(ctx, "state")) from None
     try:
         sockets = listener.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:

@@ -31,6 +31,7 @@ from vorel_mock.control.console import pages as console
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
+from vorel_mock.control.logged_commands import through_log
 from vorel_mock.control.request_validation import BODY, Body, Parameters
 from vorel_mock.mock.mock import Mock
 
@@ -164,7 +165,9 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
         app.add_api(
             contents,
             base_path=PREFIX,
-            resolver=_Handlers(handlers.bind(mock)),
+            resolver=_Handlers(
+                {name: through_log(mock, name, function) for name, function in handlers.bind(mock).items()}
+            ),
             validator_map={"parameter": Parameters, "body": {"application/json": Body}},
         )
     app.app.json = _Json(app.app)

@@ -1,13 +1,14 @@
 """One running mock: contract, clock, ids, tenants, journal and webhooks, and the lock that guards them."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from vorel_mock.api.core import Core
-from vorel_mock.api.messages import Exchange, Request, Response
+from vorel_mock.api.messages import ApiError, Exchange, Request, Response
 from vorel_mock.api.pipeline import Pipeline, Publish
 from vorel_mock.api.router import Router
 from vorel_mock.api.steps import authentication
@@ -21,10 +22,14 @@ from vorel_mock.mock.journal.journal import Journal
 from vorel_mock.mock.journal.mark import request_id
 from vorel_mock.mock.settings import Settings, is_loopback
 from vorel_mock.mock.snapshot import Reader
+from vorel_mock.mock.store.logged import LoggedStore
 from vorel_mock.mock.store.memory import MemoryStore
+from vorel_mock.mock.tenant_log import opening
+from vorel_mock.mock.tenant_log.sequencer import Commands, Sequencer
 from vorel_mock.mock.waiting_places import WaitingPlaces
-from vorel_mock.model.clock import Clock
+from vorel_mock.model.clock import Clock, Timeline
 from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
+from vorel_mock.model.redaction import redact
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.tenant_state import adopt, copy_of
@@ -37,6 +42,9 @@ logger = logging.getLogger("vorel_mock")
 
 #: Seconds that moving a clock may take because receivers of webhooks are slow.
 SETTLE_TIMEOUT = 90.0
+#: What a client reads while the log cannot be written. The contract declares no 503; a client of HTTP has to expect it.
+UNAVAILABLE = "The state of the mock cannot be written at present. Try again in a moment."
+_SOON = (b"retry-after", b"1")
 
 
 class Mock:
@@ -49,17 +57,30 @@ class Mock:
         fixtures = self._read_fixtures()
         self.clock = fixtures.clock(settings)
         seed = fixtures.seed(settings)
+        past, tenant_log = None, None
+        if settings.state is not None:
+            tenant_log, past = opening.opened(settings.state, self.contract, seed)
+        if past is not None:
+            seed = past.seed
+            self.clock.take_position(past.offset, past.frozen_at)
         self.seed = fresh_seed() if seed is None else seed
+        self.timeline = self.clock
+        """What the clocks of tenants follow: the mock's clock, unless entries of a log are being applied."""
         self.limits = fixtures.limits(settings)
         """The limits of tenants that have none of their own."""
         self.lock = RLock()
         self.store = MemoryStore()
+        self.state: Sequencer | None = None
+        """Keeps the tenants beyond the end of the process. None: they are in memory alone."""
+        if tenant_log is not None:
+            self.timeline, self.store = timeline, store = Timeline(self.clock), LoggedStore()
+            self.state = Sequencer(self, store, timeline, tenant_log)
         self.journal = Journal()
         self.log = log or AccessLog(off=True)
         targets = TargetPolicy(settings.webhook_hosts)
         self.webhooks = Dispatcher(self.lock, targets, self.clock, self._attempted)
         self.snapshots = Reader(self.contract, targets.check)
-        self.ids = Ids(self.seed, "mock")
+        self.ids = Ids(self.seed, "mock", 0 if past is None else past.drawn)
         self._number = 0
         """Requests answered since the start, or the last reset: each has its number as its id."""
         self.writes = 0
@@ -77,9 +98,15 @@ class Mock:
         for warning in self.router.warnings():
             logger.warning("%s", warning)
         self._core = self._make_core(self.store, self.webhooks.publish)
-        self._fixtures = self._load(fixtures)
-        for tenant in self._fixtures.tenants:
-            self.store.add(tenant)
+        self._stories: dict[str, str] = {}
+        """The tenants of the fixtures, in the order of the file, each with its story."""
+        if past is not None:
+            self._stories = past.stories
+        else:
+            loaded = self._load(fixtures)
+            self._stories = loaded.stories
+            for tenant in loaded.tenants:
+                self.store.add(tenant)
 
     def _make_core(self, store: Store, publish: Publish) -> Core:
         always = self.settings.rate_limit_headers == "always"
@@ -91,20 +118,20 @@ class Mock:
         return Fixtures(None if path is None else Path(path), self.contract)
 
     def _load(self, fixtures: Fixtures) -> Loaded:
-        return fixtures.load(self.snapshots, seed=self.seed, limits=self.limits, clock=self.clock)
+        return fixtures.load(self.snapshots, seed=self.seed, limits=self.limits, clock=self.timeline)
 
     @property
     def fixtures(self) -> tuple[Tenant, ...]:
         """The tenants of the fixtures, in the order of the file: without a file, the demo tenants. They stay."""
-        return tuple(self._fixtures.tenants)
+        return tuple(tenant for each in self._stories if (tenant := self.store.tenant(each)) is not None)
 
     def is_fixture(self, tenant: Tenant) -> bool:
         """Return True if a tenant is one of the fixtures."""
-        return tenant.id in self._fixtures.stories
+        return tenant.id in self._stories
 
     def story(self, tenant: Tenant) -> str:
         """Return the sentence about a tenant of the fixtures."""
-        return self._fixtures.stories[tenant.id]
+        return self._stories[tenant.id]
 
     @property
     def answered(self) -> int:
@@ -119,21 +146,43 @@ class Mock:
     def _attempted(self, tenant: Tenant, delivery: Delivery) -> None:
         self.writes += 1
         self.log.attempt(tenant, delivery)
+        if self.state is not None:
+            self.state.attempted(tenant, delivery, self.clock.now())
 
     def answer(self, request: Request) -> Response:
-        """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls. Never waits."""
-        started = stopwatch()
+        """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls.
+
+        Never waits, unless the tenants are kept in a log (`submit`).
+        """
+        if self.state is not None:
+            done: Future[Response] = Future()
+            self.submit(request, done.set_result)
+            return done.result()
         with self.lock:
             self._number = number = self._number + 1
-            exchange = self._core.answer(request, request_id(number))
+            exchange = self.answer_numbered(request, number)
             response = exchange.response
             assert response is not None
-            exchange.duration = stopwatch() - started
-            if response.transmission is not None:
-                exchange.duration += response.transmission.delay + response.transmission.drip
-            self.journal.add(exchange)
-            self.log.write(exchange)
         return response
+
+    def submit(self, request: Request, done: Callable[[Response], object]) -> None:
+        """Have a request answered through the log. `done` is called in another thread, when its effects are written."""
+        assert self.state is not None
+        self.state.submit(request, self.clock.now(), done)
+
+    def answer_numbered(self, request: Request, number: int, *, again: bool = False) -> Exchange:
+        """Answer a request, with the lock held. `again`: it was answered before, and has its effects once more."""
+        started = stopwatch()
+        exchange = self._core.answer(request, request_id(number))
+        response = exchange.response
+        assert response is not None
+        exchange.duration = stopwatch() - started
+        if response.transmission is not None:
+            exchange.duration += response.transmission.delay + response.transmission.drip
+        self.journal.add(exchange)
+        if not again:
+            self.log.write(exchange)
+        return exchange
 
     def dry_run(self, request: Request) -> Exchange:
         """Answer a request on a copy of the tenant whose key it has: without an effect, and without a record."""
@@ -150,7 +199,40 @@ class Mock:
 
         False when some were not made in time.
         """
+        if self.state is not None and self.state.is_here:  # whoever asked for the command waits, elsewhere
+            self.webhooks.wake(moved)
+            return True
         return self.webhooks.settle(moved, timeout=SETTLE_TIMEOUT)
+
+    # What a log needs (`tenant_log/sequencer.py`).
+
+    def start(self, commands: Commands) -> None:
+        """Have the tenants that are kept in a log be there. `commands` are the handlers of the control plane."""
+        if self.state is not None:
+            self.state.start(commands, self._stories)
+
+    def read_state(self, content: Any) -> Tenant:
+        """Return the state of a snapshot in a log. Where webhooks may go is asked when they are sent."""
+        return Reader(self.contract, lambda url: None).read(content)
+
+    def facts(self) -> dict[str, bytes]:
+        """Return what a log shall know of the mock."""
+        return {opening.WHOLE: opening.whole(self.contract, self.seed, self.ids.drawn, self.clock, self._stories)}
+
+    def unavailable(self, request: Request, why: str) -> Response:
+        """Return the response to a request that cannot be answered now, because its log cannot be written."""
+        logger.error("%s %s: %s", request.method, redact(request.path), why)
+        exchange = self._core.reject(request, "unavailable", ApiError(503, UNAVAILABLE, reason=why, headers=[_SOON]))
+        assert exchange.response is not None
+        return exchange.response
+
+    def forget(self, tenant: Tenant) -> None:
+        """Let go of a tenant that stays in its log."""
+        self.expiry.forget(tenant)
+        self.webhooks.forget(tenant)
+        self.store.remove(tenant)
+        self.journal.forget(tenant.id)
+        tenant.held.release()
 
     def stop(self) -> None:
         """End the webhooks, and all requests that wait."""
@@ -159,6 +241,8 @@ class Mock:
             self.journal.release()
             self.expiry.stop()
         self.webhooks.stop()
+        if self.state is not None:
+            self.state.stop()
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """Return the tenant with that id, whose lease begins anew."""
@@ -180,7 +264,7 @@ class Mock:
             store=self.store,
             contract=self.contract,
             limits=self.limits,
-            clock=self.clock,
+            clock=self.timeline,
             ids=self.ids,
         )
 
@@ -213,7 +297,7 @@ class Mock:
             state.id = undrawn(self.ids.uuid, self.store.tenant)
         if fresh_keys:
             provisioning.renew_tokens(state, state.id, self.seed, self.store)
-        clock, state.clock = state.clock, Clock(self.clock)
+        clock, state.clock = state.clock, Clock(self.timeline)
         state.clock.restore(clock.now(), frozen=clock.held)
         state.initial = copy_of(state)
         with self.lock:
@@ -275,6 +359,7 @@ class Mock:
             before.append(adopt(tenant, state))
             for key in tenant.keys.values():
                 self.store.index(tenant, key)
+            self.store.note(tenant)
             self.webhooks.requeue(tenant)
         return before
 
@@ -289,7 +374,9 @@ class Mock:
         fixtures = None if self.settings.fixtures is None else self._read_fixtures()
         limits = self.limits if fixtures is None else fixtures.limits(self.settings)
         loaded = (
-            None if fixtures is None else fixtures.load(self.snapshots, seed=self.seed, limits=limits, clock=self.clock)
+            None
+            if fixtures is None
+            else fixtures.load(self.snapshots, seed=self.seed, limits=limits, clock=self.timeline)
         )
         with self.lock:
             if loaded is not None and not everything:
@@ -300,9 +387,11 @@ class Mock:
                         self.remove_tenant(tenant)
             self.limits = limits
             before = self._reset(list(self.fixtures)) if loaded is None else self._take_over(loaded)
-            if len(self.fixtures) == sum(1 for _ in self.store.tenants()):
+            if len(self.fixtures) == len(self.store):
                 self.journal.clear()
                 self._number = 0
+                if self.state is not None:
+                    self.state.restart_numbers()
         del before  # without the lock: it may be large
 
     def _check_free(self, loaded: Loaded) -> None:
@@ -326,15 +415,12 @@ class Mock:
         for tenant, state in kept.items():
             tenant.initial = state.initial
         before = self._replace(kept)
-        tenants = []
         for state in loaded.tenants:
-            tenant = known.get(state.id, state)
-            if tenant is state:
-                self.store.add(state)
+            if state.id in known:
+                self.journal.forget(state.id)
             else:
-                self.journal.forget(tenant.id)
-            tenants.append(tenant)
-        self._fixtures = Loaded(tenants, loaded.stories)
+                self.store.add(state)
+        self._stories = loaded.stories
         return before, known
 
 

@@ -83,11 +83,39 @@ class Clock:
         else:
             self._offset += moment - now
 
+    @property
+    def position(self) -> tuple[float, float | None]:
+        """How far it is ahead of the clock that it follows, in seconds, and the time at which it is frozen itself."""
+        return self._offset, self._frozen_at
+
+    def take_position(self, offset: float, frozen_at: float | None) -> None:
+        """Take over the `position` of another clock."""
+        self._offset, self._frozen_at = offset, frozen_at
+
     def restore(self, moment: float, *, frozen: bool) -> None:
         """Show `moment`, which may lie in the past, and freeze or run on: for restoring a snapshot."""
         self._frozen_at = moment
         if not frozen:
             self.resume()
+
+
+class Timeline(Clock):
+    """Shows the time of the clock that it follows, or the time that it is held at while something past is repeated."""
+
+    __slots__ = ("_held_at", "_shown")
+
+    def __init__(self, follows: Clock) -> None:
+        super().__init__(follows)
+        self._shown = follows
+        self._held_at: float | None = None
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._shown.now() if self._held_at is None else self._held_at
+
+    def hold_at(self, moment: float | None) -> None:
+        """Show `moment` (seconds since the epoch) until this is called with None."""
+        self._held_at = moment
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -1,10 +1,11 @@
 """Everything that a mock answers over HTTP: the API, and the control plane below /_mock. All shells share it."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
-from vorel_mock.control import guard
+from vorel_mock.control import guard, handlers
 from vorel_mock.control.app import ControlPlane
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.mock.mock import Mock
@@ -17,11 +18,28 @@ class App:
     def __init__(self, mock: Mock) -> None:
         self.mock = mock
         origins = mock.settings.cors_origins
+        self._cors = Cors(origins, mock.contract, mock.clock) if origins else None
         self.answer: Callable[[Request], Response] = mock.answer
-        """Answers a request to the API. Never waits."""
-        if origins:
-            self.answer = partial(_answer_with_cors, mock, Cors(origins, mock.contract, mock.clock))
+        """Answers a request to the API."""
+        if self._cors is not None:
+            self.answer = partial(_answer_with_cors, mock, self._cors)
         self.control = ControlPlane(mock)
+        self.waits = mock.state is not None
+        """True if `answer` waits for a log: shells with an event loop call `answer_later` then."""
+        if self.waits:
+            mock.start(handlers.bind(mock))
+
+    async def answer_later(self, request: Request) -> Response:
+        """Answer a request to the API when what it changes is written."""
+        response = None if self._cors is None else self._cors.preflight(request)
+        if response is None:
+            loop = asyncio.get_running_loop()
+            answered: asyncio.Future[Response] = loop.create_future()
+            self.mock.submit(request, lambda made: loop.call_soon_threadsafe(_set, answered, made))
+            response = await answered
+            if self._cors is not None:
+                response = self._cors.shared(request, response)
+        return response
 
     def body_limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body of a request may have."""
@@ -48,6 +66,11 @@ class App:
         """End what runs beside the requests: the control plane's threads, and the webhooks'."""
         self.control.stop()
         self.mock.stop()
+
+
+def _set(answered: "asyncio.Future[Response]", response: Response) -> None:
+    if not answered.done():
+        answered.set_result(response)
 
 
 def _answer_with_cors(mock: Mock, cors: Cors, request: Request) -> Response:

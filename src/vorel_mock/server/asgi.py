@@ -47,7 +47,8 @@ class AsgiApp:
         if is_control(request):
             await self.app.control.answer(request, send, scope.get("root_path", ""))
         else:
-            await _transmit(self.app.answer(request), send)
+            response = await self.app.answer_later(request) if self.app.waits else self.app.answer(request)
+            await _transmit(response, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

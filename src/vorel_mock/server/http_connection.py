@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 from starlette.types import Message
 
-from vorel_mock.api.messages import Request, Response
+from vorel_mock.api.messages import Request, Response, Transmission
 from vorel_mock.model.held_responses import HeldResponse
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.control_response import ControlResponse
@@ -211,9 +211,12 @@ class HttpConnection(asyncio.Protocol):
         if is_control(request) and request.malformed is None:
             self._start(self._run_control(request, keep_alive), cancellable=False)
             return
+        if self._app.waits:
+            self._start(self._answer_later(request, keep_alive), cancellable=False)
+            return
         made = self._app.answer(request)
         if made.transmission is not None:
-            self._never, self._held = made.transmission.end in ("reset", "closed"), made.transmission.held
+            self._note(made.transmission)
             self._start(self._transmit(request, made, keep_alive), cancellable=True)
             return
         self._write(
@@ -226,6 +229,18 @@ class HttpConnection(asyncio.Protocol):
     def _start(self, sending: Coroutine[Any, Any, None], *, cancellable: bool) -> None:
         self._cancellable = cancellable
         self.task = self._loop.create_task(sending)
+
+    def _note(self, transmission: Transmission) -> None:
+        """Note that a fault holds back a response."""
+        self._never, self._held = transmission.end in ("reset", "closed"), transmission.held
+
+    async def _answer_later(self, request: Request, keep_alive: bool) -> None:
+        """Send a response when what the request has changed is written."""
+        made = await self._app.answer_later(request)
+        if made.transmission is not None:
+            self._cancellable = True
+            self._note(made.transmission)
+        await self._transmit(request, made, keep_alive)
 
     async def _transmit(self, request: Request, response: Response, keep_alive: bool) -> None:
         """Send a response the way a fault asks for."""

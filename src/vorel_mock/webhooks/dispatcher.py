@@ -51,6 +51,8 @@ class Dispatcher:
         self._targets = targets
         self._tenants: dict[Tenant, _TenantDeliveries] = {}
         self._worker = Worker(lock, targets, clock, self._attempted)
+        self.quiet: set[Tenant] = set()
+        """Tenants whose deliveries are kept but not sent: their past is being repeated."""
 
     # Called by the core.
 
@@ -296,6 +298,8 @@ class Dispatcher:
         return delivery
 
     def _enqueue(self, tenant: Tenant, queue: DeliveryQueue, delivery: Delivery) -> None:
+        if tenant in self.quiet:
+            return
         if delivery.due_at is None:
             queue.behind_next.append(delivery)
         else:

@@ -32,6 +32,7 @@ def set_clock(mock: Mock, body: Json) -> Json:
                 for tenant in mock.store.tenants():
                     if tenant.clock.held:
                         tenant.clock.advance(moved)
+                        mock.store.note(tenant)
         return {**_followed(mock, body, None), **shown(mock.clock)}
 
 

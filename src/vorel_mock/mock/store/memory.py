@@ -29,6 +29,9 @@ class MemoryStore:
         for key in tenant.keys.values():
             self.index(tenant, key)
 
+    def note(self, tenant: Tenant) -> None:
+        """Note that a tenant has become another one: for stores that keep it elsewhere as well."""
+
     def remove(self, tenant: Tenant) -> None:
         """Remove a tenant and its keys."""
         del self._tenants[tenant.id]
@@ -59,6 +62,9 @@ class MemoryStore:
     def tenants(self) -> Iterator[Tenant]:
         """Iterate over all tenants, in the order in which they were added."""
         return iter(self._tenants.values())
+
+    def __len__(self) -> int:
+        return len(self._tenants)
 
     def by_token(self, token: str) -> tuple[Tenant, ApiKey] | None:
         """Return the key with that token and its tenant. Tokens are compared completely and in constant time."""
