@@ -172,6 +172,8 @@ class Mock:
 
     def answer_numbered(self, request: Request, number: int, *, again: bool = False) -> Exchange:
         """Answer a request, with the lock held. `again`: it was answered before, and has its effects once more."""
+        if self.state is not None:
+            self._number += 1  # which `changes` counts
         started = stopwatch()
         exchange = self._core.answer(request, request_id(number))
         response = exchange.response

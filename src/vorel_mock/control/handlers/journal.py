@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from vorel_mock.api.core import REQUEST_ID
 from vorel_mock.api.messages import Exchange, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
@@ -38,11 +39,13 @@ def send_again(mock: Mock, request_id: str) -> Json:
     """Answer a request of the journal once more, as if it had come again."""
     with mock.lock:
         exchange = mock.journal.get(request_id)
-        if exchange is None:
-            reject(404, "No request with this id is kept.")
-        mock.answer(exchange.request)
-        again = mock.journal.newest
-        assert again is not None
+    if exchange is None:
+        reject(404, "No request with this id is kept.")
+    response = mock.answer(exchange.request)
+    with mock.lock:
+        again = mock.journal.get(dict(response.headers)[REQUEST_ID].decode())
+    if again is None:
+        reject(404, "The request was answered, and is forgotten already.")
     return explain(again, mock.secrets)
 
 

@@ -63,11 +63,6 @@ class Journal:
         """Return the exchange with that X-Mock-Request-Id, if it is still kept."""
         return self._by_id.get(exchange_id)
 
-    @property
-    def newest(self) -> Exchange | None:
-        """The newest exchange, if one is kept."""
-        return next(reversed(self._by_id.values()), None)
-
     def exchanges(self, tenant_id: str | None = None) -> list[Exchange]:
         """Return the exchanges of a tenant, or of all, oldest first."""
         return list(self._by_id.values() if tenant_id is None else self._by_tenant.get(tenant_id, ()))

@@ -3,6 +3,7 @@
 Applied in their order to the same state, entries give the same state and the same responses in every process.
 """
 
+import json
 from typing import Any
 
 import msgspec
@@ -62,7 +63,17 @@ class CommandEntry(msgspec.Struct, frozen=True, array_like=True, tag="command"):
     """A request to the control plane that changes one tenant: the operationId, and the arguments of its handler."""
 
     name: str
-    arguments: dict[str, Any]
+    json: str
+    """The arguments, as the standard library writes them: numbers in them may be of any size."""
+
+    @classmethod
+    def of(cls, name: str, arguments: dict[str, Any]) -> "CommandEntry":
+        """Return the entry of a command."""
+        return cls(name, json.dumps(arguments))
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return dict(json.loads(self.json))
 
 
 class AttemptEntry(msgspec.Struct, frozen=True, array_like=True, tag="attempt"):

@@ -7,8 +7,9 @@ requests to the API, commands of the control plane and attempts of webhooks.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import RLock
@@ -36,6 +37,7 @@ CHECKPOINT_EVERY = 1_000
 MAX_LOADED = 10_000
 #: Seconds that whoever asks for something waits for it.
 PATIENCE = 30.0
+_ENDED = "the mock has ended"
 
 
 class Machine(Protocol):
@@ -152,28 +154,35 @@ class Sequencer:
             self._queue.put(None)
             thread.join(PATIENCE)
             self._log.close()
+            self._fail(self._taken(), _ENDED)
 
     # What comes in.
 
     def submit(self, request: Request, at: float, done: Callable[[Response], object]) -> None:
         """Have a request to the API answered. `done` is called with the response, in the sequencer's thread."""
-        self._queue.put(_Request(request, at, done))
+        self._put(_Request(request, at, done))
 
     def command(self, name: str, tenant_id: str, arguments: dict[str, Any], at: float) -> Any:
         """Have a command applied to a tenant, and return what its handler returns, or raise what it raises."""
         done: Future[Any] = Future()
-        self._queue.put(_Command(tenant_id, CommandEntry(name, arguments), at, done))
+        self._put(_Command(tenant_id, CommandEntry.of(name, arguments), at, done))
         return done.result(PATIENCE)
 
     def attempted(self, tenant: Tenant, delivery: Delivery, at: float) -> None:
         """Note what an attempt has made of a delivery. Does not wait."""
-        self._queue.put(_Command(tenant.id, AttemptEntry(SnapshotDelivery.of(delivery)), at))
+        self._put(_Command(tenant.id, AttemptEntry(SnapshotDelivery.of(delivery)), at))
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Have a function called between entries; it may change what it likes. Returns once that is written."""
         done: Future[Any] = Future()
-        self._queue.put(_Call(function, done))
+        self._put(_Call(function, done))
         return done.result(PATIENCE)
+
+    def _put(self, item: _Item) -> None:
+        if self._thread is None:
+            self._fail([item], _ENDED)
+        else:
+            self._queue.put(item)
 
     def flush(self) -> None:
         """Return once everything that was changed until now is written."""
@@ -209,12 +218,7 @@ class Sequencer:
         self._ident = threading.get_ident()
         ended = False
         while not ended:
-            batch = [self._queue.get()]
-            while True:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except Empty:
-                    break
+            batch = [self._queue.get(), *self._taken()]
             ended = None in batch
             items = [item for item in batch if item is not None]
             try:
@@ -224,6 +228,14 @@ class Sequencer:
                 if not isinstance(error, LogError):
                     logger.exception("the log cannot go on")
                 self._fail(items, str(error) if isinstance(error, LogError) else "the mock failed; its log says why")
+
+    def _taken(self) -> list[_Item | None]:
+        """Return what waits."""
+        taken = []
+        with suppress(Empty):
+            while True:
+                taken.append(self._queue.get_nowait())
+        return taken
 
     def _process(self, items: list[_Item]) -> None:
         for tenant_id in list(self._lost):
@@ -299,7 +311,7 @@ class Sequencer:
                 item.response = exchange.response
             elif isinstance(item.content, CommandEntry):
                 try:
-                    item.result = self._commands[item.content.name](**item.content.arguments)
+                    item.result = self._commands[item.content.name](**item.content.arguments())
                 except Exception as error:
                     item.error = error
 
@@ -344,7 +356,7 @@ class Sequencer:
                     transmission.held.end()
             elif isinstance(content, CommandEntry):
                 try:
-                    self._commands[content.name](**content.arguments)
+                    self._commands[content.name](**content.arguments())
                 except Exception:
                     logger.debug("%s was rejected, as it was the first time", content.name)
             else:
@@ -420,13 +432,13 @@ class Sequencer:
                 else:
                     item.done.set_result(item.result)
 
-    def _fail(self, items: list[_Item], why: str) -> None:
+    def _fail(self, items: Sequence[_Item | None], why: str) -> None:
         """Tell everybody that nothing could be written. What was applied in memory is read again from the log."""
         self.problem = why
         machine = self._machine
         with machine.lock, self._store.quiet():
             for item in items:
-                if not isinstance(item, _Call) and item.tenant_id in self._positions:
+                if item is not None and not isinstance(item, _Call) and item.tenant_id in self._positions:
                     tenant = self._store.tenant(item.tenant_id)
                     if tenant is not None:
                         machine.forget(tenant)
@@ -435,7 +447,7 @@ class Sequencer:
         for item in items:
             if isinstance(item, _Request):
                 item.done(machine.unavailable(item.request, why))
-            elif item.done is not None:
+            elif item is not None and item.done is not None:
                 item.done.set_exception(LogError(why))
 
 
