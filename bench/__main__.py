@@ -20,6 +20,7 @@ from bench.workload import ROOT, BadAnswer, cases
 
 _MAKERS = {
     OURS: lambda: programs.ours(ROOT),
+    "file": lambda: programs.ours(ROOT, "file", "vorel-mock --state FILE", in_file=True),
     "bare": programs.bare,
     "prism": programs.prism,
     "wiremock": programs.wiremock,

@@ -78,12 +78,16 @@ class Running:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def ours(tree: Path, name: str = "ours", title: str = "vorel-mock") -> Program:
-    """The mock of a checkout with everything on. Its rate limits are too high for the load to reach."""
+def ours(tree: Path, name: str = "ours", title: str = "vorel-mock", *, in_file: bool = False) -> Program:
+    """The mock of a checkout with everything on. Its rate limits are too high for the load to reach.
+
+    `in_file`: it keeps its state in a file.
+    """
     limits = [f"--rate-limit={_NEVER_REACHED}", f"--tenant-rate-limit={_NEVER_REACHED}"]
 
     def command(port: int, folder: Path) -> list[str]:
-        return [sys.executable, "-m", "vorel_mock", "serve", f"--port={port}", *limits]
+        state = [f"--state={folder / 'mock.db'}"] if in_file else []
+        return [sys.executable, "-m", "vorel_mock", "serve", f"--port={port}", *limits, *state]
 
     return Program(name, title, command, source=tree / "src", says="Ready.")
 
