@@ -18,6 +18,7 @@ COMMANDS = frozenset(
         "addCrmRecord",
         "addHandoff",
         "addLead",
+        "addStub",
         "armFault",
         "changeKey",
         "changeLead",
@@ -30,6 +31,8 @@ COMMANDS = frozenset(
         "mintKey",
         "publishEvent",
         "redeliver",
+        "removeStub",
+        "removeStubs",
         "resetTenant",
         "revokeKey",
         "setTenantClock",
@@ -41,8 +44,8 @@ COMMANDS = frozenset(
 OF_THE_WHOLE = frozenset(
     {"clearRequests", "createTenant", "deleteTenant", "importSnapshot", "reset", "sendAgain", "setClock"}
 )
-#: Operations that need all tenants.
-OF_ALL = frozenset({"listTenants", "reset", "setClock"})
+#: Operations that change nothing, although they are no GET.
+LOOKS = frozenset({"explain", "verifyRequests", "verifyTenantRequests", "waitForDelivery", "waitForRequests"})
 
 
 def through_log(mock: Mock, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,10 +69,11 @@ def _carry_out(mock: Mock, state: Sequencer, name: str, function: Callable[..., 
     if name in COMMANDS:
         result = state.command(name, arguments["tenant_id"], arguments, mock.clock.now())
         return _settled(mock, arguments["tenant_id"], result) if name == "setTenantClock" else result
-    _bring_in(state, name, arguments)
-    result = function(**arguments)
-    if name in OF_THE_WHOLE:
-        state.flush()
+    with state.staying():
+        _bring_in(state, name, arguments)
+        result = function(**arguments)
+        if name in OF_THE_WHOLE or name == "health":
+            state.flush()
     return result
 
 
@@ -88,8 +92,10 @@ def _bring_in(state: Sequencer, name: str, arguments: dict[str, Any]) -> None:
     body = arguments.get("body")
     if "tenant_id" in arguments:
         state.load(arguments["tenant_id"])
-    elif name in OF_ALL:
+    elif name == "listTenants":
         state.load_all()
+    elif name == "setClock":
+        state.load_frozen()
     elif isinstance(body, dict) and name == "createTenant" and isinstance(body.get("fork"), str):
         state.load(body["fork"].lower())
     elif isinstance(body, dict) and name == "explain":

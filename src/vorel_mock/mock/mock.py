@@ -25,6 +25,7 @@ from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.logged import LoggedStore
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.mock.tenant_log import opening
+from vorel_mock.mock.tenant_log.interface import NUMBER
 from vorel_mock.mock.tenant_log.sequencer import Commands, Sequencer
 from vorel_mock.mock.waiting_places import WaitingPlaces
 from vorel_mock.model.clock import Clock, Timeline
@@ -81,7 +82,7 @@ class Mock:
         self.webhooks = Dispatcher(self.lock, targets, self.clock, self._attempted)
         self.snapshots = Reader(self.contract, targets.check)
         self.ids = Ids(self.seed, "mock", 0 if past is None else past.drawn)
-        self._number = 0
+        self._number = 0 if tenant_log is None else int(tenant_log.facts().get(NUMBER, b"0"))
         """Requests answered since the start, or the last reset: each has its number as its id."""
         self.writes = 0
         """What the control plane has changed, and attempts of webhooks, since the start."""
@@ -173,7 +174,7 @@ class Mock:
     def answer_numbered(self, request: Request, number: int, *, again: bool = False) -> Exchange:
         """Answer a request, with the lock held. `again`: it was answered before, and has its effects once more."""
         if self.state is not None:
-            self._number += 1  # which `changes` counts
+            self._number = max(self._number, number)
         started = stopwatch()
         exchange = self._core.answer(request, request_id(number))
         response = exchange.response
@@ -387,6 +388,7 @@ class Mock:
                 for tenant in list(self.store.tenants()):
                     if not self.is_fixture(tenant):
                         self.remove_tenant(tenant)
+                self.store.forget_others(self._stories)
             self.limits = limits
             before = self._reset(list(self.fixtures)) if loaded is None else self._take_over(loaded)
             if len(self.fixtures) == len(self.store):

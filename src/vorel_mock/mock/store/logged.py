@@ -1,6 +1,6 @@
 """Tenants in memory whose log is kept elsewhere: notes what changed outside of the log, for the sequencer to write."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -71,6 +71,13 @@ class LoggedStore(MemoryStore):
         """Have the log of a tenant go on from a new checkpoint."""
         if not self._is_quiet:
             self._notes.changed[tenant.id] = tenant
+
+    def forget_others(self, kept: Collection[str]) -> None:
+        """Delete the tenants that are not in memory, but for those with the ids `kept`."""
+        others = [each for each in self.ids if each not in self._tenants and each not in kept]
+        for each in others:
+            del self.ids[each]
+        self._notes.removed.update(others)
 
     def index(self, tenant: Tenant, key: ApiKey) -> None:
         """Have a key be found by its token."""

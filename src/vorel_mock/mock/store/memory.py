@@ -1,6 +1,6 @@
 """Tenants in memory, by id, and their keys, by token."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from hmac import compare_digest
 
 from vorel_mock.model.keys import ApiKey
@@ -31,6 +31,9 @@ class MemoryStore:
 
     def note(self, tenant: Tenant) -> None:
         """Note that a tenant has become another one: for stores that keep it elsewhere as well."""
+
+    def forget_others(self, kept: Collection[str]) -> None:
+        """Delete the tenants that are kept elsewhere alone, but for those with the ids `kept`."""
 
     def remove(self, tenant: Tenant) -> None:
         """Remove a tenant and its keys."""

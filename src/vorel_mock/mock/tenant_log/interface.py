@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+#: Flags of tenants: it has deliveries to make; its clock is frozen, and is moved when the mock's is.
+PENDING, FROZEN = 1, 2
 #: The fact that is the number of the latest request.
 NUMBER = "number"
 
@@ -57,8 +59,8 @@ class Changes:
     removed: set[str] = field(default_factory=set)
     tokens: dict[bytes, str | None] = field(default_factory=dict)
     """The tenant of the key whose token has that hash; None: of no key any more."""
-    pending: dict[str, bool] = field(default_factory=dict)
-    """Whether a tenant has deliveries to make."""
+    flags: dict[str, int] = field(default_factory=dict)
+    """What a tenant must be found by while it is not in memory: PENDING, FROZEN, both or none."""
     facts: dict[str, bytes] = field(default_factory=dict)
     """What concerns the whole mock, by name. NUMBER is the number of the latest request."""
 
@@ -84,8 +86,8 @@ class Log(Protocol):
     def tenant_ids(self) -> Sequence[str]:
         """Return the tenants, in the order in which they were made."""
 
-    def pending(self) -> Sequence[str]:
-        """Return the tenants that have deliveries to make."""
+    def flagged(self, flag: int) -> Sequence[str]:
+        """Return the tenants that have a flag."""
 
     def close(self) -> None:
         """Let go of what it holds."""

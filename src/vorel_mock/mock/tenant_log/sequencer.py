@@ -7,9 +7,9 @@ requests to the API, commands of the control plane and attempts of webhooks.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import RLock
@@ -22,7 +22,7 @@ from vorel_mock.mock.snapshot.rows import SnapshotDelivery
 from vorel_mock.mock.store.logged import LoggedStore, token_hash
 from vorel_mock.mock.tenant_log import checkpoints
 from vorel_mock.mock.tenant_log.entries import AttemptEntry, CommandEntry, Content, Entry, RequestEntry, decode, encode
-from vorel_mock.mock.tenant_log.interface import NUMBER, Append, Changes, Log, LogError, Placed
+from vorel_mock.mock.tenant_log.interface import FROZEN, NUMBER, PENDING, Append, Changes, Log, LogError, Placed
 from vorel_mock.model.clock import Timeline
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.webhooks import Delivery
@@ -105,7 +105,7 @@ class _Position:
     version: int
     checkpoint: int
     at: float
-    pending: bool = False
+    flags: int = 0
 
 
 class Sequencer:
@@ -120,6 +120,7 @@ class Sequencer:
         self._timeline = timeline
         self._log = log
         self._commands: Commands = {}
+        self._stay: frozenset[str] = frozenset()
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._positions: dict[str, _Position] = {}
         """Of the tenants in memory, the one used last at the end."""
@@ -129,6 +130,8 @@ class Sequencer:
         """Tenants that must be read from the log again."""
         self._facts: dict[str, bytes] = {}
         self._restarts_numbers = False
+        self._users = 0
+        """Those that want all tenants to stay that are in memory."""
         self._ident = threading.get_ident()
         self._thread: threading.Thread | None = None
         self.problem: str | None = None
@@ -137,11 +140,11 @@ class Sequencer:
     # Start and end.
 
     def start(self, commands: Commands, first: Iterable[str]) -> None:
-        """Begin. `commands` are the handlers by operationId; `first`, tenants that are needed at once."""
-        self._commands = commands
+        """Begin. `commands` are the handlers by operationId; `first`, tenants that stay in memory."""
+        self._commands, self._stay = commands, frozenset(first)
         with self._machine.lock:
             self._store.ids.update(dict.fromkeys(self._log.tenant_ids()))
-        for tenant_id in [*first, *self._log.pending()]:
+        for tenant_id in [*self._stay, *self._log.flagged(PENDING)]:
             self._load(tenant_id)
         self._commit()
         self._thread = threading.Thread(target=self._run, name="vorel-mock-log", daemon=True)
@@ -200,6 +203,21 @@ class Sequencer:
     def load_owner(self, token: str) -> None:
         """Have the tenant of a key be in memory, if there is one."""
         self.call(lambda: self._owner(token))
+
+    @contextmanager
+    def staying(self) -> Iterator[None]:
+        """Have all tenants that are in memory stay there meanwhile."""
+        with self._machine.lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._machine.lock:
+                self._users -= 1
+
+    def load_frozen(self) -> None:
+        """Have all tenants be in memory whose clock is frozen."""
+        self.call(lambda: [self._load(each) for each in self._log.flagged(FROZEN)])
 
     def load_all(self) -> None:
         """Have all tenants be in memory, as far as they have room there: those that were made last."""
@@ -342,7 +360,7 @@ class Sequencer:
             machine.webhooks.requeue(tenant)
             if tenant.lease is not None:
                 machine.expiry.set(tenant, tenant.lease.seconds)
-        position.pending = _has_pending(tenant)
+        position.flags = _flags(tenant)
         return True
 
     def _repeat(self, tenant: Tenant, position: _Position, number: int, entry: Entry) -> None:
@@ -380,9 +398,8 @@ class Sequencer:
                 self._touched.add(tenant_id)
             for tenant_id in self._touched & self._positions.keys():
                 known, position = self._store.tenant(tenant_id), self._positions[tenant_id]
-                pending = known is not None and bool(known.webhooks) and _has_pending(known)
-                if pending != position.pending:
-                    changes.pending[tenant_id] = position.pending = pending
+                if known is not None and (flags := _flags(known)) != position.flags:
+                    changes.flags[tenant_id] = position.flags = flags
             facts = machine.facts()
             changes.facts = {name: value for name, value in facts.items() if self._facts.get(name) != value}
             self._facts = facts
@@ -405,7 +422,7 @@ class Sequencer:
         if position is None or position.version - position.checkpoint < CHECKPOINT_EVERY:
             return None
         tenant = self._store.tenant(tenant_id)
-        if tenant is None or position.version - position.checkpoint < CHECKPOINT_EVERY + _rows(tenant):
+        if tenant is None or position.version - position.checkpoint < CHECKPOINT_EVERY + _rows(tenant) // 4:
             return None
         return tenant
 
@@ -415,9 +432,11 @@ class Sequencer:
         if surplus <= 0:
             return
         with self._machine.lock, self._store.quiet():
-            for tenant_id in list(self._positions)[:surplus]:
+            if self._users:
+                return
+            for tenant_id in [each for each in self._positions if each not in self._stay][:surplus]:
                 tenant = self._store.tenant(tenant_id)
-                if tenant is not None and tenant.lease is None and not self._positions[tenant_id].pending:
+                if tenant is not None and tenant.lease is None and not self._positions[tenant_id].flags & PENDING:
                     self._machine.forget(tenant)
                     del self._positions[tenant_id]
 
@@ -475,8 +494,9 @@ def _take_over(tenant: Tenant, row: SnapshotDelivery) -> None:
             return
 
 
-def _has_pending(tenant: Tenant) -> bool:
-    return any(delivery.state == "pending" for delivery in tenant.deliveries)
+def _flags(tenant: Tenant) -> int:
+    pending = bool(tenant.webhooks) and any(delivery.state == "pending" for delivery in tenant.deliveries)
+    return pending * PENDING + tenant.clock.held * FROZEN
 
 
 def _rows(tenant: Tenant) -> int:

@@ -14,9 +14,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tenants (
   id TEXT NOT NULL UNIQUE, number INTEGER PRIMARY KEY AUTOINCREMENT,
-  version INTEGER NOT NULL, checkpoint BLOB NOT NULL, pending INTEGER NOT NULL DEFAULT 0
+  version INTEGER NOT NULL, checkpoint BLOB NOT NULL, flags INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS pending ON tenants (pending) WHERE pending;
+CREATE INDEX IF NOT EXISTS flagged ON tenants (flags) WHERE flags;
 CREATE TABLE IF NOT EXISTS entries (
   tenant TEXT NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
   PRIMARY KEY (tenant, version)
@@ -111,8 +111,8 @@ class SqliteLog:
                         run("DELETE FROM tokens WHERE hash = ?", [token])
                     else:
                         run("INSERT OR REPLACE INTO tokens VALUES (?, ?)", [token, owner])
-                for tenant_id, pending in changes.pending.items():
-                    run("UPDATE tenants SET pending = ? WHERE id = ?", [pending, tenant_id])
+                for tenant_id, flags in changes.flags.items():
+                    run("UPDATE tenants SET flags = ? WHERE id = ?", [flags, tenant_id])
                 self._number = int(changes.facts.get(NUMBER, self._number))
                 facts = {**changes.facts, NUMBER: b"%d" % self._number}
                 run_many("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
@@ -144,10 +144,11 @@ class SqliteLog:
         with self._told():
             return [tenant_id for (tenant_id,) in self._file.execute("SELECT id FROM tenants ORDER BY number")]
 
-    def pending(self) -> Sequence[str]:
-        """Return the tenants that have deliveries to make."""
+    def flagged(self, flag: int) -> Sequence[str]:
+        """Return the tenants that have a flag."""
         with self._told():
-            return [tenant_id for (tenant_id,) in self._file.execute("SELECT id FROM tenants WHERE pending")]
+            found = self._file.execute("SELECT id FROM tenants WHERE flags AND flags & ? ORDER BY number", [flag])
+            return [tenant_id for (tenant_id,) in found]
 
     def close(self) -> None:
         """Close the file."""
