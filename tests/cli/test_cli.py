@@ -84,6 +84,18 @@ def test_the_list_of_commands_is_what_they_say_of_themselves() -> None:
     assert "httpx" not in modules
 
 
+def test_a_start_imports_nothing_for_a_command_line_of_a_library() -> None:
+    """httpx imports rich and pygments for its own, wherever they are installed."""
+    start = (
+        "import atexit, sys; from vorel_mock.cli.main import run; atexit.register(lambda: print(*sys.modules)); run()"
+    )
+    command = [sys.executable, "-c", start, "serve", "--host", "203.0.113.1"]  # no address of this machine
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert (ran.returncode, "cannot listen on" in ran.stderr) == (1, True)
+    assert "httpx" in ran.stdout.split()
+    assert {"rich", "pygments"}.isdisjoint(ran.stdout.split())
+
+
 def test_without_arguments_the_command_line_has_the_defaults_of_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

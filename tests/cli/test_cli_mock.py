@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -279,6 +281,21 @@ def test_a_reader_that_goes_away_is_no_error_to_read_about(url: str) -> None:
         assert process.wait(SOON) == 1
 
 
+def test_ctrl_c_ends_a_wait_for_the_mock_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SOON)
+        base_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        program = [sys.executable, "-m", "vorel_mock", "tenants", "--base-url", base_url]
+        with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            connection, _ = silent.accept()
+            connection.settimeout(SOON)
+            with connection:
+                assert connection.recv(1)  # it waits for the response
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=SOON) == (b"", b"")
+            assert process.returncode == 130
+
+
 def test_commands_options_and_values_are_completed() -> None:
     """As the script of bash asks: it calls the program with the words of the line."""
 
@@ -300,20 +317,25 @@ def test_commands_options_and_values_are_completed() -> None:
     assert completed("vorel-mock", "webhooks", "listen", "--event", "booking.c")[0].startswith("booking.c")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_each_shell(shell: str, tmp_path: Path) -> None:
-    script = told("completion", shell)
-    assert f"_VOREL_MOCK_COMPLETE={shell}_complete" in script
-    if shell == "bash":  # the one that each machine has
-        line = "COMP_WORDS=(vorel-mock clo); COMP_CWORD=1; _vorel_mock_completion vorel-mock; echo ${COMPREPLY[@]}"
-        program = tmp_path / "vorel-mock"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vorel_mock "$@"\n')
-        program.chmod(0o755)
-        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-        ran = subprocess.run(
-            ["bash", "-c", f'eval "$(vorel-mock completion bash)"; {line}'],
-            capture_output=True,
-            text=True,
-            env=environment,
-        )
-        assert (ran.stdout, ran.stderr) == ("clock\n", "")
+#: How each shell is asked for what completes `vorel-mock clo`, once it has the script.
+ASKING = {
+    "bash": 'eval "$(vorel-mock completion bash)"; COMP_WORDS=(vorel-mock clo); COMP_CWORD=1; '
+    "_vorel_mock_completion vorel-mock; echo ${COMPREPLY[@]}",
+    # The function that shows what was found is zsh's own, and wants a terminal.
+    "zsh": "autoload -U compinit; compinit -u -D; _describe() { print -r -- ${(P)3%%:*} }; "
+    'eval "$(vorel-mock completion zsh)"; words=(vorel-mock clo); CURRENT=2; _vorel_mock_completion',
+    "fish": 'vorel-mock completion fish | source; complete -C "vorel-mock clo" | string split -f 1 \\t',
+}
+
+
+@pytest.mark.parametrize("shell", list(ASKING))
+def test_the_script_of_each_shell_completes(shell: str, tmp_path: Path) -> None:
+    assert f"_VOREL_MOCK_COMPLETE={shell}_complete" in told("completion", shell)
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    program = tmp_path / "vorel-mock"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vorel_mock "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ran = subprocess.run([shell, "-c", ASKING[shell]], capture_output=True, text=True, env=environment, timeout=60)
+    assert (ran.stdout.strip(), ran.stderr) == ("clock", "")
