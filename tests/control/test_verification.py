@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from tests import checked_client as checked
 
 from vorel_mock.api.messages import Exchange, Request
-from vorel_mock.mock.journal import verification
+from vorel_mock.mock.journal import journal, verification
 from vorel_mock.mock.journal.verification import Miss, expectation, verify
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
@@ -84,6 +84,7 @@ def test_requests_are_verified_by_what_they_are(caller: Caller) -> None:
 def test_what_came_instead_is_told(caller: Caller) -> None:
     assert caller.missed({"exactly": 2}) == {
         "error": {"code": "conflict", "message": "no request matches; exactly 2 must; none came"},
+        "problem": "no request matches; exactly 2 must",
         "pattern": 0,
         "wanted": {},
         "compared": 0,
@@ -111,7 +112,7 @@ def test_what_came_instead_is_told(caller: Caller) -> None:
     )
     too_many = caller.missed({"operation": "createCrmRecord", "never": True})
     assert [(each["id"], each["differences"]) for each in too_many["nearest"]] == [(farther, []), (near, [])]
-    assert too_many["error"]["message"].startswith("2 requests match; none must; ")
+    assert too_many["error"]["message"] == f"2 requests match; none must; the latest is {farther}"
     assert caller.missed({"at_least": 4})["error"]["message"] == (
         "3 requests match; at least 4 must; there is no other one"
     )
@@ -125,6 +126,26 @@ def test_the_latest_are_compared(caller: Caller, monkeypatch: pytest.MonkeyPatch
     caller.handoff(reason="near")
     latest = [caller.create({"object": "lead"}), caller.create()]
     assert [each["id"] for each in caller.missed({"body": {"reason": "nearer"}})["nearest"]] == latest[::-1]
+
+
+def test_no_number_is_exact_once_requests_were_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_EXCHANGES", 3)
+    with checked.client(Mock(Settings(seed=1))) as http:
+        caller, other = Caller(http), Caller(http)
+        other.handoff()
+        first, kept = caller.create(), [caller.handoff() for _ in range(3)]
+        for at in (caller.path, "/_mock/requests"):
+            for wanted in ({"operation": "createCrmRecord", "never": True}, {"lead": caller.lead, "exactly": 3}):
+                told = caller.verify(wanted, at).json()["error"]["message"]
+                assert "; older ones that may count were forgotten, because the journal was full; " in told
+            assert caller.verify({"key": "full_1", "at_least": 3}, at).status_code == 200
+        assert "were forgotten" in caller.missed([{"operation": "createCrmRecord"}, {}])["error"]["message"]
+        assert "were forgotten" not in caller.missed({"lead": caller.lead, "exactly": 2})["error"]["message"]
+        assert caller.met({"exactly": 2, "since": kept[0]}) == kept[1:], "whatever is older does not count"
+        assert other.met({"exactly": 1}), "nothing was forgotten of this tenant"
+        caller.http.delete(caller.path)
+        assert caller.met({"never": True}) == []
+        assert first < kept[0]
 
 
 def test_an_order_that_was_not_kept_is_told(caller: Caller) -> None:
@@ -151,7 +172,13 @@ def test_only_what_came_since_the_mark_counts(caller: Caller) -> None:
     assert caller.met({"since": second, "never": True}) == []
     assert caller.missed({"since": second})["compared"] == 0
     assert caller.http.post(f"{caller.path}/wait", json={"since": second, "timeout": "10ms"}).status_code == 408
-    two = caller.handoff()
+    two = caller.handoff(reason="two")
+    waited = {"lead": caller.lead, "body": {"reason": "two"}, "headers": {"x-trace": None}, "timeout": "5s"}
+    assert caller.http.post(f"{caller.path}/wait", json=waited).json()["total"] == 1
+    for wrong in ({"headers": {"x-trace": "1"}}, {"body": {"reason": "one"}}, {"lead": caller.own[1]}):
+        answer = caller.http.post(f"{caller.path}/wait", json={**waited, **wrong, "timeout": "10ms"})
+        assert answer.status_code == 408
+    assert caller.http.post(f"{caller.path}/wait", json={"body": {"/~": 1}}).status_code == 400
     for path in (f"{caller.path}/wait", caller.path):
         filters = {"since": second, "operation": "handoffLead"}
         answer = caller.http.post(path, json=filters) if "wait" in path else caller.http.get(path, params=filters)

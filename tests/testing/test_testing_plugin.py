@@ -484,6 +484,7 @@ def test_too_many(vorel_server, vorel):
     mark = vorel.requests.mark()
     with vorel.client() as api:
         api.post(f"/api/v1/leads/{vorel.lead}/handoff")
+    assert vorel_server.mark() == vorel.requests.wait(lead=vorel.lead, body={"reason": None})[0].id
     assert len(vorel.requests.verify(since=mark, exactly=1)) == vorel.requests.count(since=mark) == 1
     assert vorel.requests.wait(since=mark)[0].operation == "handoffLead"
     vorel_server.verify(since=mark, lead=vorel.lead, never=True)

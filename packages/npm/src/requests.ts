@@ -74,8 +74,8 @@ export class Requests {
 }
 
 /** Return why a verification does not hold: what was expected, and the nearest requests with their differences. */
-function missed({ error, wanted, compared, nearest }: Schemas["NotVerified"]): string {
-  const told = [error.message.split("; the nearest of ")[0]];
+function missed({ problem, wanted, compared, nearest }: Schemas["NotVerified"]): string {
+  const told = [problem];
   if (Object.keys(wanted).length) told.push(`expected: ${JSON.stringify(wanted)}`);
   if (nearest[0]) told.push(nearest[0].differences.length ? `nearest of ${compared}:` : "these match:");
   for (const { id, method, path, status, differences } of nearest) {

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack
 from vorel_mock.server.app import App
 from vorel_mock.testing.clock import AsyncClock, Clock
 from vorel_mock.testing.connection import Connection, Json
-from vorel_mock.testing.requests import Filters, Pattern, found, verified
+from vorel_mock.testing.requests import Filters, Pattern, found, mark, verified
 from vorel_mock.testing.rows import EventKind, Exchange, Fault, TenantSettings, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
@@ -64,6 +64,11 @@ class ControlOperations(Generic[T]):
     async def requests(self, **filters: Unpack[Filters]) -> list[Exchange]:
         """Return the exchanges of all tenants that match, and those without a valid key, oldest first."""
         return read_rows(Exchange, await found(self._connection, ("requests",), filters))
+
+    @operation
+    async def mark(self) -> str:
+        """Return a mark: `since=mark` has `verify` and `requests` see only what comes from now on."""
+        return await mark(self._connection)
 
     @operation
     async def verify(

@@ -81,14 +81,18 @@ class RequestOperations:
         status: int | None = None,
         key_id: str | None = None,
         contains: str | None = None,
+        lead: str | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        body: Mapping[str, Any] | None = None,
         since: str | datetime | None = None,
     ) -> Exchanges:
         """Wait until `count` exchanges match, and return them. Raises ControlError 408 after `timeout` (at most 60 s).
 
-        Use it if the program under test runs in parallel with the test. `since` is a mark: what came before it does
-        not count.
+        Use it if the program under test runs in parallel with the test. `lead`, `headers` and `body` as in `verify`.
+        `since` is a mark: what came before it does not count.
         """
         wanted = without_none(operation=operation, status=status, key_id=key_id, contains=contains, since=_text(since))
+        wanted |= without_none(lead=lead, headers=headers, body=body)
         wanted |= {"count": count, "timeout": duration("timeout", timeout)}
         path = (*self._path, "requests", "wait")
         return read_rows(Exchange, await self._connection.ask("POST", *path, json=wanted, within=timeout + SLACK))
@@ -96,7 +100,7 @@ class RequestOperations:
     @operation
     async def mark(self) -> str:
         """Return a mark: `since=mark` has `wait`, `verify`, `list` and `count` see only what comes from now on."""
-        return str((await self._connection.ask("GET", "requests", "mark"))["mark"])
+        return await mark(self._connection)
 
     @operation
     async def verify(
@@ -132,6 +136,11 @@ class RequestOperations:
         return Exchange(await self._connection.ask("POST", "explain", json=wanted | without_none(body=body)))
 
 
+async def mark(connection: Connection) -> str:
+    """Return the mark of the newest request of the mock."""
+    return str((await connection.ask("GET", "requests", "mark"))["mark"])
+
+
 async def verified(
     connection: Connection,
     path: tuple[str, ...],
@@ -157,7 +166,7 @@ async def verified(
 
 def _told(missed: Json) -> str:
     """Return why a verification does not hold: what was expected, and the nearest requests with their differences."""
-    lines = [missed["error"]["message"].partition("; the nearest of ")[0]]
+    lines = [missed["problem"]]
     lines += [f"expected: {dumps(missed['wanted'], ensure_ascii=False)}"] if missed["wanted"] else []
     if missed["nearest"]:
         differs = missed["nearest"][0]["differences"]

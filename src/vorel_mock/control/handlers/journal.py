@@ -9,7 +9,7 @@ import msgspec
 from flask import Response
 
 from vorel_mock.api.core import REQUEST_ID
-from vorel_mock.api.messages import Exchange, Request, cut, first_values
+from vorel_mock.api.messages import Exchange, Request, cut, first_values, seen_request
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
 from vorel_mock.control.handlers.support import Operations, find_tenant, moment, reject, timeout, waiting_slot
@@ -18,6 +18,7 @@ from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.journal.mark import came_since, request_id
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.redaction import redact
+from vorel_mock.model.request_pattern import RequestPattern
 from vorel_mock.model.wait import Wait
 
 Json = dict[str, Any]
@@ -26,6 +27,8 @@ _DEFAULT_LIMIT = 1000
 #: Requests that a wait in vain names, and characters of the path of each.
 _NAMED = 3
 _PATH = 100
+#: Members of a wait that are those of a pattern.
+_OF_PATTERN = ("lead", "headers", "body")
 
 
 def get_request(mock: Mock, request_id: str) -> Json:
@@ -183,6 +186,11 @@ def _matcher(mock: Mock, filters: Json) -> Callable[[Exchange], bool]:
         is_late = came_since(filters["since"], mock.answered) if "since" in filters else None
     except ValueError as error:
         reject(400, f"since: {error}")
+    try:
+        pattern = RequestPattern.of({name: filters[name] for name in _OF_PATTERN if name in filters})
+    except ValueError as error:
+        reject(400, str(error))
+    any_pattern = bool(pattern.as_json())
     contains = filters.get("contains", "").encode()
 
     def matches(exchange: Exchange) -> bool:
@@ -195,6 +203,7 @@ def _matcher(mock: Mock, filters: Json) -> Callable[[Exchange], bool]:
             and exchange.at <= last
             and (is_late is None or is_late(exchange))
             and contains in exchange.request.body
+            and (not any_pattern or pattern.matches(seen_request(exchange)))
         )
 
     return matches

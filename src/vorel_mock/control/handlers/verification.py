@@ -35,7 +35,9 @@ def verify_tenant_requests(mock: Mock, tenant_id: str, body: Json | list[Json] |
 def _verified(mock: Mock, tenant_id: str | None, body: Json | list[Json] | None) -> Any:
     with mock.lock:
         tenant = None if tenant_id is None else find_tenant(mock, tenant_id)
-        kept, answered = mock.journal.exchanges(None if tenant is None else tenant.id), mock.answered
+        of_tenant = None if tenant is None else tenant.id
+        kept, truncated = mock.journal.exchanges(of_tenant), mock.journal.truncated(of_tenant)
+        answered = mock.answered
     given = [(str(number), each) for number, each in enumerate(body)] if isinstance(body, list) else [("", body or {})]
     expected = []
     for place, wanted in given:
@@ -45,16 +47,17 @@ def _verified(mock: Mock, tenant_id: str | None, body: Json | list[Json] | None)
             reject(400, str(error))
         if tenant is not None and "key" in wanted and wanted["key"] not in tenant.keys:  # with a typo, `never` holds
             reject(400, not_among(f"{place}.key".lstrip("."), wanted["key"], tenant.keys))
-    found = verify(expected, kept)
+    found = verify(expected, kept, truncated)
     if not isinstance(found, Miss):
         return listed(found, partial(explain, also=mock.secrets), lambda shown: {"data": shown, "total": len(found)})
     nearest = [_near(mock, near) for near in found.nearest]
     which = f"pattern {found.number}: " if isinstance(body, list) else ""
     among = len(list(filter(expected[found.number].counts, kept)))
-    message = f"{which}{found.problem}; {_nearest(nearest, among)}"
-    told = msgspec.json.decode(error_body(mock.contract, 409, message))
+    problem = f"{which}{found.problem}"
+    told = msgspec.json.decode(error_body(mock.contract, 409, f"{problem}; {_nearest(nearest, among)}"))
     wanted = redact_deep(expected[found.number].pattern.as_json(), mock.secrets)
-    return {**told, "pattern": found.number, "wanted": wanted, "compared": among, "nearest": nearest}, 409
+    missed = {"problem": problem, "pattern": found.number, "wanted": wanted}
+    return {**told, **missed, "compared": among, "nearest": nearest}, 409
 
 
 def _near(mock: Mock, near: Near) -> Json:
@@ -83,9 +86,11 @@ def _nearest(nearest: list[Json], among: int) -> str:
     if not nearest:
         return "there is no other one" if among else "none came"
     first = nearest[0]
+    if not first["differences"]:
+        return f"the latest is {first['id']}"
     differs = [f"{each['place']}: wanted {each['wanted']}, found {each['found']}" for each in first["differences"]]
     told = "; ".join(differs[:_IN_MESSAGE]) + ("; …" if len(differs) > _IN_MESSAGE else "")
-    return f"the nearest of {among} is {first['id']}: {told or 'it matches'}"
+    return f"the nearest of {among} is {first['id']}: {told}"
 
 
 OPERATIONS: Operations = {

@@ -71,6 +71,11 @@ class Journal:
         """Return how many exchanges of a tenant, or of all, are kept."""
         return len(self._by_id if tenant_id is None else self._by_tenant.get(tenant_id, ()))
 
+    def truncated(self, tenant_id: str | None = None) -> list[Exchange]:
+        """Return the oldest exchange that is kept of a tenant, or of each, of which older ones were forgotten."""
+        histories = self._by_tenant.values() if tenant_id is None else [self._by_tenant.get(tenant_id)]
+        return [next(iter(history)) for history in histories if history is not None and history.dropped]
+
     def latest(self, number: int, tenant_id: str | None = None) -> list[Exchange]:
         """Return the latest exchanges, oldest of them first, without walking through the others."""
         rows: Reversible[Exchange] = self._by_id.values()

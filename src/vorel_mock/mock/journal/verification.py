@@ -17,6 +17,7 @@ MAX_PATTERNS = 20
 #: Requests that are compared with a pattern that was not met, the latest ones; and those that are told.
 MAX_COMPARED = 2_000
 _NEAREST = 3
+_FORGOTTEN = "older ones that may count were forgotten, because the journal was full"
 _COUNTS = ("exactly", "at_least", "never")
 
 
@@ -81,11 +82,14 @@ def expectation(wanted: Mapping[str, Any], answered: int, place: str = "") -> Ex
     return Expectation(pattern, least, most, counts)
 
 
-def verify(expected: Sequence[Expectation], kept: Sequence[Exchange]) -> list[Exchange] | Miss:
+def verify(
+    expected: Sequence[Expectation], kept: Sequence[Exchange], truncated: Sequence[Exchange] = ()
+) -> list[Exchange] | Miss:
     """Return the requests that match, oldest first, if there are as many as expected; else a Miss.
 
     Each expectation must hold by itself. Where there are several, the requests that one needs must come after those
-    that the one before it needs.
+    that the one before it needs. `truncated` has the oldest request of each tenant of which older ones were forgotten:
+    if those may count, no number is known to be exact.
     """
     matching: list[list[int]] = [[] for _ in expected]
     for place, exchange in enumerate(kept):
@@ -93,11 +97,13 @@ def verify(expected: Sequence[Expectation], kept: Sequence[Exchange]) -> list[Ex
         for each, places in zip(expected, matching, strict=True):
             if each.counts(exchange) and each.pattern.matches(seen):
                 places.append(place)
+    incomplete = [any(map(each.counts, truncated)) for each in expected]
     for number, (each, places) in enumerate(zip(expected, matching, strict=True)):
-        if len(places) < each.least:
-            return Miss(number, _came(each, places), _nearest(each, kept, set(places)))
         if each.most is not None and len(places) > each.most:
             return Miss(number, _came(each, places), [Near(kept[place], []) for place in reversed(places)][:_NEAREST])
+        if len(places) < each.least or (each.most is not None and incomplete[number]):
+            forgotten = f"; {_FORGOTTEN}" if incomplete[number] else ""
+            return Miss(number, _came(each, places) + forgotten, _nearest(each, kept, set(places)))
     last, before = -1, 0
     for number, (each, places) in enumerate(zip(expected, matching, strict=True)):
         if not each.least:
@@ -107,7 +113,10 @@ def verify(expected: Sequence[Expectation], kept: Sequence[Exchange]) -> list[Ex
             came = f"{_number(places)}, but {len(following) or 'none'} of them after what matches pattern {before}"
             late = Difference("order", f"after {kept[last].id}", "before it")
             early = [place for place in reversed(places) if place <= last]
-            return Miss(number, f"{came}; {each.wanted}", [Near(kept[place], [late]) for place in early][:_NEAREST])
+            forgotten = f"; {_FORGOTTEN}" if any(incomplete) else ""
+            return Miss(
+                number, f"{came}; {each.wanted}{forgotten}", [Near(kept[place], [late]) for place in early][:_NEAREST]
+            )
         last, before = following[each.least - 1], number
     return [kept[place] for place in sorted(set().union(*matching))]
 
