@@ -1,7 +1,6 @@
 """`vorel-mock webhooks listen` and `vorel-mock trigger`, as somebody at a terminal meets them."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -285,7 +284,6 @@ def test_a_tenant_that_does_not_exist_is_told(control_plane: tuple[str, type[Sub
             "no server at http://127.0.0.1:1. Is vorel-mock running there?",
         ),
         (["--base-url", "localhost"], 2, "must be a URL such as"),
-        (["--base-url", "http://127.0.0.1:1", "--secret", "s"], 2, "exclude each other"),
         (["--tenant", "t"], 2, "need --base-url"),
         (["--event", "lead.deleted", "--base-url", "http://x"], 2, "lead.deleted"),
         (["--status", "999"], 2, "999"),
@@ -326,9 +324,9 @@ def test_forwards_the_bytes_and_the_signature_and_answers_with_what_came_back(mo
     threading.Thread(target=receiving.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     target = f"http://127.0.0.1:{receiving.server_address[1]}/hooks?a=1"
     with serving(App(mock)) as (url, _):
-        command = [sys.executable, "-m", "vorel_mock", "webhooks", "listen", "--forward-to", target]
-        environment = {**os.environ, "VOREL_MOCK_URL": url}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        chosen = ["--forward-to", target, "--secret", "whsec_of_my_receiver"]
+        command = [sys.executable, "-m", "vorel_mock", "webhooks", "listen", "--base-url", url, *chosen]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             patience = threading.Timer(3 * SOON, process.kill)
             patience.start()
@@ -356,10 +354,17 @@ def test_forwards_the_bytes_and_the_signature_and_answers_with_what_came_back(mo
     path, headers, body = came[-1]
     assert (path, body) == ("/hooks?a=1", second.body)
     sent = second.attempts[-1].request_headers
+    assert sent[HEADER.lower()] == sign("whsec_of_my_receiver", body)  # which a receiver knows, and so can verify
     own = ("host", "connection")
     assert {name.lower(): value for name, value in headers if name.lower() not in own} == {
         name: value for name, value in sent.items() if name not in own
     }
+
+
+def test_forwarding_alone_subscribes_at_the_mock_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vorel_mock.cli.listen.DEFAULT_URL", "http://127.0.0.1:1")
+    result = CliRunner().invoke(webhooks, ["listen", "--forward-to", "http://127.0.0.1:2/"])
+    assert (result.exit_code, "no server at http://127.0.0.1:1." in result.output) == (1, True)
 
 
 def test_a_secret_is_for_a_subscription_that_there_is_whatever_the_variable_says() -> None:

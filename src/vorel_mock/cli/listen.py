@@ -11,7 +11,16 @@ import httpx
 from click.core import ParameterSource
 
 from vorel_mock.cli.forward import Forwarder, forwarding
-from vorel_mock.cli.mock_client import URL, MockError, ask, connect, control_token_option, demo_tenant
+from vorel_mock.cli.mock_client import (
+    DEFAULT_URL,
+    URL,
+    Json,
+    MockError,
+    ask,
+    connect,
+    control_token_option,
+    demo_tenant,
+)
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import Listener, printable, serve
 
@@ -32,14 +41,25 @@ def webhooks() -> None:
     "--secret",
     envvar="VOREL_MOCK_WEBHOOK_SECRET",
     show_envvar=True,
-    help="The subscription's secret, to verify signatures.",
+    help="The subscription's secret, to verify signatures. A new subscription gets it.",
 )
 @click.option(
     "--base-url", envvar=URL, show_envvar=True, help="Subscribe at this running mock until Ctrl-C or SIGTERM."
 )
-@click.option("--forward-to", metavar="URL", help="Post each webhook there, as it came, and respond as that does.")
+@click.option(
+    "--forward-to",
+    metavar="URL",
+    help="Post each webhook there, as it came, and respond as that does. Alone it subscribes at this machine's mock.",
+)
 @click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first demo tenant]")
-@click.option("--event", "events", multiple=True, type=click.Choice(EVENTS), help="May be repeated.  [default: all]")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice(EVENTS),
+    metavar="EVENT",
+    help="May be repeated.  [default: all]",
+)
 @control_token_option
 @click.option(
     "--status",
@@ -63,10 +83,10 @@ def listen(
     delay: float,
 ) -> None:
     """Show webhooks as they arrive, and if their signature is right. Ctrl-C ends it."""
-    if secret is not None and ctx.get_parameter_source("base_url") is ParameterSource.ENVIRONMENT:
-        base_url = None  # the variable is for all commands; a secret is for a subscription that there is
-    if base_url is not None and secret is not None:
-        raise click.UsageError("--secret and --base-url exclude each other: a new subscription has a new secret.")
+    if forward_to is not None and base_url is None and port == 0:
+        base_url = DEFAULT_URL  # nobody else can know the port that is picked, to subscribe it
+    elif secret is not None and ctx.get_parameter_source("base_url") is ParameterSource.ENVIRONMENT:
+        base_url = None  # the variable is for all commands, and the secret that of a subscription that there is
     if base_url is None and (tenant is not None or events):
         raise click.UsageError("--tenant and --event need --base-url, the mock to subscribe at.")
     if forward_to is not None and status is not None:
@@ -84,6 +104,8 @@ def listen(
     click.echo(
         f"Listening at {url}" if forward_to is None else f"Listening at {url}, forwarding to {printable(forward_to)}"
     )
+    if forward_to is not None and secret is None:
+        click.echo("A receiver that verifies signatures needs the secret: choose one with --secret.", err=True)
     thread.start()
     try:
         with _ended_by_sigterm():
@@ -123,7 +145,10 @@ def _listen_subscribed(
     with connect(base_url, control_token) as client:
         if tenant is None:
             tenant = str(demo_tenant(client, None)["id"])
-        subscription = _Subscription(client, listener, tenant, url, events)
+        wanted: Json = {"target_url": url, "events": list(events)}
+        if listener.secret is not None:
+            wanted["secret"] = listener.secret
+        subscription = _Subscription(client, listener, tenant, wanted)
         subscription.make()
         try:
             while thread.is_alive():
@@ -136,13 +161,10 @@ def _listen_subscribed(
 class _Subscription:
     """A subscription that lives as long as this command: a reset or a restart of the mock forgets it."""
 
-    def __init__(
-        self, client: httpx.Client, listener: Listener, tenant: str, url: str, events: tuple[str, ...]
-    ) -> None:
+    def __init__(self, client: httpx.Client, listener: Listener, tenant: str, wanted: Json) -> None:
         self._client = client
         self._listener = listener
-        self._url = url
-        self._events = events
+        self._wanted = wanted
         self._tenant = printable(tenant)
         self._path = f"/_mock/tenants/{quote(tenant, safe='')}/webhooks"
         self._own_path = ""
@@ -152,10 +174,10 @@ class _Subscription:
     def make(self, remark: str = "") -> None:
         """Subscribe, and show that with `remark`. Raises MockError if that is not possible."""
         with self._listener.lock:
-            made = ask(self._client, "POST", self._path, json={"target_url": self._url, "events": list(self._events)})
+            made = ask(self._client, "POST", self._path, json=self._wanted)
             self._listener.secret = str(made["secret"])
             # Before the first webhook is shown, which waits for the lock.
-            click.echo(f"Subscribed tenant {self._tenant} to {', '.join(self._events)} {remark}".rstrip())
+            click.echo(f"Subscribed tenant {self._tenant} to {', '.join(self._wanted['events'])} {remark}".rstrip())
         self._own_path = f"{self._path}/{quote(str(made['id']), safe='')}"
 
     def keep(self) -> None:
@@ -174,7 +196,7 @@ class _Subscription:
     def _is_kept(self) -> bool:
         try:
             # A mock that was restarted gives ids anew: the same one may be somebody else's.
-            return ask(self._client, "GET", self._own_path).get("target_url") == self._url
+            return bool(ask(self._client, "GET", self._own_path).get("target_url") == self._wanted["target_url"])
         except MockError as error:
             if error.status == 404:
                 return False

@@ -24,9 +24,10 @@ _TIMEOUT = 30.0
 _INTERRUPTED = 130
 
 URL = "VOREL_MOCK_URL"
+DEFAULT_URL = f"http://{DEFAULTS.host}:{DEFAULTS.port}"
 base_url_option = click.option(
     "--base-url",
-    default=f"http://{DEFAULTS.host}:{DEFAULTS.port}",
+    default=DEFAULT_URL,
     envvar=URL,
     show_envvar=True,
     show_default=True,
