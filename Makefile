@@ -16,7 +16,7 @@ COMPILE := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 
 # Some machines set it, and then each of the many processes that tests start compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install serve conformance test proof lint docs bench soak stacks lock clean
+.PHONY: help install serve conformance test proof mutation lint docs bench soak stacks lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: $(STAMP) ## run the whole test suite (ARGS="-k limiter")
 # The default suite proves each clause by one faulty server, in process where the wire is not the point.
 proof: $(STAMP) ## the whole proof of the kit: every faulty and lenient server over real connections; takes hours
 	FULL_PROOF=1 $(BIN)/python -m pytest -n auto --dist worksteal tests/conformance $(ARGS)
+
+mutation: $(STAMP) ## change the reference server in one place at a time, and run the kit against each; ten minutes (ARGS="--sample 20")
+	$(BIN)/python -m tests.conformance.mutation $(or $(ARGS),--write)
 
 lint: $(STAMP) ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .

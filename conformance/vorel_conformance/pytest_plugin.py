@@ -16,7 +16,7 @@ from vorel_conformance import suite
 from vorel_conformance.http.client import SpentError
 from vorel_conformance.http.harmless import harmless
 from vorel_conformance.http.target import TargetError, load
-from vorel_conformance.http.transport import SetupError
+from vorel_conformance.http.transport import SetupError, Trust
 from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.preflight import preflight
 from vorel_conformance.runs.server import client_of
@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--target", type=Path, help="Target profile; by default from URL/_mock/target.")
     group.addoption("--conformance-seed", type=int, help="The same seed sends the same requests.")
     group.addoption("--cacert", type=Path, help="Certificates in PEM that an https target must have, or be signed by.")
+    group.addoption("--insecure", action="store_true", help="Do not verify the certificate of an https target.")
     group.addoption("--i-own-this-target", action="store_true", help="Required for any target except this machine.")
 
 
@@ -50,9 +51,10 @@ def conformance(pytestconfig: pytest.Config) -> Iterator[Session]:
     if not base_url:
         raise pytest.UsageError("--base-url: missing; use pytest conformance --base-url URL")
     path, seed = pytestconfig.getoption("--target"), pytestconfig.getoption("--conformance-seed")
-    options = Options(cacert=pytestconfig.getoption("--cacert"))
+    trust = Trust(pytestconfig.getoption("--cacert"), pytestconfig.getoption("--insecure"))
+    options = Options(trust=trust)
     try:
-        target = load(base_url, path, owned=pytestconfig.getoption("--i-own-this-target"), cacert=options.cacert)
+        target = load(base_url, path, owned=pytestconfig.getoption("--i-own-this-target"), trust=trust)
         client = client_of(target, options, seed=seed if seed is not None else secrets.randbits(32))
         session = Session(target, client, fuzz_count=options.fuzz)
         preflight(session)

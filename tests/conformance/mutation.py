@@ -168,6 +168,10 @@ def _inside(node: ast.AST, where: str = "") -> Iterator[tuple[str, ast.AST]]:
 
 def _is_text(node: ast.AST, child: ast.AST) -> bool:
     """Return True for a docstring, an annotation, a decorator, or the wording of a message."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "RefusedError":
+        return child in node.args[1:2] and isinstance(child, ast.Constant)
+    if isinstance(child, ast.Constant) and isinstance(child.value, str) and child.value.count(" ") >= 2:
+        return True
     if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
         return True
     if isinstance(node, ast.FunctionDef | ast.ClassDef) and child in node.decorator_list:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import socket
+import subprocess
 import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from tests.conformance.hostile import Script, hostile, response
-from tests.conformance.reference import wire
+from tests.conformance.reference import FAULTS, wire
 from tests.conformance.report_samples import KEY
 
+from vorel_conformance import report as reports
+from vorel_conformance.attestation import statements
 from vorel_conformance.http.target import TargetError, fetch
 from vorel_conformance.http.transport import READ_CAP, WIRE_CAP, NoAnswerError, Transport
+from vorel_conformance.report.model import remarks
+from vorel_conformance.spec.contract import validator_of
 
 Kit = Callable[..., Result]
 TIMEOUT = 0.2  # so a whole answer ends after 0.6 s
@@ -233,6 +240,9 @@ def test_the_hint_for_a_certificate_works(kit: Kit, tmp_path: Path) -> None:  # 
         assert "--cacert FILE" in result.output
         result = kit(*command, "--cacert", wire.LOOPBACK_CERTIFICATE)
         assert result.exit_code == 0, result.output
+        result = kit(*command, "--cacert", wire.LOOPBACK_CERTIFICATE, "--insecure")
+        assert result.exit_code == 2
+        assert "give one of them" in result.output
         result = kit("server", running.base_url, "--cacert", wire.LOOPBACK_CERTIFICATE)
         assert result.exit_code == 3, result.output
         assert "no target profile" in result.output
@@ -241,6 +251,46 @@ def test_the_hint_for_a_certificate_works(kit: Kit, tmp_path: Path) -> None:  # 
         assert result.exit_code == 3, result.output
         assert "--cacert FILE" not in result.output
         assert "a name that the certificate is for" in result.output
+
+
+def _run_over_tls(kit: Kit, tmp_path: Path, base_url: str, path: Path, *options: object) -> dict[str, Any]:
+    """Return the report of a run against a server that breaks a clause, over https."""
+    report = tmp_path / "r.json"
+    command = ("server", base_url, "--target", path, "--clauses", "auth.missing", "--rate", 100_000, "--json", report)
+    result = kit(*command, *options)
+    assert result.exit_code == 1, result.output
+    found: dict[str, Any] = json.loads(report.read_text())
+    validator_of(reports.schema()).validate(found)
+    return found
+
+
+def _pasted(curl: str) -> str:
+    """Return the status line of the response to a curl line of a report."""
+    done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=20, check=True)
+    return done.stdout.splitlines()[0]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_a_curl_line_trusts_what_the_run_trusted(kit: Kit, tmp_path: Path) -> None:  # K40
+    path = tmp_path / "t.json"
+    fault = next(each for each in FAULTS if each.id == "missing_key_works")
+    with wire.serve_wire(wire.plain, tls=wire.LOOPBACK_CERTIFICATE, fault=fault) as running:
+        path.write_text(json.dumps(running.profile, default=list))
+        for options, words in (
+            (("--cacert", wire.LOOPBACK_CERTIFICATE), f"--cacert {wire.LOOPBACK_CERTIFICATE} "),
+            (("--insecure",), " -k "),
+            (("-k",), " -k "),
+        ):
+            found = _run_over_tls(kit, tmp_path, running.base_url, path, *options)
+            curl = found["causes"][0]["curl"]
+            assert words in curl
+            assert " 200" in _pasted(curl)
+            assert found.get("unverified", False) == ("--cacert" not in options)
+        remark = "The certificate of the target was not verified (--insecure)"
+        assert remark in " ".join(remarks(found))
+        assert statements.reason_against({**found, "verdict": "passed"}) == (
+            "the certificate of the target was not verified (--insecure)"
+        )
 
 
 @pytest.mark.parametrize(("text", "word"), [("", "PEM"), ("nonsense", "PEM"), (None, "does not exist")])

@@ -29,6 +29,8 @@ def reason_against(report: Report) -> str | None:
     """Return why a run cannot be certified; None if it can."""
     if report.get("stopped"):
         return f"the run was not complete: {report['stopped']}"
+    if report.get("unverified"):
+        return "the certificate of the target was not verified (--insecure)"
     if report["verdict"] in ("failed", "error"):
         return "the verdict is " + ("failed" if report["verdict"] == "failed" else "an error of the kit")
     if not any(clause["status"] in ("passed", "warning") for clause in report["clauses"]):

@@ -62,6 +62,12 @@ def _target_options(command: Any) -> Any:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Certificates in PEM that an https target must have, or be signed by.  [default: the usual ones]",
         ),
+        click.option(
+            "-k",
+            "--insecure",
+            is_flag=True,
+            help="Do not verify the certificate of an https target. The report says so.",
+        ),
         click.option("--i-own-this-target", "owned", is_flag=True, help="Required for any target except this machine."),
         click.option(
             "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 3000 at most]"
@@ -104,6 +110,7 @@ def server(
     rate: float | None,
     timeout: float,
     cacert: Path | None,
+    insecure: bool,
     wanted: str,
     seed: int | None,
     max_requests: int,
@@ -127,6 +134,7 @@ def server(
     from vorel_conformance.runs.server import run
     from vorel_conformance.spec import clauses
 
+    trust = _trust(cacert, insecure=insecure)
     names = names_of(wanted)
     try:
         selected = clauses.select(names)
@@ -140,7 +148,7 @@ def server(
         rate=rate,
         clauses=names,
         timeout=timeout,
-        cacert=cacert,
+        trust=trust,
     )
     console = Console()
     signals = Signals()
@@ -148,7 +156,7 @@ def server(
         if not dry_run:
             signals.catch()
             reports.remove_old()
-        target = load(url, target_file, owned=owned, cacert=cacert)
+        target = load(url, target_file, owned=owned, trust=trust)
         _print_plan(plan.plan(target, options))
         if dry_run:
             return
@@ -163,6 +171,15 @@ def server(
     except Exception as error:  # a bug of the kit: one line and an exit code of its own
         stop_with_our_fault(error)
     reports.finish(apply_accepted(found), console, signals)
+
+
+def _trust(cacert: Path | None, *, insecure: bool) -> Any:
+    """Return the servers that are trusted. Ends the command if the options contradict each other."""
+    from vorel_conformance.http.transport import Trust
+
+    if cacert and insecure:
+        stop(USAGE, "--cacert says what to verify, --insecure not to; give one of them")
+    return Trust(cacert, insecure)
 
 
 def _print_plan(plan: Mapping[str, Any]) -> None:
@@ -255,7 +272,13 @@ def init(file: Path | None, language: str | None) -> None:
 @click.argument("report", type=FILE)
 @_target_options
 def replay(
-    report: Path, target_file: Path | None, owned: bool, rate: float | None, timeout: float, cacert: Path | None
+    report: Path,
+    target_file: Path | None,
+    owned: bool,
+    rate: float | None,
+    timeout: float,
+    cacert: Path | None,
+    insecure: bool,
 ) -> None:
     """Send the violations of a JSON REPORT again, each alone, to the server of the report.
 
@@ -270,6 +293,7 @@ def replay(
     from vorel_conformance.runs import replay as again
     from vorel_conformance.runs import report_file
 
+    trust = _trust(cacert, insecure=insecure)
     try:
         found = report_file.load(report)
         Target(found.target, (), agreed=True).permit(owned=owned)
@@ -277,9 +301,9 @@ def replay(
         say(f"Target: {found.target}, {number_of(len(found.items), 'violation')}.")
         if not found.items:
             return
-        target = target or fetch(found.target, cacert)
+        target = target or fetch(found.target, trust)
         target.permit(owned=owned)
-        results = again.replay(found, target, rate=rate, timeout=timeout, cacert=cacert)
+        results = again.replay(found, target, rate=rate, timeout=timeout, trust=trust)
     except (report_file.ReportError, ForbiddenError, SetupError) as error:
         stop(USAGE, str(error))
     except TargetError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from vorel_conformance.http import content_coding, urls
 from vorel_conformance.http.clock import Clock
@@ -13,7 +12,7 @@ from vorel_conformance.http.exchange import Exchange, Request
 from vorel_conformance.http.pacing import Pacer
 from vorel_conformance.http.placeholders import holds_placeholder, resolve
 from vorel_conformance.http.target import Target
-from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport, Way
+from vorel_conformance.http.transport import READ_CAP, USUAL, NoAnswerError, Transport, Trust, Way
 from vorel_conformance.spec import contract
 
 ATTEMPTS = 3  # a connection may break by chance; if it breaks three times, the request is the cause
@@ -43,7 +42,7 @@ class Client:
         rate_binds_bursts: bool = False,
         connect_timeout: float,
         timeout: float,
-        cacert: Path | None = None,
+        trust: Trust = USUAL,
         connections: int = 32,
         on_exchange: Callable[[Exchange], None] = lambda _: None,
         clock: Clock | None = None,
@@ -54,6 +53,7 @@ class Client:
         self.target = target
         self.seed = seed
         self.max_requests = max_requests
+        self.trust = trust.of(target.base_url)
         self.pacer = Pacer(target, rate, self.clock, binding=rate_binds_bursts)
         self.exchanges: list[Exchange] = []  # without their bodies
         self.retried = 0
@@ -67,7 +67,7 @@ class Client:
         self._responded = False
         self._away = threading.Lock()
         self._way = way or Transport(
-            target.base_url, timeout=timeout, connect_timeout=connect_timeout, cacert=cacert, connections=connections
+            target.base_url, timeout=timeout, connect_timeout=connect_timeout, trust=trust, connections=connections
         )
 
     def close(self) -> None:

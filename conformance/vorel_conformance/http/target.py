@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vorel_conformance.http import strict_json, urls
-from vorel_conformance.http.transport import READ_CAP, NoAnswerError, Transport, advice
+from vorel_conformance.http.transport import READ_CAP, USUAL, NoAnswerError, Transport, Trust, advice
 from vorel_conformance.spec import contract
 from vorel_conformance.spec.unknown_name import unknown_name
 
@@ -301,11 +301,11 @@ def _toml(raw: bytes) -> tuple[str, Any]:
         return str(error)[:300] if isinstance(error, ValueError) else "nested too deeply", None
 
 
-def fetch(base_url: str, cacert: Path | None = None, timeout: float = 10.0) -> Target:
+def fetch(base_url: str, trust: Trust = USUAL, timeout: float = 10.0) -> Target:
     """Get the profile of a mock from `/_mock/target`. Raises TargetError if the server has none."""
     base_url = check_url(base_url)
     where = urls.join(base_url, PROFILE_PATH)
-    transport = Transport(base_url, timeout=timeout, connect_timeout=5.0, cacert=cacert)
+    transport = Transport(base_url, timeout=timeout, connect_timeout=5.0, trust=trust)
     try:
         answer = transport.ask("GET", PROFILE_PATH, [("Accept", contract.MEDIA_TYPE)])
     except NoAnswerError as error:
@@ -321,7 +321,7 @@ def fetch(base_url: str, cacert: Path | None = None, timeout: float = 10.0) -> T
     return from_profile(profile.value, base_url, where)
 
 
-def load(url: str, path: Path | None, *, owned: bool, cacert: Path | None = None) -> Target:
+def load(url: str, path: Path | None, *, owned: bool, trust: Trust = USUAL) -> Target:
     """Return the target at `url`, with the profile in a file, or the server's own one.
 
     Raises TargetError if its profile is invalid, ForbiddenError if it may not be tested.
@@ -329,7 +329,7 @@ def load(url: str, path: Path | None, *, owned: bool, cacert: Path | None = None
     base_url = check_url(url)
     if path is None:
         Target(base_url, ()).permit(owned=owned)  # before the first request
-        return fetch(base_url, cacert)
+        return fetch(base_url, trust)
     found = from_file(path, base_url)
     found.permit(owned=owned)
     return found

@@ -53,6 +53,28 @@ class SetupError(Exception):
     """A certificate file or a proxy of the environment is unusable. The message says what to do."""
 
 
+@dataclass(frozen=True)
+class Trust:
+    """The servers that an https connection is made to: those with a certificate of the usual authorities, of `cacert`
+    alone (PEM), or, if `insecure`, any.
+    """
+
+    cacert: Path | None = None
+    insecure: bool = False
+
+    def of(self, base_url: str) -> Trust:
+        """Return what counts for this URL: nothing unless it is https."""
+        return self if urlsplit(base_url).scheme == "https" else Trust()
+
+    @property
+    def curl_options(self) -> tuple[str, ...]:
+        """The options with which curl connects to the same servers."""
+        return ("-k",) if self.insecure else ("--cacert", str(self.cacert)) if self.cacert else ()
+
+
+USUAL = Trust()
+
+
 class Way(Protocol):
     """The way to a server: `Transport`, or in a test one without connections. Safe to use from several threads."""
 
@@ -75,7 +97,7 @@ class Transport:
         *,
         timeout: float,
         connect_timeout: float,
-        cacert: Path | None = None,
+        trust: Trust = USUAL,
         connections: int = 32,
     ) -> None:
         self._base_url = base_url
@@ -85,7 +107,7 @@ class Transport:
         parts = urlsplit(base_url)
         self._authority = parts.netloc
         self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(cacert) if parts.scheme == "https" else None,
+            ssl_context=_tls(trust) if parts.scheme == "https" else None,
             proxy=None if urls.is_loopback(base_url) else _proxy(parts.scheme, parts.netloc),
             max_connections=connections,
             max_keepalive_connections=connections,
@@ -175,11 +197,20 @@ def advice(failure: str) -> str:
         return ""
     if "mismatch" in failure:
         return " Use a URL with a name that the certificate is for, or a certificate for this name."
-    return " If you trust it, add --cacert FILE: its certificate, or that of the authority that signed it, in PEM."
+    return (
+        " If you trust it, add --cacert FILE: its certificate, or that of the authority that signed it, in PEM. "
+        "--insecure skips the check, and the report says so."
+    )
 
 
-def _tls(cacert: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the usual authorities and SSL_CERT_FILE, or the certificates of `cacert` alone."""
+def _tls(trust: Trust) -> ssl.SSLContext:
+    """Return a context that trusts the usual authorities and SSL_CERT_FILE, the certificates of a file, or anybody."""
+    cacert = trust.cacert
+    if trust.insecure:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
     if cacert is None:
         return httpcore.default_ssl_context()
     try:

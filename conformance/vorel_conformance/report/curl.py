@@ -18,16 +18,22 @@ _SAFE_IN_DOUBLE_QUOTES = re.compile(r"[^\"$`\\!]*")
 
 
 def curl_line(
-    method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes, *, secrets: Iterable[str] = ()
+    method: str,
+    url: str,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    *,
+    secrets: Iterable[str] = (),
+    options: Iterable[str] = (),
 ) -> str:
     """Return a curl command for bash that sends this request again, with any bytes in its body.
 
-    `headers` are (name, value) pairs in order. Keys are replaced by `$VOREL_API_KEY`, which bash expands: those in
-    `secrets` and everything with the form of a key.
+    `headers` are (name, value) pairs in order, `options` further arguments of curl. Keys are replaced by
+    `$VOREL_API_KEY`, which bash expands: those in `secrets` and everything with the form of a key.
     """
     redact = redactor(secrets)
     pairs = [(name, value) for name, value in headers if name.lower() not in _LEFT_TO_CURL]
-    words = ["curl", "-sS", "-i"]
+    words = ["curl", "-sS", "-i", *map(_quote, options)]
     if method == "HEAD":
         words.append("--head")
     else:

@@ -43,6 +43,8 @@ def report_of(session: Session, started: datetime, duration_s: float) -> dict[st
         "retried": session.client.retried,
         "cases": [case_entry(each) for each in session.client.exchanges],
     }
+    if session.client.trust.insecure:
+        found["unverified"] = True
     if session.client.outages:
         found["outages_s"] = [round(seconds, 1) for seconds in session.client.outages]
     if session.stopped:
@@ -118,7 +120,7 @@ def violation_entry(violation: Violation, session: Session) -> dict[str, Any]:
         entry["response"] = response_entry(exchange)
         if exchange.failure:
             entry["failure"] = exchange.failure
-        entry["curl"] = curl_of(exchange.request, session.target.base_url)
+        entry["curl"] = curl_of(exchange.request, session.target.base_url, session.client.trust.curl_options)
     else:
         entry["request"] = entry["response"] = None
         entry["curl"] = ""
@@ -174,13 +176,16 @@ def request_from(entry: dict[str, Any]) -> Request:
     return Request(str(entry["method"]), str(entry["path"]), headers, raw, entry.get("key"))
 
 
-def curl_of(request: Request, base_url: str) -> str:
-    """Return a curl line for bash that reproduces the request, including deliberate changes of the key."""
+def curl_of(request: Request, base_url: str, options: Iterable[str] = ()) -> str:
+    """Return a curl line for bash that reproduces the request, including deliberate changes of the key.
+
+    `options`: further arguments of curl.
+    """
     headers = [(name, _in_bash(value)) for name, value in request.headers]
     body = request.body or b""
     if holds_placeholder(body):
         body = _in_bash(body.decode("utf-8")).encode("utf-8")
-    return curl_line(request.method, _in_bash(urls.join(base_url, request.path)), headers, body)
+    return curl_line(request.method, _in_bash(urls.join(base_url, request.path)), headers, body, options=options)
 
 
 def _in_bash(text: str) -> str:

@@ -160,6 +160,8 @@ def remarks(report: Report) -> list[str]:
     found = []
     if report.get("stopped"):
         found.append(f"The run ended early: {report['stopped']}")
+    if report.get("unverified"):
+        found.append("The certificate of the target was not verified (--insecure): it may have been another server.")
     if retried := report.get("retried", 0):
         found.append(f"Connections broke: {retried} {'request was' if retried == 1 else 'requests were'} sent again.")
     outages = report.get("outages_s", ())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from vorel_conformance import suite
 from vorel_conformance.http.pacing import SHARE_OF_LIMIT, too_slow
 from vorel_conformance.http.target import LINES, Target, check_url, fetch
+from vorel_conformance.http.transport import USUAL, Trust
 from vorel_conformance.spec import clauses
 from vorel_conformance.suite import Size, Test, When
 from vorel_conformance.suite.rate_limit_bursts import BURSTS, over
@@ -33,7 +33,7 @@ class Options:
     window_s: float | None = None
     connect_timeout: float = 5.0
     timeout: float = 10.0  # between two bytes of a response; the whole response may take three times as long
-    cacert: Path | None = None  # the certificates in PEM that an https target must have, or be signed by
+    trust: Trust = USUAL  # the servers that an https connection is made to
     workers: int | None = None  # None: one, or more for a slow target
     time_limit: float = 480.0  # of the whole run
     retries: int = RETRIES
@@ -190,7 +190,7 @@ def settle(base_url: str, target: Target | None, options: Options) -> Target:
 
     Raises TargetError if the URL or the profile is invalid.
     """
-    found = target if target is not None else fetch(base_url, options.cacert)
+    found = target if target is not None else fetch(base_url, options.trust)
     found = replace(found, base_url=check_url(base_url))
     if options.limit is not None:
         found = replace(found, limit=options.limit)

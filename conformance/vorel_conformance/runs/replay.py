@@ -10,6 +10,7 @@ from vorel_conformance import suite
 from vorel_conformance.http import urls
 from vorel_conformance.http.client import GoneError, SpentError
 from vorel_conformance.http.target import Target, TargetError, check_url, from_profile, read_profile
+from vorel_conformance.http.transport import USUAL, Trust
 from vorel_conformance.runs.plan import Options
 from vorel_conformance.runs.report_file import Item, ReportError, ReportFile
 from vorel_conformance.runs.retries import rerun
@@ -59,13 +60,13 @@ def replay(
     *,
     rate: float | None = None,
     timeout: float = 10.0,
-    cacert: Path | None = None,
+    trust: Trust = USUAL,
 ) -> list[Result]:
     """Send every violation of a report again. If the target does not respond, the rest could not be asked."""
     options = Options(
         rate=rate,
         timeout=timeout,
-        cacert=cacert,
+        trust=trust,
         time_limit=TIME_LIMIT,
         max_requests=MOST_REQUESTS + TRIES * len(found.items),
     )

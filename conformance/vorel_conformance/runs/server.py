@@ -104,7 +104,7 @@ def client_of(
         rate_binds_bursts=options.rate is not None,
         connect_timeout=options.connect_timeout,
         timeout=options.timeout,
-        cacert=options.cacert,
+        trust=options.trust,
         on_exchange=lambda exchange: on_event({"event": "exchange", "number": exchange.number}),
         clock=clock,
         way=way,

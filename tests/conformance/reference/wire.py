@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from .server import Hooks, Reply, Request, Running, Server
+from .server import Hooks, Reply, Request, Running, Server, Variant
 from .world import make_world
 
 CERTIFICATE = Path(__file__).with_name("untrusted.pem")
@@ -210,11 +210,17 @@ def _read(stream: Any) -> Request | None:
 
 @contextmanager
 def serve_wire(
-    manner: Manner, *, limit: int = 200, window: float = 60.0, tls: Path | None = None, full_keys: int = 40
+    manner: Manner,
+    *,
+    limit: int = 200,
+    window: float = 60.0,
+    tls: Path | None = None,
+    full_keys: int = 40,
+    fault: Variant | None = None,
 ) -> Iterator[Running]:
     """Serve the reference server with a manner. `tls`: the certificate."""
     world = make_world(full_keys)
-    server = Server(world, Hooks(), limit, window)
+    server = Server(world, fault.apply(Hooks()) if fault else Hooks(), limit, window)
     lock = threading.Lock()
     numbers = itertools.count(1)
     stopping = threading.Event()

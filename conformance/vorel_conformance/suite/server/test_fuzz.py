@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import replace
+from typing import Any
 
 from vorel_conformance.http import strict_json
 from vorel_conformance.session.probe import Probe
@@ -64,6 +67,22 @@ def test_awkward_requests(probe: Probe) -> None:
             probe.send(request, "an invalid body for an unknown lead")
     if "read_only" in probe.target.single:
         probe.send(probe.request(probe.crm, b"{", key="read_only"), "broken JSON with the key read_only")
+
+
+WRONG: tuple[Any, ...] = (7, None, [])  # for any member
+
+
+@covers("fuzz.invalid-refused", requests=lambda size: 3 * len(WRONG) + len(WRONG) * bool(size.own), writes=False)
+def test_two_errors(probe: Probe) -> None:
+    """Two wrong members at once, in all pairs: generated bodies rarely have them."""
+    for operation in probe.operations:
+        if operation.takes_lead and not probe.target.own:
+            continue
+        body = probe.handoff_body() if operation.takes_lead else probe.record_body()
+        for one, other in itertools.combinations(operation.body["properties"], 2):
+            for wrong in WRONG:
+                request = probe.request(operation, {**body, one: wrong, other: wrong})
+                probe.expect("fuzz.invalid-refused", f"{one} and {other} are {json.dumps(wrong)}", request, {400})
 
 
 @covers("fuzz.valid-accepted", "fuzz.no-server-error", requests=lambda size: size.fuzz)
