@@ -249,15 +249,15 @@ def _verdict(mutant: Mutant | None) -> str:
     try:
         if mutant:
             _put_in_place(mutant)
-        from tests.conformance.proof_runner import broken, report_on
+        from tests.conformance.in_process import inside
+        from tests.conformance.proof_runner import LIMIT, WINDOW, broken
+        from tests.conformance.proof_runner import judge as report_on
 
-        report = report_on()
+        report = report_on(inside(limit=LIMIT, window=WINDOW))
     except TargetError as error:
         return f"seen: before the run: {error}"
-    except AssertionError as error:
-        return f"seen: the server crashes: {str(error).strip().splitlines()[-1]}"
-    except Exception as error:
-        return f"seen: {type(error).__name__}: {error}"
+    except Exception as error:  # it cannot even start
+        return f"seen: before the run: {type(error).__name__}: {error}"
     if found := sorted(broken(report)):
         return f"seen: {', '.join(found)}"
     unclear = [each["id"] for each in report["clauses"] if each["status"] == "inconclusive"]

@@ -27,13 +27,18 @@ BATCH, THREADS = (8, 4) if FULL else (1, 1)
 
 
 def certify(running: Running, **options: Any) -> dict[str, Any]:
+    """Return the kit's report on a running server, which must not crash by a mistake of its own code."""
+    report = judge(running, **options)
+    assert not running.server.crashes, running.server.crashes[0]
+    return report
+
+
+def judge(running: Running, **options: Any) -> dict[str, Any]:
     """Return the kit's report on a running server."""
     target = from_profile(running.profile, running.base_url)
     settings = {"seed": 1, "rate": 120_000.0, "limit": LIMIT, "window_s": WINDOW, "fuzz": 60 if FULL else 20} | options
     clock, way = (running.clock, InProcess(running)) if isinstance(running, Inside) else (None, None)
-    report = run(running.base_url, target=target, options=Options(**settings), clock=clock, way=way)
-    assert not running.server.crashes, running.server.crashes[0]
-    return report
+    return run(running.base_url, target=target, options=Options(**settings), clock=clock, way=way)
 
 
 def report_on(reading: Reading | None = None, fault: Fault | None = None, **options: Any) -> dict[str, Any]:

@@ -196,9 +196,10 @@ def test_large_answers_are_not_kept(kit: Kit, tmp_path: Path, body: bytes) -> No
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert result.exit_code == 1, result.output
-    assert len(server.requests) > 25
+    assert len(server.requests) > 100
     assert len(result.output) < 100_000
-    assert peak < 35_000_000, peak  # all bodies together are more than 25 MB, twice that with what is parsed
+    # All bodies together are more than 100 MB, twice that with what is parsed. Eight are read side by side.
+    assert peak < 60_000_000, peak
 
 
 HOSTILE_JSON = {

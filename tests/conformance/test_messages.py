@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from tests.conformance.in_process import inside
 from tests.conformance.proof_runner import LIMIT, certify, report_on
-from tests.conformance.reference import FAULTS
+from tests.conformance.reference import FAULTS, merged
 
 from vorel_conformance import report
+from vorel_conformance.report.causes import causes
 from vorel_conformance.spec.contract import validator_of
 
 
@@ -115,3 +116,42 @@ def test_a_retry_after_that_is_rounded_down_fails() -> None:  # K22
     assert found["clauses"][0]["status"] == "failed"
     (violation,) = found["clauses"][0]["violations"]
     assert violation["message"] == "rejected again after exactly the time that a 429 asked to wait for"
+
+
+# What was hard to understand for somebody who wrote a server with Flask and followed nothing but the report.
+
+
+def causes_of(*faults: str, **options: Any) -> list[dict[str, Any]]:
+    found = report_on(fault=merged([each for each in FAULTS if each.id in faults]), **options)
+    return causes(found)
+
+
+def test_a_page_of_the_framework_is_told_as_one() -> None:
+    made = causes_of("framework_page", clauses=("envelope", "body"))
+    assert made[0]["title"].endswith("the response, HTTP 415 with text/html, is not the error envelope")
+    told = "Answer this request with a status that the contract declares, not 415. Use the envelope: {"
+    assert made[0]["fix"].startswith(told)
+
+
+def test_a_foreign_lead_is_told_before_what_follows_from_it() -> None:
+    (cause,) = causes_of("foreign_lead_403", clauses=("tenancy",))
+    assert cause["clauses"][0] == "tenancy.foreign-lead"
+    assert cause["fix"] == "Answer this request with HTTP 404, not 403."
+    assert "tenancy.indistinguishable" in cause["clauses"]
+
+
+def test_a_server_error_says_what_to_answer_with() -> None:
+    (cause,) = causes_of("deep_500", clauses=("fuzz.no-server-error",))
+    assert cause["fix"] == "Answer this request with a status that the contract declares, not 500."
+
+
+def test_a_field_that_is_not_named_is_named_in_what_to_change() -> None:
+    (cause,) = causes_of("field_not_named_handoff", clauses=("envelope.names-field", "handoff.types"))
+    field = cause["got"] and cause["title"].split('"')[1]
+    assert field in ("reason", "summary")
+    assert cause["fix"] == f'Name the field: answer with a message that contains "{field}".'
+
+
+def test_labels_of_fields_say_that_they_are_about_fields() -> None:
+    (cause,) = causes_of("fields_empty_refused", clauses=("crm.fields-free",))
+    assert cause["title"] == "createCrmRecord: fields: empty: HTTP 400"

@@ -131,6 +131,8 @@ def kill_table() -> str:
         "the kit against each server. It fails if one of these clauses does not catch the fault, or if an",
         "unrelated clause is violated.",
         "",
+        "What nobody thought of is in [mutation.md](mutation.md): mutants of the reference server, made mechanically.",
+        "",
         f"{len(READINGS)} more servers differ only where the contract leaves a choice. The kit must pass all of them.",
         "",
     ]

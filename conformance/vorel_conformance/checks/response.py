@@ -135,7 +135,9 @@ def envelope(exchange: Exchange, target: Target) -> Iterator[Check]:
     if exchange.parsed.error:
         # For a declared status, envelope.strict-json reports it. An undeclared one needs an envelope too.
         if exchange.status not in exchange.operation.statuses and exchange.status < 500:
-            yield Check("envelope.shape", False, exchange.parsed.error, "the error envelope", text(exchange.body))
+            media_type = exchange.header("Content-Type") or "no Content-Type"
+            message = f"the response, HTTP {exchange.status} with {media_type}, is not the error envelope"
+            yield Check("envelope.shape", False, message, "the error envelope", text(exchange.body))
         return
     wanted = contract.load().code_of(exchange.operation, exchange.status)
     yield from _error(exchange, [wanted] if wanted else [])

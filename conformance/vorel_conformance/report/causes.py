@@ -23,6 +23,7 @@ from vorel_conformance.spec.contract import Operation
 #: Two groups of violations are one if at least this part of the responses that show either shows both.
 _SHARED = 0.5
 _LEVELS = {"MUST": 0, "SHOULD": 1, "advisory": 2}
+_ENVELOPE = '{"error": {"code": "bad_request", "message": "..."}}'
 _NUMBER = re.compile(r"-[0-9]+$")
 _SEE = re.compile(r"see ([a-z0-9-]+\.[a-z0-9-]+)")
 
@@ -194,7 +195,8 @@ def _harm(group: list[_Breach]) -> tuple[int, int]:
 
 
 def _cause(group: list[_Breach]) -> dict[str, Any]:
-    main = min(group, key=_weight)
+    violated = {breach.clause["id"] for breach in group}
+    main = min(group, key=lambda breach: (_is_consequence(breach, violated), *_weight(breach)))
     ids = dict.fromkeys([main.clause["id"], *(breach.clause["id"] for breach in group)])
     shown = min((each for each in group if each.clause is main.clause), key=_size).violation
     found = {
@@ -219,6 +221,12 @@ def _cause(group: list[_Breach]) -> dict[str, Any]:
     return found
 
 
+def _is_consequence(breach: _Breach, violated: set[str]) -> bool:
+    """Return True if another violated clause brings this one with it: that one says more of the cause."""
+    clause = clauses.load_all().get(breach.clause["id"])
+    return clause is not None and bool(violated & set(clause.follows))
+
+
 def _weight(breach: _Breach) -> tuple[bool, int, bool, bool, int]:
     """Sort what says most of a cause first: clauses that are about one thing, MUST before SHOULD, short requests."""
     clause = clauses.load_all().get(breach.clause["id"])
@@ -232,11 +240,14 @@ def _size(breach: _Breach) -> tuple[bool, bool, int]:
     return not repeatable, LATE in str(breach.violation["message"]), len(curl)
 
 
-def _title(violation: Violation) -> str:
+def _operation(violation: Violation) -> Operation | None:
+    """Return the operation of the request that shows a violation."""
     request = violation.get("request")
-    operation = None
-    if request:
-        operation = contract.load().operation(request["method"], str(request["path"]).partition("?")[0])
+    return contract.load().operation(request["method"], str(request["path"]).partition("?")[0]) if request else None
+
+
+def _title(violation: Violation) -> str:
+    request, operation = violation.get("request"), _operation(violation)
     where = operation.id if operation else f"{request['method']} {request['path']}" if request else ""
     message = str(violation["message"])
     if "situation" in violation:
@@ -254,10 +265,20 @@ def _fix(clause: Mapping[str, Any], violation: Violation) -> str:
             return f"Reject this request with HTTP {wanted}."
         if 200 in case["statuses"]:
             return f"Accept this request with HTTP {wanted}: it is valid."
-        return f"Answer this request with HTTP {wanted}, not {response['status']}."
+        return f"Answer this request with HTTP {wanted}, not {response['status']}.{_envelope(clause)}"
+    operation = _operation(violation)
+    if response and operation and response["status"] not in operation.statuses:
+        declared = f"Answer this request with a status that the contract declares, not {response['status']}."
+        return declared + _envelope(clause)
+    if clause["id"] == "envelope.names-field":
+        return f"Name the field: answer with {violation['expected']}."
     if known is None:
         return ""
     return f"{'Do' if 'situation' in violation else 'Answer'} it like this: {known.passing}"
+
+
+def _envelope(clause: Mapping[str, Any]) -> str:
+    return f" Use the envelope: {_ENVELOPE}" if clause["id"].startswith("envelope.") else ""
 
 
 def _hider(clause: Mapping[str, Any], made: list[dict[str, Any]]) -> dict[str, Any] | None:

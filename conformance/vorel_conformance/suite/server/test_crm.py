@@ -229,7 +229,9 @@ def test_types_of_record(probe: Probe) -> None:
 @covers("crm.fields-free", requests=len(FREE_FIELDS))
 def test_fields_are_free(probe: Probe) -> None:
     for label, fields in FREE_FIELDS.items():
-        probe.expect("crm.fields-free", label, probe.request(probe.crm, probe.record_body(fields=fields)), {200})
+        probe.expect(
+            "crm.fields-free", f"fields: {label}", probe.request(probe.crm, probe.record_body(fields=fields)), {200}
+        )
 
 
 @covers(

@@ -455,6 +455,19 @@ ENVELOPE_FAULTS: tuple[Fault, ...] = (
         media_type_fits=lambda was, v: was(v) or refusing(415, "Content-Type: send JSON.")(v, None),
         refuse=other_status(415, 415),
     ),
+    fault(
+        "framework_page",
+        "Another media type gets the framework's page, a 415.",
+        "envelope.shape envelope.wrong-media-type",
+        also="envelope.declared-status envelope.json-media-type envelope.strict-json",
+        media_type_fits=lambda was, v: was(v) or refusing(415, "Unsupported Media Type")(v, None),
+        refuse=other_status(415, 415),
+        encode=lambda was, v: (
+            Reply(415, (("Content-Type", "text/html"),), b"<h1>Unsupported Media Type</h1>")
+            if v.answer.status == 415
+            else was(v)
+        ),
+    ),
     fault("get_works", "GET of an operation is a 200.", "envelope.other-methods", refuse=get_works),
     fault(
         "get_hands_off",
