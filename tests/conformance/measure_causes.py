@@ -1,6 +1,8 @@
-"""How often the kit tells one mistake as one cause, and two as two: `python -m tests.conformance.measure_causes`.
+"""How often the kit tells one mistake as one cause, and two as two.
 
-Takes some ten minutes. Faults whose difference is on the wire are left out: they need connections.
+`python -m tests.conformance.measure_causes [PAIRS]` takes some ten minutes. Faults whose difference is on the wire
+are left out: they need connections.
+`python -m tests.conformance.measure_causes clients` does the same with the mutants of the reference integration.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ import random
 import sys
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
+from tests.conformance import test_client_proof as client_proof
 from tests.conformance.proof_runner import report_on
 from tests.conformance.reference import FAULTS, merged
 
 from vorel_conformance.report.causes import causes
 from vorel_conformance.report.model import BREACHES
+from vorel_conformance.runs import mock_process
 
 BY_ID = {fault.id: fault for fault in FAULTS if not fault.wire}
 
@@ -48,5 +52,26 @@ def main(pairs: int) -> None:
             print(f"{kind}: {right} of {len(seen)} ({100 * right / len(seen):.1f} %)")
 
 
+def clients() -> None:
+    """Print the integrations with one mistake that are told wrongly, and the share of the others."""
+    with mock_process.started(7) as url:
+
+        def told(name: str) -> list[list[str]]:
+            argv = (sys.executable, str(client_proof.PROGRAMS / "mutants.py"), name)
+            return [cause["clauses"] for cause in causes(client_proof.run(url, argv, jobs=4))]
+
+        names = list(client_proof.mutants())
+        with ThreadPoolExecutor(3) as pool:
+            results = list(zip(names, pool.map(told, names), strict=True))
+    for name, found in results:
+        if len(found) != 1:
+            print(f"{name}: {len(found)} causes: {'; '.join(map(', '.join, found))}")
+    right = sum(len(found) == 1 for _, found in results)
+    print(f"one mistake of an integration, one cause: {right} of {len(results)} ({100 * right / len(results):.1f} %)")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    if sys.argv[1:] == ["clients"]:
+        clients()
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

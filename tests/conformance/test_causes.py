@@ -16,7 +16,7 @@ from tests.conformance.proof_runner import report_on
 from tests.conformance.reference import FAULTS, merged
 
 from vorel_conformance import report as reports
-from vorel_conformance.report import github, html, junit, markdown, sarif, terminal
+from vorel_conformance.report import github, html, junit, markdown, model, sarif, terminal
 from vorel_conformance.report.causes import causes
 from vorel_conformance.session.judging import LATE
 from vorel_conformance.spec import clauses
@@ -162,3 +162,80 @@ def test_what_is_hidden_is_told_with_its_cause() -> None:
     assert hidden
     text = "\n".join(github.commands(made))
     assert all(f"title={id_}::" not in text and id_ in text for id_ in hidden)
+
+
+# --- integrations
+
+
+def of_an_integration(**situations: Sequence[str]) -> dict[str, Any]:
+    """Return a report on an integration: which clauses are violated, each in which situations."""
+    known = clauses.load(clauses.CLIENT)
+    entries = [
+        {
+            **{name: getattr(known[id_], name) for name in ("id", "title", "level", "pointer", "quote")},
+            **({"document": known[id_].document} if known[id_].document != clauses.CONTRACT else {}),
+            "status": "failed" if known[id_].level == "MUST" else "warning",
+            "checks": 30,
+            "violations": [
+                {
+                    "message": f"{id_} in {name}",
+                    "expected": "this",
+                    "got": "that",
+                    "request": None,
+                    "response": None,
+                    "curl": "",
+                    "situation": name,
+                    "about": f"What {name} is.",
+                    "transcript": [],
+                    "again": f"vorel-conformance client --situation {name} -- x",
+                }
+                for name in names
+            ],
+        }
+        for id_, names in ((key.replace("__", "."), value) for key, value in situations.items())
+    ]
+    made = report_samples.report() | {"kind": "client", "clauses": entries, "verdict": "failed"}
+    return {**made, "causes": causes(made)}
+
+
+def test_a_mistake_of_an_integration_is_one_cause_with_what_follows_in_its_situation() -> None:
+    report = of_an_integration(
+        **{
+            "answers__done": ["lawful-spelling"],
+            "answers__channels": ["lawful-spelling"],
+            "answers__spelling": ["lawful-spelling"],
+            "answers__one-outcome": ["lawful-spelling"],
+            "limit__waits": ["limited", "quota"],
+            "limit__completes": ["quota"],
+        }
+    )
+    told = {cause["clauses"][0]: set(cause["clauses"][1:]) for cause in report["causes"]}
+    assert told == {
+        "answers.spelling": {"answers.done", "answers.channels", "answers.one-outcome"},
+        "limit.waits": {"limit.completes"},
+    }
+    cause = next(each for each in report["causes"] if each["id"] == "answers.spelling")
+    assert cause["situation"] == "lawful-spelling"
+    assert cause["fix"].startswith("Do it like this: ")
+    assert "lawful-spelling" in cause["title"]
+
+
+def test_what_shows_in_another_situation_does_not_follow() -> None:
+    report = of_an_integration(answers__spelling=["lawful-spelling"], answers__done=["plain"])
+    assert sorted(cause["clauses"] for cause in report["causes"]) == [["answers.done"], ["answers.spelling"]]
+
+
+def test_the_reports_of_an_integration_tell_its_causes() -> None:
+    report = model.at_level(of_an_integration(limit__waits=["limited"], limit__completes=["limited"]), "should")
+    (cause,) = report["causes"]
+    (command,) = github.commands(report)
+    assert command.startswith("::error file=openapi.json,line=")
+    assert f"title=limit.waits::{cause['title']}. Do it like this: " in command
+    assert "Breaks also: limit.completes." in command
+    results = json.loads(sarif.render(report))["runs"][0]["results"]
+    assert {each["ruleId"]: each["properties"]["cause"] for each in results} == {
+        "limit.waits": "limit.waits",
+        "limit.completes": "limit.waits",
+    }
+    assert "(the same cause as limit.waits: " in junit.render(report)
+    assert "  again     vorel-conformance client --situation limited" in "\n".join(written(report, 200))

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 from tests.paths import ROOT
@@ -498,3 +499,21 @@ def test_a_receiver_that_tells_no_effects(client: Client) -> None:
     assert found.exit_code == 0, found.output
     assert "? webhook.once  the receiver does not tell what it has acted upon" in found.output
     assert "whsec_x" not in found.output
+
+
+def test_the_mock_ends_with_the_kit_however_that_ends() -> None:
+    script = "import time\nfrom vorel_conformance.runs import mock_process\n"
+    script += "with mock_process.started(7) as url:\n    print(url, flush=True)\n    time.sleep(60)\n"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as kit:
+        assert kit.stdout is not None
+        url = kit.stdout.readline().strip()
+        assert httpx.get(f"{url}/_mock/health").status_code == 200
+        kit.kill()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            httpx.get(f"{url}/_mock/health")
+        except httpx.TransportError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the mock still responds")

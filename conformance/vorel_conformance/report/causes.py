@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vorel_conformance.http import strict_json
-from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status
+from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status, total_violations
 from vorel_conformance.session.judging import LATE
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.contract import Operation
@@ -88,16 +88,27 @@ def _groups(report: Report) -> list[list[_Breach]]:
         for violation in clause["violations"]
         if not violation.get("accepted")
     ]
-    return _sharing(_joined(breaches))
+    unlisted = {clause["id"] for clause in report["clauses"] if total_violations(clause) > len(clause["violations"])}
+    return _sharing(_joined(breaches, unlisted))
 
 
-def _signs(breach: _Breach) -> Iterator[object]:
-    """Yield what a violation has in common with others of the same cause."""
+def _signs(breach: _Breach, unlisted: Collection[str]) -> Iterator[object]:
+    """Yield what a violation has in common with others of the same cause.
+
+    `unlisted`: the clauses that have more violations than the report lists.
+    """
     clause = clauses.load_all().get(breach.clause["id"])
     if clause is None or not clause.broad:
         yield "clause", breach.clause["id"]
+    if "situation" in breach.violation:
+        yield "situation", breach.clause["id"], breach.violation["situation"]
     for other in clause.follows if clause else ():
-        yield "clause", other
+        # An integration: what follows from a clause shows in a situation in which that clause is violated too, unless
+        # it is violated so often that the report does not list all of them.
+        if "situation" in breach.violation and other not in unlisted:
+            yield "situation", other, breach.violation["situation"]
+        else:
+            yield "clause", other
     deviation = _deviation(breach.violation)
     if deviation:
         yield deviation
@@ -152,12 +163,12 @@ def _invalid(operation: Operation, body: Any) -> str:
     return missing[0] if missing else "body"
 
 
-def _joined(breaches: Iterable[_Breach]) -> list[list[_Breach]]:
+def _joined(breaches: Iterable[_Breach], unlisted: Collection[str]) -> list[list[_Breach]]:
     """Return the breaches in groups: in one are those that have a sign in common, also by way of others."""
     groups: list[list[_Breach]] = []
     owner: dict[object, list[_Breach]] = {}
     for breach in breaches:
-        signs = list(_signs(breach))
+        signs = list(_signs(breach, unlisted))
         found = list({id(owner[sign]): owner[sign] for sign in signs if sign in owner}.values())
         group = found[0] if found else []
         if not found:

@@ -30,8 +30,8 @@ def started(seed: int) -> Iterator[str]:
         tempfile.TemporaryDirectory(prefix="vorel-conformance-") as folder,
         tempfile.TemporaryFile() as output,
         subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [*command, "--log-level", "warning"],
-            stdin=subprocess.DEVNULL,
+            [*command, "--log-level", "warning", "--end-with-stdin"],
+            stdin=subprocess.PIPE,  # never written to: it closes when this process ends, however that is
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**environment, "PYTHONUNBUFFERED": "1"},
