@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.proof_runner import FULL, at_once, batches, broken, report_on
-from tests.conformance.reference import ENDURANCE_FAULTS, FAULTS, READINGS, Fault, merged
+from tests.conformance.reference import ENDURANCE_FAULTS, FAULTS, KINDS, READINGS, Fault, merged
 
 from vorel_conformance.spec import clauses
 
@@ -115,6 +115,12 @@ def test_faults_name_clauses_that_exist() -> None:
     assert all(fault.clauses for fault in FAULTS)
 
 
+def test_each_kind_names_faults_and_each_fault_of_endurance_has_a_kind() -> None:
+    named = {name for names in KINDS.values() for name in names}
+    assert named <= {fault.id for fault in FAULTS}
+    assert {fault.id for fault in ENDURANCE_FAULTS} <= named
+
+
 def test_ids_are_told_apart() -> None:
     ids = [variant.id for variant in (*FAULTS, *READINGS)]
     assert len(ids) == len(set(ids))
@@ -136,6 +142,15 @@ def kill_table() -> str:
         f"{len(READINGS)} more servers differ only where the contract leaves a choice. The kit must pass all of them.",
         "",
     ]
+    lines += [
+        "## Rules that hold only sometimes",
+        "",
+        "A rule may hold in one place and not in another. What shows that:",
+        "",
+    ]
+    lines += ["| a rule that holds … | faulty servers |", "|---|---|"]
+    lines += [f"| {kind} | {', '.join(f'`{name}`' for name in names)} |" for kind, names in KINDS.items()]
+    lines.append("")
     for id_ in CLAUSES:
         lines += [f"## {id_}", "", "| fault | description | also caught by |", "|---|---|---|"]
         for fault in FAULTS:

@@ -3,8 +3,8 @@
 The kit must pass the conformant ones and find every fault. The code here shares nothing with the mock or the kit.
 """
 
-from .faults import ENDURANCE_FAULTS, FAULTS, Fault, merged
+from .faults import ENDURANCE_FAULTS, FAULTS, KINDS, Fault, merged
 from .lenient_servers import READINGS, Reading
 from .server import Running, serve
 
-__all__ = ["ENDURANCE_FAULTS", "FAULTS", "READINGS", "Fault", "Reading", "Running", "merged", "serve"]
+__all__ = ["ENDURANCE_FAULTS", "FAULTS", "KINDS", "READINGS", "Fault", "Reading", "Running", "merged", "serve"]

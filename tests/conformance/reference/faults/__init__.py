@@ -5,7 +5,7 @@ A function in here gets the hook that it replaces (`was`) and the visit.
 
 from .access import ACCESS_FAULTS
 from .crm import CRM_FAULTS
-from .endurance import ENDURANCE_FAULTS
+from .endurance import ENDURANCE_FAULTS, KINDS
 from .envelope import ENVELOPE_FAULTS
 from .generated import GENERATED_FAULTS
 from .handoff import HANDOFF_FAULTS
@@ -22,4 +22,4 @@ FAULTS: tuple[Fault, ...] = (
     *ENDURANCE_FAULTS,
 )
 
-__all__ = ["ENDURANCE_FAULTS", "FAULTS", "Fault", "merged"]
+__all__ = ["ENDURANCE_FAULTS", "FAULTS", "KINDS", "Fault", "merged"]

@@ -4,7 +4,7 @@ one key and not for the next, in one window and not in the next, alone and not u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace as change
 from typing import Any
 
@@ -394,3 +394,64 @@ ENDURANCE_FAULTS: tuple[Fault, ...] = (
         allowed=neighbours_check,
     ),
 )
+
+#: Rules that hold here and not there: the kinds, with the servers of the whole catalogue that show them.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "for the first request and not for the thousandth": (
+        "wrong_after_150",
+        "no_id_after_150",
+        "keys_forgotten",
+        "scope_forgotten_when_busy",
+        "revoked_works_when_busy",
+        "scope_forgotten_late",
+        "scope_needed_late",
+        "missing_key_works_late",
+        "unknown_key_works_late",
+        "revoked_works_late",
+        "foreign_lead_late",
+        "unknown_lead_late",
+        "bodies_unchecked_late",
+        "long_bodies_refused_late",
+    ),
+    "most of the time": ("valid_key_401", "flaky_channel", "flaky_ok", "handoff_id_shared", "limit_now_and_then"),
+    "for random values and not for near ones": (
+        "one_digit_ignored",
+        "last_digit_ignored",
+        "lead_by_prefix",
+        "lead_by_tail",
+        "lead_digit_ignored",
+        "lead_version_ignored",
+        "lead_variant_ignored",
+        "idempotency_key_cut",
+        "idempotency_key_one_case",
+        "idempotency_key_trimmed",
+    ),
+    "for one key and not for the next": (
+        "other_keys_by_prefix",
+        "one_key_sees_all",
+        "scoped_key_sees_all",
+        "second_key_without_limit",
+        "last_key_without_limit",
+    ),
+    "in one window and not across two": (
+        "limit_of_the_first_window",
+        "window_half",
+        "window_never_ends",
+        "waiting_is_not_enough",
+    ),
+    "at the edge of the limit and not above it": (
+        "one_refusal_only",
+        "limit_now_and_then",
+        "limit_now_and_then_later",
+        "limit_per_connection",
+        "limit_per_forwarded_address",
+        "limit_not_for_repeats",
+    ),
+    "alone and not under load": (
+        "two_at_once",
+        "limit_of_eight_keys",
+        "limit_counts_together",
+        "key_of_the_neighbour",
+        "scope_of_the_neighbour",
+    ),
+}
