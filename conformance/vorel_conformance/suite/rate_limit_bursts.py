@@ -308,11 +308,10 @@ class Bursts:
         self.looks += 1
         probe, target = self.probe.part(f"later {self.looks}"), self.probe.target
         window = target.window_s
-        again = [
-            probe.send_at_once(request)
-            for request in over_the_limit(probe, probe.operations[-1:], burst.key, later(target.limit))
-        ]
-        exchange = again[-1]
+        again: list[Exchange] = []
+        requests = over_the_limit(probe, probe.operations[-1:], burst.key, later(target.limit))
+        probe.each(lambda request: again.append(probe.send_at_once(request)), requests)
+        exchange = max(again, key=lambda each: each.started)
         if burst.rejection and burst.rejection.wait_s and burst.served <= target.limit and not self.one_allowance:
             # limit.enforced reports a burst that was served too much, limit.per-key keys that share one allowance.
             told = burst.rejection.wait_s
@@ -467,13 +466,13 @@ def send_burst(probe: Probe, key: str, pattern: str, *, at_once: bool = False, c
         with ThreadPoolExecutor(AT_ONCE) as pool:
             sent.extend(pool.map(lambda request: probe.send_at_once(request).cut, requests[1:]))
     else:
-        # The order does not matter below the limit. Over the limit it does.
-        probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[1 : target.limit])
+        # One after the other, unless the target is slow. What is over the limit comes after what is not.
         before_crowd = (target.limit + len(requests)) // 2
-        sent.extend(probe.send_at_once(request).cut for request in requests[target.limit : before_crowd])
-        for n in range(len(target.full) if crowd else 0):
-            probe.send_at_once(probe.valid(operations[0], key=f"full.{n}"))
-        sent.extend(probe.send_at_once(request).cut for request in requests[before_crowd:])
+        others = [probe.valid(operations[0], key=f"full.{n}") for n in range(len(target.full) if crowd else 0)]
+        probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[1 : target.limit])
+        probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[target.limit : before_crowd])
+        probe.each(probe.send_at_once, others)
+        probe.each(lambda request: sent.append(probe.send_at_once(request).cut), requests[before_crowd:])
     rejections = [each for each in sent if each.status == 429]
     served = len([each for each in sent if each.responded and each.status != 429 and each.status < 500])
     # A request that broke its connection, or led to a server error, may have counted or not.

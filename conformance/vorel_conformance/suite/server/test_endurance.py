@@ -28,6 +28,11 @@ def _rounds(limit: int) -> int:
     return max(2, min(MOST_ROUNDS, limit // 5))
 
 
+def _expect(probe: Probe, wanted: Sequence[Wanted]) -> None:
+    """Send requests one after the other, or several at a time if the target is slow."""
+    probe.each(lambda each: probe.expect(each.clause, each.label, each.request, each.statuses), wanted)
+
+
 def _keys_cost(size: Size) -> int:
     return 5 + (size.full > 1) + 2 * ("revoked" in size.singles)
 
@@ -72,9 +77,7 @@ def _scoped(probe: Probe, name: str) -> list[Wanted]:
 def test_scopes_of_busy_keys(probe: Probe) -> None:
     """Use each key of one scope until it was busy. Its scope is checked all the same."""
     for name in OPENS:
-        for _ in range(_busy(probe.target.limit) // 2):
-            for each in _scoped(probe, name):
-                probe.expect(each.clause, each.label, each.request, each.statuses)
+        _expect(probe, [each for _ in range(_busy(probe.target.limit) // 2) for each in _scoped(probe, name)])
 
 
 def _keys(probe: Probe, operation: Operation) -> list[Wanted]:
@@ -112,9 +115,7 @@ def _keys(probe: Probe, operation: Operation) -> list[Wanted]:
     writes=False,
 )
 def test_keys_late(probe: Probe) -> None:
-    for operation in probe.operations:
-        for each in _keys(probe, operation):
-            probe.expect(each.clause, each.label, each.request, each.statuses)
+    _expect(probe, [each for operation in probe.operations for each in _keys(probe, operation)])
 
 
 def _leads(probe: Probe) -> list[Wanted]:
@@ -143,9 +144,7 @@ def _leads(probe: Probe) -> list[Wanted]:
     writes=False,
 )
 def test_tenancy_late(probe: Probe) -> None:
-    for _ in range(4):
-        for each in _leads(probe):
-            probe.expect(each.clause, each.label, each.request, each.statuses)
+    _expect(probe, [each for _ in range(4) for each in _leads(probe)])
 
 
 def _bodies_cost(size: Size) -> int:
@@ -161,10 +160,10 @@ def test_bodies_late(probe: Probe) -> None:
         for valid, clause, status in ((True, "fuzz.valid-accepted", 200), (False, "fuzz.invalid-refused", 400)):
             bodies = fuzzing.bodies(operation.id, valid, probe.session.seed, probe.session.fuzz_count)
             label = f"a generated {'valid' if valid else 'invalid'} body, {LATE}"
-            for body in _some(bodies):
-                # Another idempotency_key than the first time, where there is room for one.
-                request = probe.request(operation, fuzzing.marked(body, probe.session.seed + 1))
-                probe.expect(clause, label, request, {status})
+            # Another idempotency_key than the first time, where there is room for one.
+            marked = [fuzzing.marked(body, probe.session.seed + 1) for body in _some(bodies)]
+            requests = [probe.request(operation, body) for body in marked]
+            _expect(probe, [Wanted(clause, label, request, frozenset({status})) for request in requests])
 
 
 def _some(bodies: Sequence[bytes]) -> Sequence[bytes]:
