@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.conformance.in_process import InProcess, inside
 
 from vorel_conformance import suite
 from vorel_conformance.http.target import from_profile
-from vorel_conformance.runs.plan import Options, plan
+from vorel_conformance.runs.plan import Options, plan, size_of
 from vorel_conformance.runs.server import run
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.suite.rate_limit_bursts import CHECKS_AT, PHASES_S, later
@@ -91,3 +93,20 @@ def test_without_fixtures_clauses_are_inconclusive_with_the_line_to_add() -> Non
     assert "[soft_failures]" in reasons["crm.soft-failure-name"]
     assert "handoff.repost" in reasons
     assert report["requests"] == planned
+
+
+def test_a_run_that_ends_before_it_asks_again_keeps_its_verdicts() -> None:
+    server = inside(limit=20, window=2.0)
+    target = from_profile(server.profile, server.base_url)
+    options = Options(seed=1, rate=120_000, limit=20, window_s=2.0, fuzz=5)
+    late = sum(
+        each.requests(size_of(replace(target, limit=20), options))
+        for each in suite.collect()
+        if each.when == suite.When.LATE
+    )
+    options = replace(options, max_requests=plan(target, options)["requests"] - late + 5)
+    report = run(server.base_url, target=target, options=options, clock=server.clock, way=InProcess(server))
+    assert "budget" in report["stopped"]
+    statuses = {each["id"]: each["status"] for each in report["clauses"]}
+    assert {statuses[id_] for id_ in ("scope.handoff", "auth.missing", "tenancy.foreign-lead")} == {"passed"}
+    assert statuses["limit.recovers"] == "inconclusive"

@@ -98,7 +98,7 @@ def _signs(breach: _Breach, unlisted: Collection[str]) -> Iterator[object]:
     `unlisted`: the clauses that have more violations than the report lists.
     """
     clause = clauses.load_all().get(breach.clause["id"])
-    if clause is None or not clause.broad:
+    if clause is None or not clause.broad or _is_late(breach.clause):
         yield "clause", breach.clause["id"]
     if "situation" in breach.violation:
         yield "situation", breach.clause["id"], breach.violation["situation"]
@@ -109,58 +109,67 @@ def _signs(breach: _Breach, unlisted: Collection[str]) -> Iterator[object]:
             yield "situation", other, breach.violation["situation"]
         else:
             yield "clause", other
-    deviation = _deviation(breach.violation)
-    if deviation:
-        yield deviation
-    elif clause is not None and clause.broad:
+    deviations = _deviations(breach.violation)
+    yield from deviations
+    if not deviations and clause is not None and clause.broad:
         yield "clause", breach.clause["id"], breach.violation["message"]
 
 
-def _deviation(violation: Violation) -> tuple[object, ...] | None:
-    """Return how the status deviates from what was expected; None if it does not, or nothing is known of it."""
+def _is_late(clause: Mapping[str, Any]) -> bool:
+    """Return True if a clause was kept at first, and violated late in the run: that is one mistake."""
+    return all(LATE in str(violation["message"]) for violation in clause["violations"])
+
+
+def _deviations(violation: Violation) -> list[tuple[object, ...]]:
+    """Return how the status deviates from what was expected, once for each member that it may be about.
+
+    An empty list: it does not deviate, or nothing is known of it.
+    """
     request, response, case = violation.get("request"), violation.get("response"), violation.get("case")
     if not request or not response:
-        return None
+        return []
     status = response["status"]
     operation = contract.load().operation(request["method"], str(request["path"]).partition("?")[0])
     if operation is None:
-        return None
+        return []
     # A crash, a status that is nowhere declared, or a rejection that is not about the body: mostly one place in the
     # server, whatever the operation.
     if status >= 500:
-        return ("crash",)
+        return [("crash",)]
     if status not in operation.statuses:
-        return "undeclared", status
+        return [("undeclared", status)]
     if not case or status in case["statuses"]:
-        return None
+        return []
     if status in (401, 403, 429):
-        return "rejected", status
-    return "status", operation.id, tuple(case["statuses"]), status, _member(operation, request, response)
+        return [("rejected", status)]
+    wanted = tuple(case["statuses"])
+    return [("status", operation.id, wanted, status, each) for each in _members(operation, request, response)]
 
 
-def _member(operation: Operation, request: Mapping[str, Any], response: Mapping[str, Any]) -> str:
-    """Return the member of the body that a deviation is about: the invalid one, or the one that the answer names."""
+def _members(operation: Operation, request: Mapping[str, Any], response: Mapping[str, Any]) -> list[str]:
+    """Return the members of the body that a deviation is about: the invalid ones, or the one that the answer names."""
     members = operation.body["properties"]
     if sent := request.get("body"):
         body = strict_json.parse(sent.encode("utf-8", "replace"))
-        if invalid := "body" if body.error else _invalid(operation, body.value):
+        if invalid := ["body"] if body.error else _invalid(operation, body.value):
             return invalid
     answered = strict_json.parse(response["body"].encode("utf-8", "replace")).value
     error = answered.get("error") if isinstance(answered, dict) else None
     message = error.get("message") if isinstance(error, dict) else ""
     named = [name for name in members if re.search(rf"\b{re.escape(name)}\b", str(message))]
-    return named[0] if named else ""
+    return named[:1] or [""]
 
 
-def _invalid(operation: Operation, body: Any) -> str:
-    """Return the member that makes a body invalid, `body` if it is the whole, or an empty text if it is valid."""
-    error = next(contract.validator_of(dict(operation.body)).iter_errors(body), None)
-    if error is None:
-        return ""
-    if error.instance_path:
-        return str(error.instance_path[0])
-    missing = [name for name in operation.body.get("required", ()) if isinstance(body, dict) and name not in body]
-    return missing[0] if missing else "body"
+def _invalid(operation: Operation, body: Any) -> list[str]:
+    """Return the members that make a body invalid, `body` if it is the whole, or nothing if it is valid."""
+    errors = list(contract.validator_of(dict(operation.body)).iter_errors(body))
+    if not errors:
+        return []
+    if not isinstance(body, dict):
+        return ["body"]
+    found = [str(error.instance_path[0]) for error in errors if error.instance_path]
+    found += [name for name in operation.body.get("required", ()) if name not in body]
+    return list(dict.fromkeys(found)) or ["body"]
 
 
 def _joined(breaches: Iterable[_Breach], unlisted: Collection[str]) -> list[list[_Breach]]:

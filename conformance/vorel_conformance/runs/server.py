@@ -187,8 +187,7 @@ class _Run:
             for id_ in test.clauses:
                 self._session.gap_unless_seen(id_, str(error))
         except (SpentError, GoneError) as error:
-            for id_ in test.clauses:
-                self._session.gap(id_, str(error))
+            self._gap(test, str(error))
             raise
         except Exception as error:  # a fault of the kit must not end the run: the report shows it, exit code 70
             self._session.kit_error(test.name, None, error)
@@ -196,6 +195,14 @@ class _Run:
             self._ended.add(test.name)
         finally:
             self._session.took(test.clauses, time.monotonic() - began)
+
+    def _gap(self, test: Test, reason: str) -> None:
+        """Record that a test did not run, or not to its end."""
+        for id_ in test.clauses:
+            if test.again:
+                self._session.gap_unless_seen(id_, reason)
+            else:
+                self._session.gap(id_, reason)
 
     def _tick(self) -> None:
         """Between two tests, run the steps of the bursts that are due."""
@@ -206,14 +213,12 @@ class _Run:
         """Record that the run ends early: the clauses of the tests that have not run get a gap."""
         for test in self._tests:
             if test.name not in self._begun or test.when == When.LATE:
-                for id_ in test.clauses:
-                    self._session.gap(id_, str(error))
+                self._gap(test, str(error))
         self._session.stopped = str(error)
 
     def interrupted(self, reason: str) -> None:
         """Record that the user ended the run: the clauses of the tests that have not ended get a gap."""
         for test in self._tests:
             if test.name not in self._ended:
-                for id_ in test.clauses:
-                    self._session.gap(id_, reason)
+                self._gap(test, reason)
         self._session.stopped = reason

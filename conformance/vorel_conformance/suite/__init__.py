@@ -53,6 +53,7 @@ class Test:
     when: When
     writes: bool  # True if a conformant server accepts the requests
     pair: str = ""  # tests with the same pair are one test in two parts: a rerun runs both
+    again: bool = False  # True if it asks again for what other tests have asked: without it they are evidence enough
     repeatable: bool = True  # False if the test takes a whole window and repeats itself in case of doubt
 
 
@@ -65,13 +66,14 @@ def covers(
     when: When = When.MIDDLE,
     writes: bool = True,
     pair: str = "",
+    again: bool = False,
     repeatable: bool = True,
 ) -> Callable[[Function], Function]:
     """Register a test. The arguments are the members of `Test`; `requests` may be a constant."""
 
     def register(function: Function) -> Function:
         cost = requests if callable(requests) else lambda _, n=requests: n
-        _TESTS[function] = Test(function.__name__, function, clauses, cost, when, writes, pair, repeatable)
+        _TESTS[function] = Test(function.__name__, function, clauses, cost, when, writes, pair, again, repeatable)
         return function
 
     return register

@@ -73,6 +73,7 @@ def _scoped(probe: Probe, name: str) -> list[Wanted]:
     "scope.sufficient",
     requests=lambda size: _busy(size.limit) // 2 * _scopes_cost(size),
     when=When.LATE,
+    again=True,
 )
 def test_scopes_of_busy_keys(probe: Probe) -> None:
     """Use each key of one scope until it was busy. Its scope is checked all the same."""
@@ -112,6 +113,7 @@ def _keys(probe: Probe, operation: Operation) -> list[Wanted]:
     "auth.whole-key",
     requests=lambda size: 2 * _keys_cost(size),
     when=When.LATE,
+    again=True,
     writes=False,
 )
 def test_keys_late(probe: Probe) -> None:
@@ -141,6 +143,7 @@ def _leads(probe: Probe) -> list[Wanted]:
     "tenancy.foreign-lead",
     requests=lambda size: 4 * _leads_cost(size),
     when=When.LATE,
+    again=True,
     writes=False,
 )
 def test_tenancy_late(probe: Probe) -> None:
@@ -151,7 +154,7 @@ def _bodies_cost(size: Size) -> int:
     return 2 * min(BODIES, size.fuzz) * (1 + bool(size.own))
 
 
-@covers("fuzz.valid-accepted", "fuzz.invalid-refused", requests=_bodies_cost, when=When.LATE)
+@covers("fuzz.valid-accepted", "fuzz.invalid-refused", requests=_bodies_cost, when=When.LATE, again=True)
 def test_bodies_late(probe: Probe) -> None:
     """Send some of the generated bodies again: the server has the same rules as at the beginning."""
     for operation in probe.operations:
@@ -186,6 +189,7 @@ def _some(bodies: Sequence[bytes]) -> Sequence[bytes]:
         _rounds(size.limit) * (_scopes_cost(size) + _keys_cost(size) + min(2, _leads_cost(size)) + 1 + bool(size.own))
     ),
     when=When.LATE,
+    again=True,
 )
 def test_side_by_side(probe: Probe) -> None:
     """Send requests with valid and invalid keys, of several scopes and tenants, at the same time."""
