@@ -89,10 +89,18 @@ def changed_key(change: str, n: int) -> str:
     raise ValueError(f"unknown change of a key: {change}")
 
 
-# The only texts that bash may expand: the variable, and the expressions of `changed_key`.
+def made_up_key(key: str) -> str:
+    """Return the bash expression of a key that the kit has made up. Written out, it would be taken for a secret."""
+    beginning, _, digits = key.rpartition("_")
+    zeros = f"$(printf %0{len(digits)}d 0)"
+    return f"{beginning}{'_' if beginning else ''}{zeros if set(digits) == {'0'} else f'$(printf %s {digits})'}"
+
+
+# The only texts that bash may expand: the variable, and the expressions of `changed_key` and `made_up_key`.
 _PART = r"\$\{VOREL_API_KEY:[0-9]{1,3}(?::[0-9]{1,3})?\}"
 _BASIC = rf"\$\(printf %s :?{re.escape(KEY_VARIABLE)}:? {re.escape(_BASE64)}\)"
-_EXPANSION = re.compile(rf"({re.escape(KEY_VARIABLE)}|{_PART}|\$\({_FLIP} <<<{_PART}\)|{_BASIC})")
+_MADE_UP = r"\$\(printf %(?:0[0-9]{1,4}d 0|s [0-9a-f]{1,64})\)"
+_EXPANSION = re.compile(rf"({re.escape(KEY_VARIABLE)}|{_PART}|\$\({_FLIP} <<<{_PART}\)|{_BASIC}|{_MADE_UP})")
 
 
 def _quote(text: str) -> str:

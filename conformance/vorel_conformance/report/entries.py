@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from vorel_conformance import __version__
 from vorel_conformance.http import urls
 from vorel_conformance.http.exchange import Exchange, Request
-from vorel_conformance.http.placeholders import PLACEHOLDER, holds_placeholder
+from vorel_conformance.http.placeholders import PLACEHOLDER, holds_placeholder, is_made_up, resolve
 from vorel_conformance.http.redact import KEY_VARIABLE, redactor
-from vorel_conformance.report.curl import changed_key, curl_line
+from vorel_conformance.report.curl import changed_key, curl_line, made_up_key
 from vorel_conformance.report.model import verdict
 from vorel_conformance.session.results import ClauseResult
 from vorel_conformance.session.session import Session, Violation
@@ -120,7 +121,8 @@ def violation_entry(violation: Violation, session: Session) -> dict[str, Any]:
         entry["response"] = response_entry(exchange)
         if exchange.failure:
             entry["failure"] = exchange.failure
-        entry["curl"] = curl_of(exchange.request, session.target.base_url, session.client.trust.curl_options)
+        options = session.client.trust.curl_options
+        entry["curl"] = curl_of(exchange.request, session.target.base_url, session.seed, options)
     else:
         entry["request"] = entry["response"] = None
         entry["curl"] = ""
@@ -176,21 +178,27 @@ def request_from(entry: dict[str, Any]) -> Request:
     return Request(str(entry["method"]), str(entry["path"]), headers, raw, entry.get("key"))
 
 
-def curl_of(request: Request, base_url: str, options: Iterable[str] = ()) -> str:
+def curl_of(request: Request, base_url: str, seed: int, options: Iterable[str] = ()) -> str:
     """Return a curl line for bash that reproduces the request, including deliberate changes of the key.
 
-    `options`: further arguments of curl.
+    `seed`: of the run, which has made up keys. `options`: further arguments of curl.
     """
-    headers = [(name, _in_bash(value)) for name, value in request.headers]
+
+    def in_bash(text: str) -> str:
+        """Replace placeholders by the shell variable, which the reader sets to the key that the request names."""
+        return PLACEHOLDER.sub(expression, text)
+
+    def expression(found: re.Match[str]) -> str:
+        name, change, number = found.groups()
+        if is_made_up(name):
+            return made_up_key(resolve(found[0], None, seed))
+        return changed_key(change, int(number)) if change else KEY_VARIABLE
+
+    headers = [(name, in_bash(value)) for name, value in request.headers]
     body = request.body or b""
     if holds_placeholder(body):
-        body = _in_bash(body.decode("utf-8")).encode("utf-8")
-    return curl_line(request.method, _in_bash(urls.join(base_url, request.path)), headers, body, options=options)
-
-
-def _in_bash(text: str) -> str:
-    """Replace placeholders by the shell variable. The reader sets it to the key that the request names."""
-    return PLACEHOLDER.sub(lambda found: changed_key(found[2], int(found[3])) if found[2] else KEY_VARIABLE, text)
+        body = in_bash(body.decode("utf-8")).encode("utf-8")
+    return curl_line(request.method, in_bash(urls.join(base_url, request.path)), headers, body, options=options)
 
 
 def _body(name: str, body: bytes | None) -> dict[str, Any]:

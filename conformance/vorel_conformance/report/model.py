@@ -131,8 +131,6 @@ def key_hint(violation: Mapping[str, Any]) -> str:
     if not name or "VOREL_API_KEY" not in violation["curl"]:
         return ""
     kind, _, which = name.partition(".")
-    if kind == "random":
-        return "VOREL_API_KEY: any well-formed key that was never issued"
     place = {"soft": f"soft_failures.{which}", "full": f"keys.full[{which}]", "burst": f"keys.burst[{which}]"}
     return f"VOREL_API_KEY: {place.get(kind, f'keys.{name}')} of the target profile"
 

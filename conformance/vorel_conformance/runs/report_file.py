@@ -16,6 +16,7 @@ from vorel_conformance import report
 from vorel_conformance.http import strict_json, urls
 from vorel_conformance.http.exchange import Request
 from vorel_conformance.http.placeholders import PLACEHOLDER, holds_placeholder
+from vorel_conformance.http.redact import KEY_VARIABLE
 from vorel_conformance.report.entries import request_from
 from vorel_conformance.session.judging import Expectation
 from vorel_conformance.spec import clauses, contract
@@ -105,7 +106,9 @@ def _item(clause: str, violation: Mapping[str, Any], place: str) -> Item:
             raise ReportError(f"{place}: a damaged request: {error}") from error
         if problem := _problem(request):
             raise ReportError(f"{place}: the kit never sends such a request: {problem}. Nothing was sent.")
-        if case := violation.get("case"):
+        if _is_redacted(request):
+            request = None  # its test can be run again
+        elif case := violation.get("case"):
             expectation = Expectation(case["clause"], case["label"], frozenset(case["statuses"]), case["field"])
     return Item(clause, violation["message"], violation.get("test", ""), request, expectation)
 
@@ -137,6 +140,12 @@ def _problem(request: Request) -> str:
             if PLACEHOLDER.search(text) and not (member in MEMBERS and _is_key(value)):
                 return f"a key in the member {member[:100]!r} of the body"
     return ""
+
+
+def _is_redacted(request: Request) -> bool:
+    """True if the report shows a request without a secret that was in it."""
+    texts = (request.path, *(value for _, value in request.headers), (request.body or b"").decode("utf-8", "replace"))
+    return any(KEY_VARIABLE in text for text in texts)
 
 
 def _is_known(path: str) -> bool:

@@ -26,7 +26,7 @@ MALFORMED = {
     "a comma after the key": "Bearer ${full.0},",
     "one word": "Bearer${full.0}",
     "another prefix": "Bearer sk_live_0123456789abcdef0123456789abcdef0123456789abcdef",
-    "an unknown environment": "Bearer vapk_prod_0123456789abcdef0123456789abcdef0123456789abcdef",
+    "an unknown environment": "Bearer vapk_prod_${counting.48}",
     "a valid key under another prefix": "Bearer sk_live_${full.0|from.10}",
     "a valid key of another environment": "Bearer vapk_test_${full.0|from.10}",
     "the digits of a valid key alone": "Bearer ${full.0|from.10}",
@@ -37,7 +37,7 @@ MALFORMED = {
     "not hexadecimal": "Bearer vapk_live_zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
     "beyond ASCII": "Bearer vapk_live_\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9",
     "an injection": "Bearer ' OR '1'='1' --",
-    "very long": "Bearer vapk_live_" + "0" * 4000,
+    "very long": "Bearer vapk_live_${zeros.4000}",
     "null": "Bearer null",
 }
 # The indexes of a key's hexadecimal digits.
@@ -69,7 +69,7 @@ def test_malformed_key(probe: Probe) -> None:
 @covers("auth.unknown", requests=8, writes=False)
 def test_unknown_key(probe: Probe) -> None:
     for operation in probe.operations:
-        zeros = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "Bearer vapk_live_" + "0" * 48)])
+        zeros = probe.valid(operation, key=NO_KEY, headers=[("Authorization", "Bearer vapk_live_${zeros.48}")])
         probe.expect("auth.unknown", "a key of zeros", zeros, {401})
         for n in range(3):
             probe.expect("auth.unknown", f"unknown key {n}", probe.valid(operation, key=f"random.{n}"), {401})
