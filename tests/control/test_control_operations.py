@@ -1,6 +1,7 @@
 """Every operation of the control plane: what it does with good input, and what it says of bad."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from time import monotonic, sleep
@@ -493,6 +494,16 @@ def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: s
         answer = control.put(path, json={})
         message(answer, 405)
         assert answer.headers["Allow"] == allowed, path
+
+
+def test_each_path_takes_the_methods_that_are_declared_there_and_no_other(control: httpx.Client, tenant: str) -> None:
+    """M51: GET of `…/deliveries/wait` asked for a delivery with this id."""
+    for template, item in control.get("/_mock/openapi.json").json()["paths"].items():
+        path = "/_mock" + re.sub(r"\{\w+\}", "x", template.replace("{tenant_id}", tenant.rpartition("/")[2]))
+        allowed = {method.upper() for method in item} | ({"HEAD"} if "get" in item else set())
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+            answer = control.request(method, path, json={} if method in ("POST", "PUT", "PATCH") else None)
+            assert (answer.status_code, answer.headers.get("Allow")) == (405, ", ".join(sorted(allowed))), template
 
 
 def test_the_document_says_what_is_checked(control: httpx.Client, mock: Mock) -> None:

@@ -28,7 +28,7 @@ def resolve(text: str, target: Target | None, seed: int) -> str:
 
     def put(match: re.Match[str]) -> str:
         name, change, number = match.groups()
-        secret = _made_up(name, seed) or (target and target.key(name))
+        secret = _made_up(name, seed) or (target.key(name) if target else None)
         if secret is None:
             raise KeyError(name)
         n = int(number or 0)

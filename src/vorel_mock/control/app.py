@@ -175,6 +175,17 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
     def allowed(request: Any) -> str:
         return document.allowed(contents, request.scope["path"].removeprefix(PREFIX))
 
+    ambiguous = document.ambiguous(contents)
+
+    def refuse_other_methods() -> None:
+        """Routers look on for a template with this method: a GET of `…/deliveries/wait` asked for a delivery `wait`."""
+        path, method = flask.request.path.removeprefix(PREFIX), flask.request.method
+        if any(each.fullmatch(path) for each in ambiguous) and method not in document.allowed(contents, path).split(
+            ", "
+        ):
+            flask.abort(405)
+
+    app.app.before_request(refuse_other_methods)
     app.middleware.app.asgi_app.executor = workers  # instead of its own ten, which are never ended
     app.add_error_handler(
         ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)

@@ -175,15 +175,25 @@ def _used(document: Mapping[str, Any], node: Any) -> set[str]:
 
 def allowed(document: dict[str, Any], path: str) -> str:
     """Return the methods of `path` (below /_mock), for the Allow header of a 405 (RFC 9110, 15.5.6)."""
-    templates = [
-        template
-        for template in document["paths"]
-        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path)
-    ]
+    templates = [template for template in document["paths"] if _pattern(template).fullmatch(path)]
     # A path that is written out is more than one that has a placeholder there (OpenAPI, Paths Object).
     nearest_template = min(templates, key=lambda template: template.count("{"), default="")
     known = {method.upper() for method in document["paths"].get(nearest_template, ())}
     return ", ".join(sorted(known | {"HEAD"} if "GET" in known else known or READS))
+
+
+def ambiguous(document: Mapping[str, Any]) -> list[re.Pattern[str]]:
+    """Return patterns of the paths (below /_mock) that several templates match: `…/deliveries/wait` is no delivery."""
+    return [
+        _pattern(template)
+        for template in document["paths"]
+        if sum(_pattern(other).fullmatch(template) is not None for other in document["paths"]) > 1
+    ]
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return the pattern of the paths that a template matches."""
+    return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)))
 
 
 def nearest(document: Mapping[str, Any], path: str) -> str | None:
