@@ -155,3 +155,14 @@ def test_a_field_that_is_not_named_is_named_in_what_to_change() -> None:
 def test_labels_of_fields_say_that_they_are_about_fields() -> None:
     (cause,) = causes_of("fields_empty_refused", clauses=("crm.fields-free",))
     assert cause["title"] == "createCrmRecord: fields: empty: HTTP 400"
+
+
+def test_a_directed_request_is_shown_before_a_generated_one() -> None:
+    for cause in causes_of("summary_in_utf16", clauses=("handoff.characters", "fuzz.valid-accepted"), fuzz=60):
+        assert cause["clauses"][0] == "handoff.characters"
+        assert cause["title"] == "handoffLead: summary of 1000 astral characters: HTTP 400"
+
+
+def test_a_wrong_media_type_is_told_with_its_status() -> None:
+    (cause,) = causes_of("error_as_text", clauses=("envelope.json-media-type",))
+    assert cause["title"].endswith(": HTTP 401: Content-Type is 'text/plain'")

@@ -118,7 +118,7 @@ def is_declared_json(exchange: Exchange) -> bool:
 
 def _document(exchange: Exchange) -> Iterator[Check]:
     found = ", ".join(value for name, value in exchange.headers if name.lower() == "content-type")
-    message = f"Content-Type is {found!r}" if found else "no Content-Type"
+    message = f"HTTP {exchange.status}: " + (f"Content-Type is {found!r}" if found else "no Content-Type")
     # With two Content-Type values a client cannot know which one counts.
     ok = exchange.is_json and "," not in found.partition(";")[0]
     yield Check("envelope.json-media-type", ok, message, contract.MEDIA_TYPE, found or "none")

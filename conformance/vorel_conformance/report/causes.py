@@ -16,7 +16,7 @@ from typing import Any
 
 from vorel_conformance.http import strict_json
 from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status, total_violations
-from vorel_conformance.session.judging import LATE
+from vorel_conformance.session.judging import GENERATED, LATE
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.contract import Operation
 
@@ -247,17 +247,20 @@ def _is_consequence(breach: _Breach, violated: set[str]) -> bool:
     return clause is not None and bool(violated & set(clause.follows))
 
 
-def _weight(breach: _Breach) -> tuple[bool, int, bool, bool, int]:
+def _weight(breach: _Breach) -> tuple[bool, int, bool, bool, bool, int]:
     """Sort what says most of a cause first: clauses that are about one thing, MUST before SHOULD, short requests."""
     clause = clauses.load_all().get(breach.clause["id"])
     return bool(clause and clause.broad), _LEVELS[breach.clause["level"]], *_size(breach)
 
 
-def _size(breach: _Breach) -> tuple[bool, bool, int]:
-    """Sort requests that a reader can repeat first, then those that need no long run before them, then short ones."""
+def _size(breach: _Breach) -> tuple[bool, bool, bool, int]:
+    """Sort requests that a reader can repeat first, then those whose label says what they are, then those that need no
+    long run before them, then short ones.
+    """
+    message = str(breach.violation["message"])
     curl = breach.violation.get("curl", "")
     repeatable = curl and ("VOREL_API_KEY" not in curl or key_hint(breach.violation))
-    return not repeatable, LATE in str(breach.violation["message"]), len(curl)
+    return not repeatable, GENERATED in message, LATE in message, len(curl)
 
 
 def _operation(violation: Violation) -> Operation | None:

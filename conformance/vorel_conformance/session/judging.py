@@ -12,6 +12,8 @@ from vorel_conformance.spec import clauses
 
 #: Part of the label of a request that asks for a rule again. If an earlier one shows the same, the report shows that.
 LATE = "late in the run"
+#: Part of the label of a generated request: a directed one says more.
+GENERATED = "a generated"
 
 
 @dataclass(frozen=True)

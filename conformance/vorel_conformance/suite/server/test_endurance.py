@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vorel_conformance.session.judging import LATE
+from vorel_conformance.session.judging import GENERATED, LATE
 from vorel_conformance.session.probe import NO_KEY, Probe, Wanted
 from vorel_conformance.spec.contract import Operation
 from vorel_conformance.suite import Size, When, covers, fuzzing
@@ -162,7 +162,7 @@ def test_bodies_late(probe: Probe) -> None:
             continue
         for valid, clause, status in ((True, "fuzz.valid-accepted", 200), (False, "fuzz.invalid-refused", 400)):
             bodies = fuzzing.bodies(operation.id, valid, probe.session.seed, probe.session.fuzz_count)
-            label = f"a generated {'valid' if valid else 'invalid'} body, {LATE}"
+            label = f"{GENERATED} {'valid' if valid else 'invalid'} body, {LATE}"
             # Another idempotency_key than the first time, where there is room for one.
             marked = [fuzzing.marked(body, probe.session.seed + 1) for body in _some(bodies)]
             requests = [probe.request(operation, body) for body in marked]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from vorel_conformance.http import strict_json
+from vorel_conformance.session.judging import GENERATED
 from vorel_conformance.session.probe import Probe
 from vorel_conformance.suite import covers, fuzzing
 
@@ -113,7 +114,7 @@ def _generated(probe: Probe, kind: str, *, valid: bool) -> None:
     count = probe.session.fuzz_count
     bodies = fuzzing.bodies(operation.id, valid, probe.session.seed, count)
     requests = [probe.request(operation, fuzzing.marked(body, probe.session.seed)) for body in bodies]
-    label = f"a generated {'valid' if valid else 'invalid'} body"
+    label = f"{GENERATED} {'valid' if valid else 'invalid'} body"
     status = 200 if valid else 400
     probe.each(lambda request: probe.expect(clause, label, request, {status}), requests)
     fuzzing.shrink_violations(probe, clause, operation.id, valid=valid, label=label, status=status)
