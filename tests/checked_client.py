@@ -62,8 +62,8 @@ def check(response: httpx.Response) -> None:
 
 def _operation(method: str, path: str) -> tuple[str, dict[str, Any]] | None:
     for template, item in sorted(document()["paths"].items(), key=lambda entry: entry[0].count("{")):
-        if method in item and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
-            return f"/paths/{template.replace('/', '~1')}/{method}", item[method]
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+            return (f"/paths/{template.replace('/', '~1')}/{method}", item[method]) if method in item else None
     return None
 
 
