@@ -534,6 +534,22 @@ def test_a_taken_port_is_one_line() -> None:
     )
 
 
+def test_a_taken_port_comes_with_the_variable_that_was_misspelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOREL_MOCK_PROT", "0")
+    with listener.listen("127.0.0.1", 0)[0] as taken:
+        result = invoke("--port", str(taken.getsockname()[1]))
+    warning, error = result.output.splitlines()
+    assert warning.startswith('Warning: unknown environment variable "VOREL_MOCK_PROT"; did you mean "VOREL_MOCK_PORT"')
+    assert error.startswith("Error: port ")
+
+
+@pytest.mark.parametrize(("given", "told"), [("requsts", 'did you mean "requests"?'), ("xyz", "allowed: clock, ")])
+def test_an_unknown_command_is_told_with_those_there_are(given: str, told: str) -> None:
+    result = invoke(given)
+    assert result.exit_code == 2
+    assert f'unknown command "{given}"; {told}' in result.output
+
+
 @pytest.mark.parametrize("host", ["203.0.113.5", "no-such-host.invalid", "", "a..b", "a" * 300])
 def test_a_host_that_is_not_ours_is_one_line(host: str) -> None:
     result = invoke("--port", "0", "--host", host)

@@ -60,6 +60,16 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"vorel_mock.cli.{place.module}"), place.name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may be meant."""
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            from vorel_mock.model.unknown_name import unknown_name
+
+            ctx.fail(unknown_name("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         with formatter.section("Commands"):

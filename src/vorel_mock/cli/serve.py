@@ -198,6 +198,8 @@ def _serve(ctx: click.Context) -> None:
     try:
         sockets = listener.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
+        for warning in environment_warnings(ctx):  # a misspelt VOREL_MOCK_PORT may be why
+            click.echo(f"Warning: {warning}.", err=True)
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         sys.exit(1)
     url = listener.base_url(sockets)
