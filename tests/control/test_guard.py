@@ -238,7 +238,7 @@ def test_the_generated_token_is_printed_once_and_told_nowhere(monkeypatch: pytes
 
 def test_a_token_that_was_given_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """M31: not in the greeting, and not where somebody sends it in a URL."""
-    token = "open-sesame-1"
+    token, encoded = "open/sesame-1", "%6fpen%2Fsesame%2d1"
     mock = Mock(Settings(seed=1, clock="frozen", control_token=token))
     said = io.StringIO()
     log = mock.log
@@ -248,14 +248,16 @@ def test_a_token_that_was_given_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch
     assert "needs the control token" in said.getvalue()
     with httpx.Client(transport=MockTransport(App(mock)), base_url=BASE) as client:
         client.post(f"/{token}?token={token}", headers={"X-Token": token}, content=f'"{token}"')
+        client.post(f"/{encoded}?token={encoded}")
         headers = {"Authorization": f"Bearer {token}"}
         client.post("/api/v1/crm/create-record", headers=headers, json={"x": token})
         for path in ("/_mock/requests", "/_mock/requests.har", "/_mock/requests/req_00000001"):
             answer = client.get(path, headers=headers)
             assert answer.status_code == 200
             assert token not in answer.text
+            assert encoded not in answer.text
             assert "[redacted]" in answer.text
-    assert "POST /[redacted] 404" in said.getvalue()
+    assert said.getvalue().count("POST /[redacted] 404") == 2
     assert token not in said.getvalue()
 
 

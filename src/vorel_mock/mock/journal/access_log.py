@@ -103,7 +103,9 @@ class AccessLog:
         if not self._running or (self._level and LOG_LEVELS.index(severity(exchange)) < self._level):
             return
         if len(self._lines) < _MAX_WAITING and self._characters < _MAX_CHARACTERS:
-            self._append(json_line(exchange) if self._as_json else text_line(exchange, colour=self._colour))
+            also = self.secrets
+            line = json_line(exchange, also) if self._as_json else text_line(exchange, also, colour=self._colour)
+            self._append(line)
         else:
             self._dropped += 1
 
@@ -168,10 +170,12 @@ class AccessLog:
         return f"({self._dropped} lines left out: the terminal was too slow)"
 
 
-def text_line(exchange: Exchange, *, colour: bool = False) -> str:
+def text_line(exchange: Exchange, also: tuple[str, ...] = (), *, colour: bool = False) -> str:
     """Return the line of a request, such as
 
     `2026-11-27T06:51:00Z POST /api/v1/… 404 0.4 ms  <tenant id> req_00000001  not_found: No lead with this id …`
+
+    `also` are secrets beside those of the exchange.
     """
     time = _second(int(real_time()))
     sent = exchange.status
@@ -182,9 +186,13 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
         status = click.style(status, fg=colours)
     request, key = exchange.request, exchange.key
     if key is not None and len(request.path) <= _SHORT:
-        what = _known_request(request.method, request.path, key.token)
+        what = _known_request(request.method, request.path, key.token, also)
     else:
-        what = f"{request.method} {_printable(_redacted(exchange, request.path))}" if request.method else "(unreadable)"
+        what = (
+            f"{request.method} {_printable(_redacted(exchange, request.path, also))}"
+            if request.method
+            else "(unreadable)"
+        )
     tenant = "-" if exchange.tenant is None else exchange.tenant.id
     line = f"{time} {what} {status} {exchange.duration * 1000:.1f} ms  {tenant} {exchange.id}"
     if exchange.fault is not None:
@@ -194,7 +202,7 @@ def text_line(exchange: Exchange, *, colour: bool = False) -> str:
     if sent is None:
         line += f"  {exchange.reason}"
     elif sent >= 400:
-        line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason))}"
+        line += f"  {_code(exchange)}: {_printable(_redacted(exchange, exchange.reason, also))}"
     elif exchange.reason.startswith("soft failure"):
         line += f"  {exchange.reason}"
     return line
@@ -222,9 +230,9 @@ def _second(second: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _known_request(method: str, path: str, token: str) -> str:
+def _known_request(method: str, path: str, token: str, also: tuple[str, ...]) -> str:
     """Return method and path as the log shows them: the same few come again and again."""
-    return f"{method} {_printable(redact(path, key_secrets(token)))}"
+    return f"{method} {_printable(redact(path, [*key_secrets(token), *also]))}"
 
 
 def severity(exchange: Exchange) -> LogLevel:
@@ -242,7 +250,7 @@ def severity(exchange: Exchange) -> LogLevel:
     return "info"
 
 
-def json_line(exchange: Exchange) -> str:
+def json_line(exchange: Exchange, also: tuple[str, ...] = ()) -> str:
     """The same as one JSON object. `tenant_time` is the time of the tenant's clock."""
     sent = exchange.status
     failed = sent is None or sent >= 400
@@ -251,7 +259,7 @@ def json_line(exchange: Exchange) -> str:
         "tenant_time": iso(exchange.at) if exchange.tenant is not None else None,
         "id": exchange.id,
         "method": exchange.request.method,
-        "path": _redacted(exchange, exchange.request.path),
+        "path": _redacted(exchange, exchange.request.path, also),
         "status": sent,
         "duration_ms": round(exchange.duration * 1000, 3),
         "operation": exchange.operation.id if exchange.operation is not None else None,
@@ -260,7 +268,7 @@ def json_line(exchange: Exchange) -> str:
         "fault": exchange.fault,
         "stub": exchange.stub,
         "code": _code(exchange) if failed and sent is not None else None,
-        "reason": _redacted(exchange, exchange.reason) if failed else None,
+        "reason": _redacted(exchange, exchange.reason, also) if failed else None,
     }
     return _json({name: value for name, value in members.items() if value is not None or name == "status"})
 
@@ -309,24 +317,24 @@ class _Envelope(msgspec.Struct):
     error: _Error
 
 
-def _redacted(exchange: Exchange, text: str) -> str:
+def _redacted(exchange: Exchange, text: str, also: tuple[str, ...]) -> str:
     """Return the beginning of `text` without secrets."""
     # Twice as much is looked at as is shown: a key that is cut off would not be recognised.
-    shown = _without_secrets(exchange, text[: 2 * MAX_SHOWN])
+    shown = _without_secrets(exchange, text[: 2 * MAX_SHOWN], also)
     return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}..."
 
 
-def _without_secrets(exchange: Exchange, text: str) -> str:
+def _without_secrets(exchange: Exchange, text: str, also: tuple[str, ...]) -> str:
     if exchange.key is None:
-        return redact(text, secrets(exchange))
+        return redact(text, [*secrets(exchange), *also])
     # The same few paths come again and again. What is long is not kept.
     shown = _without_token if len(text) <= _SHORT else _without_token.__wrapped__
-    return shown(text, exchange.key.token)
+    return shown(text, exchange.key.token, also)
 
 
 @lru_cache(maxsize=1024)
-def _without_token(text: str, token: str) -> str:
-    return redact(text, key_secrets(token))
+def _without_token(text: str, token: str, also: tuple[str, ...]) -> str:
+    return redact(text, [*key_secrets(token), *also])
 
 
 def _printable(path: str) -> str:
