@@ -382,3 +382,34 @@ def test_a_limit_that_is_too_dear_leaves_the_other_clauses(
     assert "the rate limit cannot be tested within" not in plan(
         kit, running, target, "--max-requests", enough[1], "--clauses", "limit,auth.missing,crm.ok"
     )
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/proc/self/fd/1"])
+def test_a_report_on_the_standard_output_is_alone_there(
+    server: Serve, profile: Profile, tmp_path: Path, name: str
+) -> None:
+    """The plan and the verdict stood around it, and in a file that the shell had opened they were written over it."""
+    running = server()
+    log = tmp_path / "log"
+    log.write_text("kept\n")
+    arguments = [running.base_url, "--target", profile(running), "--clauses", "handoff.lead-id", "--json", name]
+    with log.open("ab") as opened:
+        done = subprocess.run(
+            [sys.executable, "-m", "vorel_conformance", "server", *map(str, arguments)],
+            stdout=opened,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+    kept, _, written = log.read_text().partition("\n")
+    assert kept == "kept"
+    assert json.loads(written)["verdict"] == "passed"
+    assert done.stderr.startswith(f"{running.base_url}: 1 clause, about ")
+    assert "Keeps the contract" in done.stderr
+
+
+def test_two_reports_on_the_standard_output_are_refused(kit: Kit) -> None:
+    result = kit("server", "http://127.0.0.1:1", "--json", "-", "--junit", "/dev/stdout")
+    assert result.exit_code == 2
+    assert "only one report can go to the standard output" in result.output

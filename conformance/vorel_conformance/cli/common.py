@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial, wraps
@@ -165,9 +166,20 @@ class ReportOptions:
             badge.check(self.badge)
         self.certification = self._certification(whole)
         report.check_writable(*self.files)
+        self._leave_stdout_to_a_report()
         if not self.accepted_file:
             return lambda found: model.at_level(found, level)
         return lambda found: accepted.apply(model.at_level(found, level), exceptions, datetime.now(UTC).date())
+
+    def _leave_stdout_to_a_report(self) -> None:
+        """If a report goes to the standard output, say everything else on stderr. Raises ValueError for two of them."""
+        from vorel_conformance.report import descriptor
+
+        there = [path for path in self.files if path is not None and descriptor(path) == 1]
+        if len(there) > 1:
+            raise ValueError("only one report can go to the standard output; give the others a file")
+        if there:
+            click.get_current_context().with_resource(redirect_stdout(sys.stderr))
 
     def _level(self) -> str:
         """Return the lowest level of the clauses that count towards the verdict. Raises ValueError."""
@@ -252,7 +264,7 @@ def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--sarif", type=FILE, help="Write the report as SARIF 2.1.0."),
         click.option("--html", type=FILE, help="Write the report as one self-contained HTML page."),
         click.option("--junit", type=FILE, help="Write the report as JUnit XML, one case for each clause."),
-        click.option("--json", type=FILE, help="Write the report as JSON."),
+        click.option("--json", type=FILE, help="Write the report as JSON; - is the standard output."),
         click.option(
             "--seed",
             type=click.IntRange(0, 2**32 - 1),

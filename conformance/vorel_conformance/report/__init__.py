@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json as json_format
+import os
+import re
+import sys
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +22,7 @@ __all__ = [
     "SCHEMA",
     "check_writable",
     "counts",
+    "descriptor",
     "is_device",
     "remove",
     "replace",
@@ -110,8 +114,20 @@ def _problem(path: Path, error: OSError) -> str:
     return f"cannot write the report {path}: {(error.strerror or str(error)).lower()}"
 
 
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
+
+
+def descriptor(path: Path) -> int | None:
+    """Return the number of the open file that a path stands for: `-`, /dev/stdout, /dev/stderr, /dev/fd/3."""
+    named = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
+    found = _OPEN_FILE.fullmatch(str(path))
+    return int(found[1]) if found else named
+
+
 def is_device(path: Path) -> bool:
-    """Return True for a pipe, a terminal or /dev/stdout, which are written to but never replaced."""
+    """Return True for a pipe, a terminal or the standard output, which are written to but never replaced."""
+    if descriptor(path) is not None:
+        return True
     return path.absolute().is_relative_to("/dev") or (path.exists() and not path.is_file() and not path.is_dir())
 
 
@@ -127,6 +143,14 @@ def _part(path: Path) -> IO[bytes]:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file completely or not at all. Creates missing folders. Raises OSError."""
+    number = descriptor(path)
+    if number is not None:
+        # Opened by its name, a file that the shell has opened would be cut off, and others would write over the report.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        with os.fdopen(os.dup(number), "wb") as opened:
+            opened.write(data)
+        return
     if is_device(path):
         with path.open("wb") as device:
             device.write(data)
