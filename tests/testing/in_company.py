@@ -3,8 +3,10 @@
 import asyncio
 import http.client
 import multiprocessing
+import random
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -109,9 +111,28 @@ def test_monkeypatch(vorel: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("time", "monotonic", "perf_counter", "sleep"):
         monkeypatch.setattr(time, name, called)
+    # A test of retries makes them short. The mock may live in this process.
+    patched: tuple[tuple[object, str], ...] = (
+        (asyncio, "sleep"),
+        (asyncio, "wait_for"),
+        (uuid, "uuid4"),
+        (random, "random"),
+    )
+    for module, name in patched:
+        monkeypatch.setattr(module, name, fail)
     use(vorel)
     wait(vorel)
     assert calls == []
+    monkeypatch.undo()
+
+    async def at_once(_: float) -> None:
+        pass
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    vorel.faults.arm("latency", delay="0.2s")
+    started = time.monotonic()
+    assert post(f"{vorel.base_url}/api/v1/leads/{vorel.lead}/handoff", headers=vorel.headers).status_code == 200
+    assert time.monotonic() - started > 0.2
 
 
 # What forbids sockets

@@ -21,6 +21,7 @@ from vorel_mock.server.app import App, is_control
 from vorel_mock.server.control_response import ControlResponse
 from vorel_mock.server.request_parser import Phase, RequestParser
 from vorel_mock.server.transmission import Close, Reset, Wait, actions, chunk, head, pause
+from vorel_mock.unpatched.event_loop import sleep
 
 #: Bytes that are parsed at once. What arrives behind a request that takes time is kept unparsed.
 SLICE = 16 * 1024
@@ -285,7 +286,7 @@ class HttpConnection(asyncio.Protocol):
     async def _take_turns(self) -> None:
         """Go on when requests to the API had a chance, if many to the control plane start, or end, at the same time."""
         async with self._control_turn:
-            await asyncio.sleep(0)
+            await sleep(0)
 
     def _done(self, keep_alive: bool) -> None:
         """A response that took time is sent: go on with the next request."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from vorel_mock.server.app import App
 from vorel_mock.server.descriptors import most_connections, raise_limit
 from vorel_mock.server.http_connection import HttpConnection
-from vorel_mock.unpatched.event_loop import new_event_loop
+from vorel_mock.unpatched.event_loop import new_event_loop, sleep
 from vorel_mock.unpatched.sockets import listening
 
 logger = logging.getLogger("vorel_mock")
@@ -117,10 +117,10 @@ class Server:
             connection.shut_down()
         for _ in range(round(GRACE / 0.01)):
             if self.connections:
-                await asyncio.sleep(0.01)
+                await sleep(0.01)
         for connection in list(self.connections):
             connection.abort()
-        await asyncio.sleep(0)
+        await sleep(0)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:

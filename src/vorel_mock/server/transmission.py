@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vorel_mock.api.messages import Headers, Response
 from vorel_mock.model.held_responses import HeldResponse
+from vorel_mock.unpatched.event_loop import sleep
 
 #: Pieces of a body that is spread over time, or sent in chunks.
 _PIECES = 10
@@ -76,7 +77,7 @@ def actions(response: Response) -> Iterator[Action]:
 async def pause(seconds: float, held: HeldResponse | None) -> None:
     """Wait `seconds`, or until a response that is held back is let go."""
     if held is None:
-        await asyncio.sleep(seconds)
+        await sleep(seconds)
     elif not held.released:
         loop, released = asyncio.get_running_loop(), asyncio.Event()
         held.wait(lambda: loop.call_soon_threadsafe(released.set))

@@ -11,6 +11,7 @@ from starlette.types import Message
 from vorel_mock.api.messages import Headers, Request, cut, first_values
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.server.app import App
+from vorel_mock.unpatched.event_loop import sleep
 from vorel_mock.unpatched.http_client import HttpConnection, NotHttp, Response, connect, request_bytes
 
 #: The base of URLs of a mock in process: a port without a server, so that a client without the transport reaches none.
@@ -72,7 +73,7 @@ class PortChannel:
         """Close the connections of the running loop."""
         for connection in self._idle.pop(asyncio.get_running_loop(), ()):
             connection.close()
-        await asyncio.sleep(0)
+        await sleep(0)
 
 
 class InProcessChannel:

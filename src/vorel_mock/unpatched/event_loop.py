@@ -2,9 +2,12 @@
 
 import asyncio
 import sys
+from asyncio import sleep
 from collections.abc import Callable
 
 from vorel_mock.unpatched.clocks import monotonic
+
+__all__ = ["new_event_loop", "sleep"]
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
