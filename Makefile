@@ -64,9 +64,9 @@ bench: $(STAMP) ## side by side with Prism and WireMock (needs wrk, node, java)
 soak: $(STAMP) ## 100,000 requests, most of them broken: no wrong status, flat memory (ARGS="--requests 10000")
 	$(BIN)/python -m bench.hostile $(ARGS)
 
-stacks: $(STAMP) ## certify usual HTTP stacks, and write docs/http-stacks.md (needs node, npm, curl, jq)
-	$(PIP) install 'tenacity>=9,<10'
-	$(BIN)/python -m bench.stacks
+stacks: $(STAMP) ## certify usual HTTP stacks, and write docs/http-stacks.md (needs node, npm, curl, jq; ARGS="undici got")
+	$(PIP) install --requirement bench/stacks/requirements.txt
+	$(BIN)/python -m bench.stacks $(ARGS)
 
 generators: $(STAMP) ## generate clients, call the mock with each, and write the table of the how-to (needs node, npm, java)
 	$(PIP) install 'openapi-generator-cli>=7.26,<8' 'python-dateutil>=2.8'
