@@ -1,5 +1,6 @@
 """The mock as a guest in somebody's process: its threads end with it, and it leaves alone what is not its own."""
 
+import asyncio
 import gc
 import logging
 import subprocess
@@ -53,8 +54,9 @@ def test_those_who_wait_do_not_close_the_control_plane_to_others(app: App, http:
     app.stop()
 
 
+@pytest.mark.parametrize("closed", ["client", "mock"])
 @pytest.mark.parametrize("what", ["a fault that delays", "a wait in the control plane"])
-def test_closing_a_client_ends_what_waits_in_it(what: str) -> None:
+def test_closing_a_client_or_the_mock_ends_what_waits_in_it(what: str, closed: str) -> None:
     """M3: it waited for ever, and Python could not end."""
     with InProcessMock() as mock:
         tenant, client, began = mock.new_tenant(), mock.client(timeout=None), threading.Event()
@@ -75,10 +77,27 @@ def test_closing_a_client_ends_what_waits_in_it(what: str) -> None:
         thread.start()
         assert began.wait(10)
         time.sleep(0.3)
-        client.close()
+        (client if closed == "client" else mock).close()
         thread.join(10)
         assert not thread.is_alive()
         assert [type(error) for error in caught] == [httpx.ReadError]
+        client.close()
+
+
+def test_closing_the_mock_ends_what_an_asynchronous_client_waits_for() -> None:
+    async def ask() -> None:
+        with InProcessMock() as mock:
+            tenant = mock.new_tenant()
+            tenant.faults.arm("latency", delay="1h")
+            client = mock.async_client(tenant, timeout=None)
+            asked = asyncio.create_task(client.post(f"/api/v1/leads/{tenant.lead}/handoff"))
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(mock.close)
+            with pytest.raises(httpx.ReadError):
+                await asyncio.wait_for(asked, 10)
+            await client.aclose()
+
+    asyncio.run(ask())
 
 
 def test_the_host_s_own_connexion_is_left_as_it_is() -> None:

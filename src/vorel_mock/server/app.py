@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
+from weakref import WeakSet
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
 from vorel_mock.control import guard, handlers
@@ -10,6 +12,13 @@ from vorel_mock.control.app import ControlPlane
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.mock.mock import Mock
 from vorel_mock.server.cors import Cors
+
+
+class Shell(Protocol):
+    """What calls the mock in this process, and carries out the waits of a response."""
+
+    def end_waits(self) -> None:
+        """End every request that waits for its response."""
 
 
 class App:
@@ -24,6 +33,8 @@ class App:
         if self._cors is not None:
             self.answer = partial(_answer_with_cors, mock, self._cors)
         self.control = ControlPlane(mock)
+        self.shells: WeakSet[Shell] = WeakSet()
+        """Those whose waits end with the mock. A port ends its own."""
         self.waits = mock.state is not None
         """True if `answer` waits for a log: shells with an event loop call `answer_later` then."""
         if self.waits:
@@ -63,7 +74,9 @@ class App:
         self.mock.stopped = True
 
     def stop(self) -> None:
-        """End what runs beside the requests: the control plane's threads, and the webhooks'."""
+        """End what runs beside the requests: waits, the control plane's threads, and the webhooks'."""
+        for shell in list(self.shells):
+            shell.end_waits()
         self.control.stop()
         self.mock.stop()
 

@@ -49,7 +49,7 @@ class InProcessMock:
         return api_client.async_client(self._app, IN_PROCESS_URL, _headers(tenant), options)
 
     def close(self) -> None:
-        """End its threads. The caller must close the clients that `client` and `async_client` returned."""
+        """End its threads, and requests that wait for their response with a ReadError."""
         self.control.close()
         self._app.stop()
 

@@ -25,6 +25,7 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
         self._app = app
         # What takes time runs on a loop of its own: a test may have stopped the time of the one that runs here.
         self._loop = LoopThread("vorel-mock-transport")
+        app.shells.add(self)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the mock's response to one request."""
@@ -42,6 +43,10 @@ class AsyncMockTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """End every request that waits for its response, and the thread."""
+        self.end_waits()
+
+    def end_waits(self) -> None:
+        """End every request that waits for its response."""
         self._loop.stop()
 
 
@@ -53,6 +58,7 @@ class MockTransport(httpx.BaseTransport):
         self._loop = LoopThread("vorel-mock-transport")
         self._closed = False
         self._waiting: set[threading.Event] = set()
+        app.shells.add(self)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the mock's response to one request. Raises ReadError if the transport is closed meanwhile."""
@@ -71,6 +77,10 @@ class MockTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         """End every request that waits for its response, and the thread."""
+        self.end_waits()
+
+    def end_waits(self) -> None:
+        """End every request that waits for its response."""
         self._closed = True
         for waiting in list(self._waiting):
             waiting.set()
