@@ -168,6 +168,37 @@ def test_webhooks_and_faults_are_shown(http: httpx.Client, tenant: dict[str, Any
     assert http.get("/_mock/console/faults?tenant=none").status_code == 404
 
 
+def test_a_list_has_the_newest_rows_and_the_tenant_that_the_page_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ROWS", 3)
+    transport = MockTransport(App(Mock(Settings(seed=1))))
+    with httpx.Client(transport=transport, base_url="http://127.0.0.1:3000", headers=HTML) as http:
+        made = [http.post("/_mock/tenants", json={"name": f"tenant {number}"}).json()["id"] for number in range(5)]
+        path = f"/_mock/tenants/{made[0]}"
+        overview = page(http, "/_mock/")
+        assert re.findall(r">(tenant \d)</a>", overview) == ["tenant 2", "tenant 3", "tenant 4"]
+        assert "The newest 3 of 11." in overview
+        assert re.findall(r">(tenant \d)</a>", page(http, "/_mock/?text=TENANT+1")) == ["tenant 1"]
+        assert re.findall(r">(tenant \d)</a>", page(http, f"/_mock/?text={made[0][:13]}")) == ["tenant 0"]
+        assert "No tenant has this in its name or id." in page(http, "/_mock/?text=none+like+it")
+        for name in ("webhooks", "faults"):  # without a choice it is the first
+            assert " selected>demo-hubspot</option>" in page(http, f"/_mock/console/{name}")
+        for name in ("webhooks", "faults", "requests"):
+            assert " selected>tenant 0</option>" in page(http, f"/_mock/console/{name}?tenant={made[0]}")
+        for number in range(5):
+            http.post(f"{path}/keys", json={"scopes": ["read"]})
+            fault = "unavailable" if number < 2 else ("internal_error", "latency", "broken_json")[number - 2]
+            http.post(f"{path}/faults", json={"fault": fault})
+            http.post(f"{path}/stubs", json={"request": {"nth": number + 1}, "response": {"status": 403}})
+        newest = [key["id"] for key in http.get(f"{path}/keys").json()["data"]][-3:]
+        text = page(http, f"/_mock/console/tenants/{made[0]}")
+        assert re.findall(r"<summary>key ([^<]+)", text) == newest
+        assert '<a href="#keys">Keys</a> <small>12</small>' in text
+        card = page(http, "/_mock/?text=tenant+0")
+        assert re.findall(r'<span class="tag warn">([^<]+)', card)[0] == "unavailable \N{MULTIPLICATION SIGN} 2"
+        assert '<span class="tag warn">1 more</span>' in card
+        assert page(http, f"/_mock/console/faults?tenant={made[0]}").count("The newest 3 of 5.") == 2
+
+
 def test_texts_of_others_are_only_text(http: httpx.Client) -> None:
     made = http.post("/_mock/tenants", json={"name": HOSTILE[:190]}).json()
     path = f"/_mock/tenants/{made['id']}"

@@ -103,6 +103,50 @@ def test_advance_the_clock_and_see_a_retry_delivered(page: Page, tenant: Tenant)
         server.server_close()
 
 
+def test_what_a_message_tells(page: Page, mock: MockServer, tenant: Tenant) -> None:
+    """Nobody is subscribed; a secret of the receiver; a secret that was made, with a button; the fork is opened."""
+    page.goto(f"/_mock/console/webhooks?tenant={tenant.id}")
+    told = page.get_by_role("status")
+    page.get_by_role("button", name="Publish").click()
+    expect(told).to_contain_text("nobody is subscribed to it: no webhook was sent")
+    page.get_by_label("Target URL").fill("http://127.0.0.1:9/")
+    page.get_by_label("Secret").fill("whsec_of_my_receiver")
+    page.get_by_role("button", name="Subscribe").click()
+    expect(told).to_contain_text("whsec_of_my_receiver")
+    expect(told.get_by_role("button", name="Copy")).to_be_visible()
+    page.get_by_role("button", name="Hold").click()
+    expect(told).to_have_text("Done.")
+    expect(told).to_be_hidden(timeout=10_000)
+    page.goto(f"/_mock/console/tenants/{tenant.id}")
+    keys = page.get_by_role("region", name="Keys").get_by_role("row")
+    before = keys.count()
+    page.get_by_role("button", name="New key").click()
+    expect(keys).to_have_count(before + 1)
+    expect(keys.last).to_contain_text("all")
+    page.get_by_role("button", name="Fork").click()
+    page.wait_for_url(lambda url: "/console/tenants/" in url and tenant.id not in url)
+    httpx.delete(f"{mock.base_url}/_mock/tenants/{page.url.rsplit('/', 1)[1]}", trust_env=False)
+
+
+def test_the_clock_is_seen_to_run(page: Page) -> None:
+    page.goto("/_mock/")
+    clock = page.locator(".clock time")
+    expect(clock).not_to_have_text(clock.inner_text(), timeout=3_000)
+
+
+def test_a_phone_has_room_for_a_path(browser: Browser, mock: MockServer, tenant: Tenant) -> None:
+    hand_off(tenant)
+    context = browser.new_context(base_url=mock.base_url, viewport={"width": 360, "height": 800})
+    page = context.new_page()
+    page.goto(f"/_mock/console/requests?tenant={tenant.id}")
+    path, frame = page.locator("td .path").bounding_box(), page.locator(".scroll").bounding_box()
+    assert path is not None
+    assert frame is not None
+    assert path["width"] > frame["width"] * 0.8
+    assert page.evaluate("document.querySelector('.scroll').scrollWidth") <= frame["width"]
+    context.close()
+
+
 def test_arm_a_fault_and_see_what_it_hit(page: Page, tenant: Tenant) -> None:
     page.goto(f"/_mock/console/faults?tenant={tenant.id}")
     page.get_by_label("Search").fill("500 with the envelope")

@@ -341,6 +341,32 @@ def test_a_mock_that_runs_already(pytester: pytest.Pytester, running: MockServer
     assert len(running.control.tenants()) == before, "what a test made is gone with it"
 
 
+def test_the_tenant_of_a_failed_test_is_left_on_a_mock_that_runs_on(
+    pytester: pytest.Pytester, running: MockServer
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_fails(vorel):
+            vorel.webhooks.receive()
+            vorel.requests.verify(operation="handoffLead")
+
+        def test_deletes(vorel):
+            vorel.delete()
+            assert False
+        """
+    )
+    before = {tenant["id"] for tenant in running.control.tenants()}
+    run = pytester.runpytest("--vorel-mock-url", running.base_url)
+    run.assert_outcomes(failed=2)
+    run.stdout.fnmatch_lines(["E*no request matches; at least 1 must", "E*expected: {*", "E*no request came"])
+    (left,) = (tenant for tenant in running.control.tenants() if tenant["id"] not in before)
+    assert (left["name"], left["ttl"]) == ("test_fails", "3600s")
+    link = f"{running.base_url}/_mock/console/requests?tenant={left['id']}"
+    run.stdout.fnmatch_lines([f"kept for an hour: {link}"])
+    pytester.runpytest().assert_outcomes(failed=2)
+    pytester.runpytest().stdout.no_fnmatch_line("kept for an hour*")  # its own mock ends with the run
+
+
 def test_a_mock_with_a_token(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile("def test_it(vorel): pass")
     with MockServer(control_token="open-sesame") as mock:

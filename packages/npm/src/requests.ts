@@ -77,6 +77,7 @@ export class Requests {
 function missed({ problem, wanted, compared, nearest }: Schemas["NotVerified"]): string {
   const told = [problem];
   if (Object.keys(wanted).length) told.push(`expected: ${JSON.stringify(wanted)}`);
+  if (!compared) told.push("no request came");
   if (nearest[0]) told.push(nearest[0].differences.length ? `nearest of ${compared}:` : "these match:");
   for (const { id, method, path, status, differences } of nearest) {
     told.push(`  ${id} ${method} ${path} -> ${status ?? "no answer"}`);

@@ -294,7 +294,10 @@ def _greet(ctx: click.Context, log: Any, mock: Any, url: str) -> None:
     if curl is not None:
         log.say(f"\n  {curl}\n", event="try", curl=curl)
     log.say(
-        f"Keys, leads, tenants: {url}/_mock/target   Docs: {url}/_mock/docs/", event="docs", docs=f"{url}/_mock/docs/"
+        f"Console: {url}/_mock/   Docs: {url}/_mock/docs/   Keys, leads, tenants: {url}/_mock/target",
+        event="docs",
+        console=f"{url}/_mock/",
+        docs=f"{url}/_mock/docs/",
     )
     file = ctx.meta.get(CONFIG_FILE)
     source = f"Settings from {file}; seed {mock.seed}" if file else f"Seed {mock.seed}"

@@ -58,7 +58,7 @@ def trigger(
     nothing else.
     """
     if event not in EVENTS:
-        raise click.UsageError(f"{unknown_name('event', printable(event), EVENTS)}.")
+        raise click.UsageError(unknown_name("event", printable(event), EVENTS))
     body = {name: value for name, value in (("reason", reason), ("summary", summary)) if value is not None}
     if body and (event not in CAUSES or data is not None):
         raise click.UsageError(f"--reason and --summary go with {HANDOFF_REQUESTED}, and without --data.")

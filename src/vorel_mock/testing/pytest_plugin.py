@@ -6,6 +6,7 @@ uses a fixture.
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,11 @@ _SETTINGS = {
 _MARKED = pytest.StashKey[dict[str, dict[str, Any]]]()
 _TENANT = pytest.StashKey["Tenant"]()
 _CONTROL = pytest.StashKey["Control"]()
+#: Tenants of failed tests that are left on a mock which runs on, and for how long.
+_MOST_LEFT = 20
+_LEFT_FOR = "1h"
+#: The tests whose tenants are left.
+_LEFT = pytest.StashKey[set[str]]()
 #: The id of the latest request when the test began.
 _BEFORE = pytest.StashKey[str | None]()
 
@@ -58,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     config.addinivalue_line("markers", _SERVER_MARKER)
     config.stash[_MARKED] = {}
+    config.stash[_LEFT] = set()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -111,7 +118,7 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     """A tenant for this test alone: `base_url`, `key`, `headers`, `lead`, `clock`, `faults`, `stubs`, `webhooks`, …
 
     `@pytest.mark.vorel(rate_limit=2)` on test, class or module sets its settings. If the test fails, the report lists
-    the requests of the tenant.
+    the requests of the tenant, and a mock at --vorel-mock-url keeps the tenant for an hour.
     """
     from vorel_mock.testing.connection import ControlError
 
@@ -132,8 +139,13 @@ def vorel(vorel_server: "Control", request: pytest.FixtureRequest) -> Iterator["
     request.node.stash[_TENANT] = tenant
     request.node.stash[_CONTROL] = vorel_server
     request.node.stash[_BEFORE] = before[0]["id"] if before else None
-    with tenant:
+    with ExitStack() as stack:
+        stack.enter_context(tenant)
         yield tenant
+        if request.node.nodeid in request.config.stash[_LEFT]:
+            with suppress(ControlError):  # the test itself has deleted it
+                tenant.leave_behind(_LEFT_FOR)
+                stack.pop_all()
 
 
 @pytest.fixture
@@ -165,13 +177,23 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and report.when != "teardown" and _TENANT in item.stash:
         tenant = item.stash[_TENANT]
         try:
-            told = _journal(tenant, item.stash[_CONTROL], item.stash[_BEFORE])
+            told = _journal(tenant, item.stash[_CONTROL], item.stash[_BEFORE]) + _left(item, tenant)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # of whatever kind: an exception in this hook would end the whole run
             told = f"not available: {error}"
         report.sections.append((f"vorel-mock: requests of tenant {tenant.id}", told))
     return report
+
+
+def _left(item: pytest.Item, tenant: "Tenant") -> str:
+    """Leave the tenant of a failed test if its mock runs on; return where to look at it."""
+    left = item.config.stash[_LEFT]
+    runs_on = item.config.getoption("--vorel-mock-url") is not None and not _settings(item, "vorel_server")
+    if not runs_on or len(left) >= _MOST_LEFT:
+        return ""
+    left.add(item.nodeid)
+    return f"\nkept for an hour: {tenant.base_url}/_mock/console/requests?tenant={tenant.id}"
 
 
 def _journal(tenant: "Tenant", control: "Control", before: str | None) -> str:

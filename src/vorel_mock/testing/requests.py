@@ -168,6 +168,8 @@ def _told(missed: Json) -> str:
     """Return why a verification does not hold: what was expected, and the nearest requests with their differences."""
     lines = [missed["problem"]]
     lines += [f"expected: {dumps(missed['wanted'], ensure_ascii=False)}"] if missed["wanted"] else []
+    if not missed["compared"]:
+        lines.append("no request came")
     if missed["nearest"]:
         differs = missed["nearest"][0]["differences"]
         lines.append(f"nearest of {missed['compared']}:" if differs else "these match:")

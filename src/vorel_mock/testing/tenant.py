@@ -361,6 +361,12 @@ class TenantOperations:
         """Delete the tenant and close its receivers. It is no error if it was deleted already."""
         await self._leave()
 
+    @operation
+    async def leave_behind(self, ttl: Duration = "1h") -> None:
+        """Close its receivers, and have the mock delete the tenant after `ttl` without a request: to look at it."""
+        await self._close_receivers()
+        await self._ask("PATCH", json={"ttl": duration("ttl", ttl)})
+
     async def _fork(self, ttl: Duration | None) -> TenantState:
         wanted = {"fork": self.id} if ttl is None else {"fork": self.id, "ttl": duration("ttl", ttl)}
         return await created(self._connection, wanted)

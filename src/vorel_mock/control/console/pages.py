@@ -1,5 +1,6 @@
 """The pages of the console, one function each. They read what the JSON handlers give, and write through those only."""
 
+from collections import Counter
 from collections.abc import Iterator
 from threading import BoundedSemaphore
 from typing import Any
@@ -35,6 +36,8 @@ MOST = 10_000
 LISTENERS = 16
 LISTENING = 20.0
 _LOOK = 0.25
+#: Faults that the card of a tenant names.
+FAULTS = 3
 #: Characters of a value of a stub.
 TEXT = 200
 
@@ -57,9 +60,15 @@ def blueprint(mock: Mock) -> Blueprint:
     )
     listeners = BoundedSemaphore(LISTENERS)
 
-    def page(name: str, **values: Any) -> Response:
+    def page(name: str, about: Tenant | None = None, **values: Any) -> Response:
+        """Return a page; its list of tenants has the newest, and the one that the page is `about`."""
         with mock.lock:
-            values["tenants"] = [{"id": each.id, "name": each.name} for each in list(mock.store.tenants())[:ROWS]]
+            chosen = about.id if about else request.args.get("tenant", "").lower()
+            values["tenants"] = [
+                {"id": each.id, "name": each.name}
+                for place, each in enumerate(reversed(list(mock.store.tenants())))
+                if place < ROWS or each.id == chosen
+            ][::-1]
             clock = whole.health(mock)["clock"]
         text = render_template(
             f"console/{name}.html",
@@ -74,9 +83,12 @@ def blueprint(mock: Mock) -> Blueprint:
 
     @console.get("/")
     def overview() -> Response:
+        text = request.args.get("text", "")[:200]
         with mock.lock:
-            shown = [_card(mock, each) for each in list(mock.store.tenants())[:ROWS]]
-        return page("overview", health=whole.health(mock), cards=shown, base_url=request.host_url.rstrip("/"))
+            found = [each for each in mock.store.tenants() if text.lower() in f"{each.name}\n{each.id}".lower()]
+            shown = [_card(mock, each) for each in found[-ROWS:]]
+        url = request.host_url.rstrip("/")
+        return page("overview", health=whole.health(mock), cards=shown, total=len(found), text=text, base_url=url)
 
     @console.get("/console/requests")
     def requests() -> Response:
@@ -111,8 +123,14 @@ def blueprint(mock: Mock) -> Blueprint:
     def tenant(tenant_id: str) -> Response:
         with mock.lock:
             found = find_tenant(mock, tenant_id)
-            keys = [_quota(found, each) for each in found.keys.values()][:ROWS]
+            keys = [_quota(found, each) for each in list(found.keys.values())[-ROWS:]]
             shown = tenants.get_tenant(mock, found.id)
+        lists: Json = {
+            "leads": leads.list_leads(mock, found.id, limit=ROWS),
+            "handoffs": tenant_data.list_handoffs(mock, found.id, limit=ROWS),
+            "audit-log": tenant_data.list_audit_log(mock, found.id, limit=ROWS),
+            "records": tenant_data.list_crm_records(mock, found.id, limit=ROWS),
+        }
         return page(
             "tenant",
             tenant=shown,
@@ -120,10 +138,11 @@ def blueprint(mock: Mock) -> Blueprint:
             scopes=sorted(provisioning.every_scope(mock.contract)),
             vendors=list(VENDORS),
             failures=[str(name) for name in ErrorName],
-            leads=_data(leads.list_leads(mock, found.id, limit=ROWS)),
-            handoffs=_data(tenant_data.list_handoffs(mock, found.id, limit=ROWS))[::-1],
-            audit_log=_data(tenant_data.list_audit_log(mock, found.id, limit=ROWS))[::-1],
-            records=_data(tenant_data.list_crm_records(mock, found.id, limit=ROWS))[::-1],
+            leads=_data(lists["leads"]),
+            handoffs=_data(lists["handoffs"])[::-1],
+            audit_log=_data(lists["audit-log"])[::-1],
+            records=_data(lists["records"])[::-1],
+            totals={name: each["total"] for name, each in lists.items()} | {"keys": len(found.keys)},
             quota=_used(found, found.window, found.tenant_rate_limit),
         )
 
@@ -134,6 +153,7 @@ def blueprint(mock: Mock) -> Blueprint:
             return page("webhooks", tenant=None, subscriptions=[], deliveries=[], events=EVENTS)
         return page(
             "webhooks",
+            about=found,
             tenant=found,
             events=EVENTS,
             subscriptions=webhooks.list_webhooks(mock, found.id)["data"],
@@ -143,13 +163,18 @@ def blueprint(mock: Mock) -> Blueprint:
     @console.get("/console/faults")
     def armed() -> Response:
         found = _chosen(mock)
+        armed_now = [] if found is None else faults.list_faults(mock, found.id)["data"]
+        stubs_now = [] if found is None else stubs.copies(mock, found.id)
         return page(
             "faults",
+            about=found,
             tenant=found,
             operations=[operation.id for operation in mock.contract.operations],
             catalogue=faults.fault_catalogue(mock)["data"],
-            armed=[] if found is None else faults.list_faults(mock, found.id)["data"],
-            stubs=[] if found is None else [_stub_row(stubs.shown(each)) for each in stubs.copies(mock, found.id)],
+            armed=armed_now[-ROWS:],
+            armed_count=len(armed_now),
+            stubs=[_stub_row(stubs.shown(each)) for each in stubs_now[-ROWS:]],
+            stub_count=len(stubs_now),
         )
 
     @console.get("/console/changes")
@@ -220,6 +245,7 @@ def _card(mock: Mock, tenant: Tenant) -> Json:
     if key and lead and operation:
         path = operation.path.replace("{id}", lead)
         curl = f"curl -sS -X POST {url}{path} -H 'Authorization: Bearer {key}'"
+    armed = Counter(each.fault for each in tenant.faults if not each.spent).most_common()
     return {
         "id": tenant.id,
         "name": tenant.name,
@@ -227,7 +253,8 @@ def _card(mock: Mock, tenant: Tenant) -> Json:
         "key": key,
         "lead": lead,
         "curl": curl,
-        "faults": [each.fault for each in tenant.faults if not each.spent],
+        "faults": armed[:FAULTS],
+        "more_faults": len(armed[FAULTS:]),
         "stubs": sum(not each.spent for each in tenant.stubs),
         "requests": mock.journal.count(tenant.id),
     }

@@ -3,11 +3,21 @@
 
 const message = document.getElementById("message");
 let busy = false;
+let going;
+let loaded = performance.now();
 
-function say(text, bad) {
+// A success goes by itself; a mistake, and a secret that is shown once, stay until the next message.
+function say(text, bad, secret) {
   message.textContent = text;
   message.className = bad ? "bad" : "ok";
+  if (secret) {
+    const copy = Object.assign(document.createElement("button"), { type: "button", className: "copy", textContent: "Copy" });
+    copy.dataset.copy = secret;
+    message.append(secret, " ", copy);
+  }
   message.hidden = false;
+  clearTimeout(going);
+  if (!bad && !secret) going = setTimeout(() => { message.hidden = true; }, 6000);
 }
 
 // What somebody has typed into the forms of the page, and not sent yet.
@@ -38,6 +48,7 @@ async function refresh() {
     const focused = document.activeElement;
     const typing = focused && focused.matches("main input, main select, main textarea");
     document.body.dataset.changes = made.body.dataset.changes;
+    loaded = performance.now();
     document.querySelector(".clock").replaceWith(made.querySelector(".clock"));
     if (typing || !answer.ok) return; // what somebody types is not taken away
     const fields = typed();
@@ -53,7 +64,7 @@ async function refresh() {
   }
 }
 
-async function send(method, path, body, form) {
+async function send(method, path, body, form, go) {
   const answer = await fetch(path, {
     method,
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
@@ -68,7 +79,10 @@ async function send(method, path, body, form) {
   }
   const made = text ? JSON.parse(text) : {};
   const secret = made.token || made.secret;
-  say(secret ? `Done. Shown this once: ${secret}` : "Done.", false);
+  if (go && made.id) return location.assign(go + made.id);
+  if (secret) say("Done. Shown this once: ", false, secret);
+  else if (made.deliveries && !made.deliveries.length) say("Published, but nobody is subscribed to it: no webhook was sent.", true);
+  else say("Done.", false);
   document.activeElement?.blur?.();
   form?.reset();
   await refresh();
@@ -108,7 +122,7 @@ document.addEventListener("click", (event) => {
   if (button.dataset.copy !== undefined) {
     navigator.clipboard.writeText(button.dataset.copy).then(() => say("Copied.", false), () => say("The browser does not let a page copy.", true));
   } else if (button.dataset.path) {
-    send(button.dataset.method, button.dataset.path, button.dataset.body === undefined ? undefined : JSON.parse(button.dataset.body));
+    send(button.dataset.method, button.dataset.path, button.dataset.body === undefined ? undefined : JSON.parse(button.dataset.body), null, button.dataset.go);
   }
 });
 
@@ -124,6 +138,12 @@ document.addEventListener("change", (event) => {
   const form = event.target.form;
   if (form && !form.dataset.path && event.target.matches("select")) form.submit();
 });
+
+// A clock that runs is seen to run.
+setInterval(() => {
+  const time = document.querySelector(".clock time[data-runs]");
+  if (time) time.textContent = `${new Date(Date.parse(time.dateTime) + performance.now() - loaded).toISOString().slice(0, 19)}Z`;
+}, 1000);
 
 const source = new EventSource(`${document.body.dataset.listen}?since=${document.body.dataset.changes}`);
 source.addEventListener("changed", (event) => {
