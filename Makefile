@@ -86,7 +86,7 @@ lock: ## bring the locked versions in line with pyproject.toml (ARGS=--upgrade t
 	$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
 	$(COMPILE) --extra dev $(ARGS) --output-file $(LOCK) pyproject.toml
 	$(COMPILE) --extra conformance $(ARGS) --constraint $(LOCK) --output-file $(KIT_LOCK) pyproject.toml
-	$(COMPILE) $(ARGS) --constraint $(LOCK) --output-file $(MOCK_LOCK) pyproject.toml
+	$(COMPILE) --extra redis $(ARGS) --constraint $(LOCK) --output-file $(MOCK_LOCK) pyproject.toml
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .tox dist

@@ -12,7 +12,7 @@ from vorel_mock.control.handlers import support
 from vorel_mock.mock import provisioning, waiting_places
 from vorel_mock.mock.fixtures import reading, rows
 from vorel_mock.mock.journal import journal, verification
-from vorel_mock.mock.tenant_log import sequencer
+from vorel_mock.mock.tenant_log import replica
 from vorel_mock.model import armed_faults, held_responses, history, request_pattern, stubs, tenant, webhooks
 from vorel_mock.server import descriptors, http_connection, request_parser
 from vorel_mock.webhooks import dispatcher, event_kinds, sender, worker
@@ -29,7 +29,7 @@ def size(number: int) -> str:
 ROWS_OF_A_HISTORY = f"{history.MAX_ROWS:,} and {size(history.MAX_BYTES)}"
 MEMBERS = f"{request_pattern.MAX_MEMBERS} headers and {request_pattern.MAX_MEMBERS} members of the body"
 BOUNDS = {
-    "tenants in memory with `--state`": f"{sequencer.MAX_LOADED:,}",
+    "tenants in memory with `--state`": f"{replica.MAX_LOADED:,}",
     "API keys of a tenant": f"{tenant.MAX_KEYS:,}",
     "leads of a tenant": f"{tenant.MAX_LEADS:,}",
     "webhooks of a tenant": f"{dispatcher.MAX_WEBHOOKS}",

@@ -23,7 +23,7 @@ from vorel_mock.control import logged_commands
 from vorel_mock.control.document import FILE
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
-from vorel_mock.mock.tenant_log import sequencer
+from vorel_mock.mock.tenant_log import replica
 from vorel_mock.mock.tenant_log.interface import LogError
 from vorel_mock.testing import InProcessMock
 
@@ -128,8 +128,8 @@ def quiet_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_after_any_death_everything_is_as_it_was_and_goes_on_as_in_memory(
     tmp_path: Path, seed: int, quiet_webhooks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sequencer, "CHECKPOINT_EVERY", (3, 1_000)[seed % 2])
-    monkeypatch.setattr(sequencer, "MAX_LOADED", (7, 1_000)[seed // 2])
+    monkeypatch.setattr(replica, "CHECKPOINT_EVERY", (3, 1_000)[seed % 2])
+    monkeypatch.setattr(replica, "MAX_LOADED", (7, 1_000)[seed // 2])
     settings: dict[str, Any] = {"seed": 5, "clock": "frozen"}
     with InProcessMock(**settings) as in_memory, InProcessMock(**settings, state=tmp_path / "mock.db") as mock:
         expected, answered = Steps(in_memory, seed), Steps(mock, seed)
@@ -295,7 +295,7 @@ def test_a_log_that_cannot_be_written_answers_503_and_goes_on_when_it_can(tmp_pa
 
         with mock.client(tenant) as http:
             assert http.post(f"/api/v1/leads/{tenant.lead}/handoff", json={}).status_code == 200
-            state._log.commit = full  # type: ignore[method-assign] # a disk cannot be filled here
+            state._log.commit = full  # type: ignore[method-assign, assignment] # a disk cannot be filled here
             refused = http.post(f"/api/v1/leads/{tenant.lead}/handoff", json={})
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
             assert refused.json()["error"]["code"]
@@ -315,7 +315,7 @@ def test_a_log_that_cannot_be_written_answers_503_and_goes_on_when_it_can(tmp_pa
 
 
 def test_entries_before_a_checkpoint_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequencer, "CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr(replica, "CHECKPOINT_EVERY", 10)
     with InProcessMock(state=tmp_path / "mock.db", rate_limit=0, tenant_rate_limit=0) as mock:
         tenant = mock.new_tenant()
         with mock.client(tenant) as http:

@@ -25,11 +25,11 @@ from vorel_mock.mock.snapshot import Reader
 from vorel_mock.mock.store.logged import LoggedStore
 from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.mock.tenant_log import opening
-from vorel_mock.mock.tenant_log.interface import NUMBER
-from vorel_mock.mock.tenant_log.sequencer import Commands, Sequencer
+from vorel_mock.mock.tenant_log.replica import Commands
+from vorel_mock.mock.tenant_log.sequencer import Sequencer
 from vorel_mock.mock.waiting_places import WaitingPlaces
 from vorel_mock.model.clock import Clock, Timeline
-from vorel_mock.model.ids import Ids, fresh_seed, fresh_token, undrawn
+from vorel_mock.model.ids import Ids, SharedIds, fresh_seed, fresh_token, undrawn
 from vorel_mock.model.redaction import redact
 from vorel_mock.model.store import Store
 from vorel_mock.model.tenant import Tenant
@@ -62,8 +62,8 @@ class Mock:
         if settings.state is not None:
             tenant_log, past = opening.opened(settings.state, self.contract, seed)
         if past is not None:
-            seed = past.seed
-            self.clock.take_position(past.offset, past.frozen_at)
+            seed = past.whole.seed
+            self.clock.take_position(past.whole.offset, past.whole.frozen_at)
         self.seed = fresh_seed() if seed is None else seed
         self.timeline = self.clock
         """What the clocks of tenants follow: the mock's clock, unless entries of a log are being applied."""
@@ -82,12 +82,14 @@ class Mock:
         self.webhooks = Dispatcher(self.lock, targets, self.clock, self._attempted)
         self.snapshots = Reader(self.contract, targets.check)
         self.ids = Ids(self.seed, "mock", 0 if past is None else past.drawn)
-        self._number = 0 if tenant_log is None else int(tenant_log.facts().get(NUMBER, b"0"))
+        if tenant_log is not None and tenant_log.is_shared:
+            self.ids = SharedIds(self.seed, "mock", tenant_log.draw)
+        self._number = 0 if past is None else past.number
         """Requests answered since the start, or the last reset: each has its number as its id."""
         self.writes = 0
         """What the control plane has changed, and attempts of webhooks, since the start."""
         self.waits = WaitingPlaces()
-        self.expiry = Expiry(self.lock, self.remove_tenant)
+        self.expiry = Expiry(self.lock, self._expired)
         self.stopped = False
         self.control_token = settings.control_token
         if self.control_token is None and not settings.trust_network and not is_loopback(settings.host):
@@ -102,7 +104,7 @@ class Mock:
         self._stories: dict[str, str] = {}
         """The tenants of the fixtures, in the order of the file, each with its story."""
         if past is not None:
-            self._stories = past.stories
+            self._stories = past.whole.stories
         else:
             loaded = self._load(fixtures)
             self._stories = loaded.stories
@@ -148,7 +150,7 @@ class Mock:
         self.writes += 1
         self.log.attempt(tenant, delivery)
         if self.state is not None:
-            self.state.attempted(tenant, delivery, self.clock.now())
+            self.state.attempted(tenant, delivery)
 
     def answer(self, request: Request) -> Response:
         """Answer a request to the API: the one function that each shell in `vorel_mock.server` calls.
@@ -218,9 +220,22 @@ class Mock:
         """Return the state of a snapshot in a log. Where webhooks may go is asked when they are sent."""
         return Reader(self.contract, lambda url: None).read(content)
 
+    def now(self) -> float:
+        """Return the time of the mock's clock."""
+        return self.clock.now()
+
+    def take_facts(self, facts: Mapping[str, bytes]) -> Collection[str]:
+        """Take over what another process has changed of the whole mock. Returns the tenants of the fixtures."""
+        whole = opening.read(facts[opening.WHOLE])
+        with self.lock:
+            self.clock.take_position(whole.offset, whole.frozen_at)
+            self._stories = whole.stories
+        self.webhooks.wake()
+        return self._stories
+
     def facts(self) -> dict[str, bytes]:
         """Return what a log shall know of the mock."""
-        return {opening.WHOLE: opening.whole(self.contract, self.seed, self.ids.drawn, self.clock, self._stories)}
+        return opening.facts(self.contract, self.seed, self.ids.drawn, self.clock, self._stories)
 
     def unavailable(self, request: Request, why: str) -> Response:
         """Return the response to a request that cannot be answered now, because its log cannot be written."""
@@ -251,8 +266,8 @@ class Mock:
         """Return the tenant with that id, whose lease begins anew."""
         tenant = self.store.tenant(tenant_id)
         if tenant is not None and tenant.lease is not None and not tenant.lease.renew():
-            self.remove_tenant(tenant)
-            return None
+            self._expired(tenant)
+            return self.store.tenant(tenant_id)
         return tenant
 
     def tenants(self) -> list[Tenant]:
@@ -279,6 +294,14 @@ class Mock:
         self.journal.forget(tenant.id)
         self.journal.release(tenant.id)
         tenant.held.release()
+
+    def _expired(self, tenant: Tenant) -> None:
+        """Delete a tenant that nobody has used for too long; where others may have used it, their log decides."""
+        if self.state is not None and self.state.is_shared:
+            assert tenant.lease is not None
+            tenant.lease.restart()
+        else:
+            self.remove_tenant(tenant)
 
     def reset_tenant(self, tenant: Tenant) -> None:
         """Restore the initial state of a tenant. Its clock stays, because time runs forward only.
@@ -391,7 +414,7 @@ class Mock:
                 self.store.forget_others(self._stories)
             self.limits = limits
             before = self._reset(list(self.fixtures)) if loaded is None else self._take_over(loaded)
-            if len(self.fixtures) == len(self.store):
+            if len(self.fixtures) == self.store.total:
                 self.journal.clear()
                 self._number = 0
                 if self.state is not None:

@@ -67,7 +67,7 @@ class Settings:
     fixtures: Path | str | None = None
     """A file with the tenants that the mock begins with: TOML, YAML or JSON. None: the demo tenants."""
     state: Path | str | None = None
-    """A file that keeps the tenants beyond the end of the mock. None: they are in memory alone."""
+    """What keeps the tenants beyond the end of the mock: a file, or redis://HOST:PORT. None: memory alone."""
     rate_limit: int | None = None
     """Of each key. None: that of the fixtures, or 200."""
     tenant_rate_limit: int | None = None
@@ -104,10 +104,10 @@ class Settings:
             object.__setattr__(self, "fixtures", Path(self.fixtures))
         elif self.fixtures is not None:
             _of_type("fixtures", self.fixtures, Path, "a path")
-        if isinstance(self.state, str):
+        if isinstance(self.state, str) and not self.state.startswith(("redis://", "rediss://", "unix://")):
             object.__setattr__(self, "state", Path(self.state))
-        elif self.state is not None:
-            _of_type("state", self.state, Path, "a path")
+        elif self.state is not None and not isinstance(self.state, str):
+            _of_type("state", self.state, Path, "a path or a URL of Redis")
         for name in ("rate_limit", "tenant_rate_limit"):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name), 0, MAX_LIMIT)

@@ -67,6 +67,21 @@ class Ids:
         return int(self._draw()[:13], 16) / (1 << 52)
 
 
+class SharedIds(Ids):
+    """A stream whose numbers `number` gives, because others draw from it as well."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, seed: int, stream: str, number: Callable[[], int]) -> None:
+        super().__init__(seed, stream)
+        self._number = number
+
+    def uuid(self) -> str:
+        """A UUID, version 4, in canonical lower case."""
+        self.drawn = self._number() - 1
+        return super().uuid()
+
+
 def undrawn(draw: Callable[[], str], taken: Callable[[str], object]) -> str:
     """Draw until the result is not `taken`, and return it.
 

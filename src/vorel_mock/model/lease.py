@@ -24,6 +24,10 @@ class Lease:
         """Seconds until it ends; 0 once it has ended."""
         return max(0.0, self._ends - monotonic())
 
+    def restart(self) -> None:
+        """Have it begin anew, even if it has ended."""
+        self._ends = monotonic() + self.seconds
+
     def renew(self) -> bool:
         """Have it begin anew. False if it has ended: then the tenant counts as deleted."""
         now = monotonic()

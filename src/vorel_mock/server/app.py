@@ -38,7 +38,7 @@ class App:
         self.waits = mock.state is not None
         """True if `answer` waits for a log: shells with an event loop call `answer_later` then."""
         if self.waits:
-            mock.start(handlers.bind(mock))
+            mock.start(handlers.commands(mock))
 
     async def answer_later(self, request: Request) -> Response:
         """Answer a request to the API when what it changes is written."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from itertools import islice
 from threading import RLock
+from weakref import WeakSet
 
 from vorel_mock.model.clock import Clock
 from vorel_mock.model.handoffs import Event
@@ -51,8 +52,9 @@ class Dispatcher:
         self._targets = targets
         self._tenants: dict[Tenant, _TenantDeliveries] = {}
         self._worker = Worker(lock, targets, clock, self._attempted)
-        self.quiet: set[Tenant] = set()
-        """Tenants whose deliveries are kept but not sent: their past is being repeated."""
+        self._paused: WeakSet[Tenant] = WeakSet()
+        """Tenants whose deliveries are kept but not sent: their past is being repeated, or another process sends them.
+        """
 
     # Called by the core.
 
@@ -177,10 +179,29 @@ class Dispatcher:
         """Queue the pending deliveries of `tenant.deliveries`, for example after a snapshot was loaded."""
         with self._lock:
             self.forget(tenant)
-            for delivery in tenant.deliveries:
-                webhook = tenant.webhooks.get(delivery.webhook_id)
-                if delivery.state == "pending" and webhook is not None:
-                    self._enqueue(tenant, self._queue(tenant, webhook), delivery)
+            self._enqueue_all(tenant)
+
+    def pause(self, tenant: Tenant) -> None:
+        """Keep the deliveries of `tenant` without sending them. Running attempts are not recorded."""
+        with self._lock:
+            self._paused.add(tenant)
+            own = self._tenants.get(tenant)
+            if own is not None:
+                for queue in own.queues.values():
+                    self._worker.close(queue)
+                own.queues.clear()
+
+    def resume(self, tenant: Tenant) -> None:
+        """Send what `pause` has kept."""
+        with self._lock:
+            if tenant in self._paused:
+                self._paused.discard(tenant)
+                self._enqueue_all(tenant)
+
+    def tell(self, tenant: Tenant, delivery: Delivery) -> None:
+        """Wake the waits for a change of `delivery`, which was made elsewhere."""
+        with self._lock:
+            self._deliveries_of(tenant).tell(delivery)
 
     # Time, waiting, start and stop.
 
@@ -257,6 +278,12 @@ class Dispatcher:
 
     # Below, the lock is held.
 
+    def _enqueue_all(self, tenant: Tenant) -> None:
+        for delivery in tenant.deliveries:
+            webhook = tenant.webhooks.get(delivery.webhook_id)
+            if delivery.state == "pending" and webhook is not None:
+                self._enqueue(tenant, self._queue(tenant, webhook), delivery)
+
     def _stopped_or(self, settled: Callable[[], bool]) -> bool:
         return self._worker.stopped or settled()
 
@@ -298,7 +325,7 @@ class Dispatcher:
         return delivery
 
     def _enqueue(self, tenant: Tenant, queue: DeliveryQueue, delivery: Delivery) -> None:
-        if tenant in self.quiet:
+        if tenant in self._paused:
             return
         if delivery.due_at is None:
             queue.behind_next.append(delivery)

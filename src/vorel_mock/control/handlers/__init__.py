@@ -24,6 +24,11 @@ _BY_OPERATION_ID: dict[str, Callable[..., Any]] = {
 }
 
 
+def commands(mock: Mock) -> dict[str, Callable[..., Any]]:
+    """Return what a log may have entries of, by name: the operations, and what the control plane does beside them."""
+    return {**bind(mock), "moveTenantClock": partial(clock.move_tenant_clock, mock)}
+
+
 def bind(mock: Mock) -> dict[str, Callable[..., Any]]:
     """The handlers by operationId. Each takes the mock's lock itself, for as long as it looks at state."""
     return {name: partial(function, mock) for name, function in _BY_OPERATION_ID.items()}

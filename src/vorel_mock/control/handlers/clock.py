@@ -28,11 +28,13 @@ def set_clock(mock: Mock, body: Json) -> Json:
             furthest = max((tenant.clock.now() for tenant in mock.store.tenants()), default=before)
             _change(mock.clock, body, ahead=max(0.0, furthest - before))
             moved = mock.clock.now() - before
-            if "advance" in body or "set" in body:
+            is_moved = "advance" in body or "set" in body
+            if is_moved and mock.state is None:
                 for tenant in mock.store.tenants():
                     if tenant.clock.held:
                         tenant.clock.advance(moved)
-                        mock.store.note(tenant)
+        if is_moved and mock.state is not None:
+            mock.state.move_frozen(moved)
         return {**_followed(mock, body, None), **shown(mock.clock)}
 
 
@@ -49,6 +51,14 @@ def set_tenant_clock(mock: Mock, tenant_id: str, body: Json) -> Json:
             tenant = find_tenant(mock, tenant_id)
             _change(tenant.clock, body)
         return {**_followed(mock, body, [tenant]), **shown(tenant.clock)}
+
+
+def move_tenant_clock(mock: Mock, tenant_id: str, seconds: float) -> None:
+    """Move a tenant's clock forward if it is frozen, because the mock's was moved."""
+    with mock.lock:
+        tenant = find_tenant(mock, tenant_id)
+        if tenant.clock.held:
+            tenant.clock.advance(seconds)
 
 
 def _followed(mock: Mock, body: Json, tenants: list[Tenant] | None) -> Json:

@@ -28,8 +28,9 @@ class LoggedStore(MemoryStore):
         super().__init__()
         self._notes = Notes()
         self.ids: dict[str, None] = {}
-        """All tenants, those outside of memory as well."""
+        """All tenants, those outside of memory as well, as far as this process knows."""
         self._is_quiet = False
+        self._counted: int | None = None
 
     def take_notes(self) -> Notes:
         """Return what was noted, to be written now."""
@@ -91,8 +92,14 @@ class LoggedStore(MemoryStore):
         if not self._is_quiet:
             self._notes.tokens[token_hash(key.token)] = None
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    @property
+    def total(self) -> int:
+        """The number of tenants, those outside of memory as well, as far as this process knows."""
+        return len(self.ids) if self._counted is None else self._counted
+
+    def count(self, number: int) -> None:
+        """Note how many tenants there are."""
+        self._counted = number
 
 
 def token_hash(token: str) -> bytes:

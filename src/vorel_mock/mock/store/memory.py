@@ -66,7 +66,9 @@ class MemoryStore:
         """Iterate over all tenants, in the order in which they were added."""
         return iter(self._tenants.values())
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
+        """The number of tenants."""
         return len(self._tenants)
 
     def by_token(self, token: str) -> tuple[Tenant, ApiKey] | None:

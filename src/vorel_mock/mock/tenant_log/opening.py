@@ -1,5 +1,7 @@
 """Opening the log that `--state` names, and what a log knows of the whole mock."""
 
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -7,11 +9,13 @@ import msgspec
 
 from vorel_mock.contract.contract import Contract
 from vorel_mock.mock.tenant_log.entries import FORMAT
-from vorel_mock.mock.tenant_log.interface import Log, LogError
+from vorel_mock.mock.tenant_log.interface import NUMBER, Log, LogError
 from vorel_mock.model.clock import Clock
 
 #: The fact that is a Whole.
 WHOLE = "mock"
+#: The fact that is the number of ids that the mock has drawn.
+DRAWN = "drawn"
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -21,8 +25,6 @@ class Whole(msgspec.Struct, frozen=True):
     contract: str
     """Hash of the document that it served: entries mean the same with that document alone."""
     seed: int
-    drawn: int
-    """Ids that the mock has drawn."""
     offset: float
     frozen_at: float | None
     """Of the mock's clock."""
@@ -30,24 +32,58 @@ class Whole(msgspec.Struct, frozen=True):
     """The tenants of the fixtures, each with its story."""
 
 
-def opened(path: Path | str, contract: Contract, seed: int | None) -> tuple[Log, Whole | None]:
-    """Return the log at `path`, and what it knows of the mock that wrote it; None if it is new. Raises LogError."""
-    from vorel_mock.mock.tenant_log.sqlite_log import SqliteLog  # a mock without a log starts sooner without it
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A mock as its log knows it: the whole, the requests it has numbered, the ids it has drawn."""
 
-    log = SqliteLog(Path(path))
+    whole: Whole
+    number: int
+    drawn: int
+
+
+def is_redis(place: str) -> bool:
+    """Return True if `--state` names a Redis database, and not a file."""
+    return place.startswith(("redis://", "rediss://", "unix://"))
+
+
+def opened(place: Path | str, contract: Contract, seed: int | None) -> tuple[Log, Past | None]:
+    """Return the log at `place`, and what it knows of the mock that wrote it; None if it is new. Raises LogError."""
+    log, shown = _log(place)
     try:
-        content = log.facts().get(WHOLE)
-        return log, None if content is None else _checked(content, path, contract, seed)
+        facts = log.facts()
+        if not facts:
+            return log, None
+        whole = _checked(facts[WHOLE], shown, contract, seed)
+        return log, Past(whole, int(facts.get(NUMBER, b"0")), int(facts.get(DRAWN, b"0")))
     except BaseException:
         log.close()
         raise
 
 
-def _checked(content: bytes, path: Path | str, contract: Contract, seed: int | None) -> Whole:
+def _log(place: Path | str) -> tuple[Log, str]:
+    # Neither is imported without need: a mock that keeps nothing starts sooner.
+    if isinstance(place, str) and is_redis(place):
+        try:
+            from vorel_mock.mock.tenant_log.redis_log import RedisLog
+        except ImportError as error:
+            raise LogError(f"{error}. Install what --state needs for Redis: pip install 'vorel-mock[redis]'") from error
+        shared = RedisLog(place)
+        return shared, shared.url
+    from vorel_mock.mock.tenant_log.sqlite_log import SqliteLog
+
+    return SqliteLog(Path(place)), str(place)
+
+
+def read(content: bytes) -> Whole:
+    """Return what a log knows of a mock. Raises LogError."""
     try:
-        whole = msgspec.json.decode(content, type=Whole)
+        return msgspec.json.decode(content, type=Whole)
     except msgspec.MsgspecError as error:
-        raise LogError(f"{path}: was not written by this version of vorel-mock: {error}") from error
+        raise LogError(f"the log was not written by this version of vorel-mock: {error}") from error
+
+
+def _checked(content: bytes, path: str, contract: Contract, seed: int | None) -> Whole:
+    whole = read(content)
     if whole.format != FORMAT:
         raise LogError(
             f"{path}: has format {whole.format}, and this version of vorel-mock knows {FORMAT}. Use the version that "
@@ -60,12 +96,14 @@ def _checked(content: bytes, path: Path | str, contract: Contract, seed: int | N
     return whole
 
 
-def whole(contract: Contract, seed: int, drawn: int, clock: Clock, stories: dict[str, str]) -> bytes:
+def facts(contract: Contract, seed: int, drawn: int, clock: Clock, stories: dict[str, str]) -> dict[str, bytes]:
     """Return what a log shall know of a mock."""
     offset, frozen_at = clock.position
-    return msgspec.json.encode(Whole(FORMAT, contract_hash(contract), seed, drawn, offset, frozen_at, stories))
+    whole = Whole(FORMAT, contract_hash(contract), seed, offset, frozen_at, stories)
+    return {WHOLE: msgspec.json.encode(whole), DRAWN: b"%d" % drawn}
 
 
+@lru_cache(maxsize=4)
 def contract_hash(contract: Contract) -> str:
     """Return the hash of a document."""
     return sha256(msgspec.json.encode(contract.document, order="deterministic")).hexdigest()

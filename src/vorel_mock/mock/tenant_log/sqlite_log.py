@@ -1,11 +1,22 @@
 """Logs in a file, an SQLite database that one mock has for itself."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vorel_mock.mock.tenant_log.interface import NUMBER, Append, Changes, LogError, Placed, Stored
+from vorel_mock.mock.tenant_log.interface import (
+    FROZEN,
+    NUMBER,
+    PENDING,
+    Append,
+    Changes,
+    Known,
+    LogError,
+    Placed,
+    PlacedEntry,
+    Stored,
+)
 
 #: What SQLite writes into the header of the file, so that `file` and we know it: "vorl".
 _APPLICATION = 0x766F726C
@@ -30,6 +41,8 @@ class SqliteLog:
 
     What is acknowledged is on the disk: each commit is one transaction in the write-ahead log, with one fsync.
     """
+
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -71,7 +84,7 @@ class SqliteLog:
         with self._told():
             return dict(self._file.execute("SELECT name, value FROM facts"))
 
-    def place(self, entries: Sequence[Append]) -> Sequence[Placed | None]:
+    def place(self, entries: Sequence[Append]) -> Sequence[Placed]:
         """Give each entry its place. One process has the file: what it knows is all there is."""
         placed: list[Placed] = []
         versions: dict[str, int] = {}
@@ -80,16 +93,20 @@ class SqliteLog:
             if entry.is_request:
                 number = self._number = self._number + 1
             if entry.tenant_id is not None:
-                version = versions[entry.tenant_id] = versions.get(entry.tenant_id, entry.known) + 1
+                version = versions[entry.tenant_id] = versions.get(entry.tenant_id, entry.known.version) + 1
                 self._entries.append((entry.tenant_id, version, number, entry.content))
             placed.append(Placed(version, number))
         return placed
 
-    def commit(self, changes: Changes) -> None:
+    def read(self, tenants: Mapping[str, Known], used: Collection[str]) -> Mapping[str, Sequence[PlacedEntry] | None]:
+        """Return nothing: nobody else writes."""
+        return {}
+
+    def commit(self, changes: Changes) -> Mapping[str, Known]:
         """Write everything in one transaction."""
         entries, self._entries = self._entries, []
         if not (entries or changes != Changes()):
-            return
+            return {}
         with self._told():
             run, run_many = self._file.execute, self._file.executemany
             run("BEGIN IMMEDIATE")
@@ -99,11 +116,12 @@ class SqliteLog:
                     run("DELETE FROM tenants WHERE id = ?", [tenant_id])
                     run("DELETE FROM entries WHERE tenant = ?", [tenant_id])
                     run("DELETE FROM tokens WHERE tenant = ?", [tenant_id])
-                for tenant_id, (version, checkpoint) in changes.checkpoints.items():
+                for tenant_id, checkpoint in changes.checkpoints.items():
+                    version = checkpoint.known.version
                     run(
                         "INSERT INTO tenants (id, version, checkpoint) VALUES (?, ?, ?) ON CONFLICT (id) "
                         "DO UPDATE SET version = excluded.version, checkpoint = excluded.checkpoint",
-                        [tenant_id, version, checkpoint],
+                        [tenant_id, version, checkpoint.content],
                     )
                     run("DELETE FROM entries WHERE tenant = ? AND version <= ?", [tenant_id, version])
                 for token, owner in changes.tokens.items():
@@ -111,8 +129,9 @@ class SqliteLog:
                         run("DELETE FROM tokens WHERE hash = ?", [token])
                     else:
                         run("INSERT OR REPLACE INTO tokens VALUES (?, ?)", [token, owner])
-                for tenant_id, flags in changes.flags.items():
-                    run("UPDATE tenants SET flags = ? WHERE id = ?", [flags, tenant_id])
+                for tenant_id, (_, flags) in changes.flags.items():
+                    bits = flags.pending * PENDING + flags.frozen * FROZEN
+                    run("UPDATE tenants SET flags = ? WHERE id = ?", [bits, tenant_id])
                 self._number = int(changes.facts.get(NUMBER, self._number))
                 facts = {**changes.facts, NUMBER: b"%d" % self._number}
                 run_many("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
@@ -121,6 +140,7 @@ class SqliteLog:
                 if self._file.in_transaction:
                     run("ROLLBACK")
                 raise
+        return {}
 
     def load(self, tenant_id: str) -> Stored | None:
         """Return what there is of a tenant."""
@@ -131,7 +151,7 @@ class SqliteLog:
             entries = self._file.execute(
                 "SELECT version, number, content FROM entries WHERE tenant = ? ORDER BY version", [tenant_id]
             )
-            return Stored(found[0], found[1], entries.fetchall())
+            return Stored(Known(found[0]), found[1], entries.fetchall())
 
     def owner(self, token: bytes) -> str | None:
         """Return the tenant of a key."""
@@ -144,11 +164,28 @@ class SqliteLog:
         with self._told():
             return [tenant_id for (tenant_id,) in self._file.execute("SELECT id FROM tenants ORDER BY number")]
 
+    def count(self) -> int:
+        """Return the number of tenants."""
+        with self._told():
+            return int(self._file.execute("SELECT count(*) FROM tenants").fetchone()[0])
+
     def flagged(self, flag: int) -> Sequence[str]:
         """Return the tenants that have a flag."""
         with self._told():
             found = self._file.execute("SELECT id FROM tenants WHERE flags AND flags & ? ORDER BY number", [flag])
             return [tenant_id for (tenant_id,) in found]
+
+    def claim(self, owned: Collection[str]) -> Collection[str]:
+        """Return all that have deliveries to make: there is no other process."""
+        return self.flagged(PENDING)
+
+    def ended(self) -> Collection[str]:
+        """Return nothing: the process itself watches leases."""
+        return ()
+
+    def draw(self) -> int:
+        """There is no other process that draws."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the file."""
