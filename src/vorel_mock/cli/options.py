@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from vorel_mock.contract.source import STDIN, is_url
-from vorel_mock.mock.settings import Settings
+from vorel_mock.mock.settings import Settings, is_redis
 from vorel_mock.model.clock import parse_iso
 from vorel_mock.model.unknown_name import unknown_name
 
@@ -77,6 +77,19 @@ class DocumentSource(FileName):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Leave a URL as it is: a path has no double slash."""
         return value if value == STDIN or is_url(value) else super().convert(value, param, ctx)
+
+
+class StatePlace(FileName):
+    """The path of a file, or the URL of a Redis database."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Leave a URL as it is. What looks like one of another kind is no file name either."""
+        if is_redis(str(value)):
+            return value
+        if "://" in str(value):
+            scheme = str(value).partition("://")[0]
+            self.fail(f"{scheme}:// is not supported; use a file, or redis://, rediss:// or unix://", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class ClockSetting(click.ParamType[str]):

@@ -21,6 +21,7 @@ from vorel_mock.cli.options import (
     DocumentSource,
     FileName,
     Setting,
+    StatePlace,
     WholeNumber,
     environment_warnings,
     read_config,
@@ -37,6 +38,8 @@ from vorel_mock.mock.settings import (
 from vorel_mock.model.tenant import MAX_LIMIT
 
 _END_WITH_STDIN = "vorel_mock.end_with_stdin"
+_WORKERS, _WORKER = "vorel_mock.workers", "vorel_mock.worker"
+MAX_WORKERS = 64
 
 
 @click.command(
@@ -91,10 +94,25 @@ _END_WITH_STDIN = "vorel_mock.end_with_stdin"
 @click.option(
     "--state",
     cls=Setting,
-    type=FileName(),
-    metavar="FILE",
-    help="Keep everything in a file: a mock that is started with it again goes on where the last one was. What a "
-    "client was answered is on the disk.  [default: in memory]",
+    type=StatePlace(),
+    metavar="FILE|redis://…",
+    help="Keep everything in a file, or in Redis, where many mocks share it: a mock that is started with it again goes "
+    "on where the last one was.  [default: in memory]",
+)
+@click.option(
+    "--workers",
+    type=WholeNumber(1, MAX_WORKERS),
+    default=1,
+    expose_value=False,
+    callback=lambda ctx, param, value: ctx.meta.update({_WORKERS: value}),
+    help="Processes on one port. More than one need --state redis://…, which they share.",
+)
+@click.option(
+    "--worker",
+    type=int,
+    hidden=True,  # what the supervisor of several processes gives each
+    expose_value=False,
+    callback=lambda ctx, param, value: ctx.meta.update({_WORKER: value}),
 )
 @click.option(
     "--rate-limit",
@@ -186,6 +204,9 @@ def _serve(ctx: click.Context) -> None:
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = _settings(ctx)
+    worker = ctx.meta.get(_WORKER)
+    if worker is None and ctx.meta[_WORKERS] > 1:
+        sys.exit(_supervise(ctx, settings))
     log = AccessLog(as_json=settings.json_logs, level="error" if settings.quiet else settings.log_level)
     try:
         app = App(mock := Mock(settings, log))
@@ -196,7 +217,7 @@ def _serve(ctx: click.Context) -> None:
     except LogError as error:
         raise click.BadParameter(str(error), ctx, _parameter(ctx, "state")) from None
     try:
-        sockets = listener.listen(settings.host, settings.port)
+        sockets = listener.listen(settings.host, settings.port, shared=worker is not None)
     except (OSError, UnicodeError) as error:
         for warning in environment_warnings(ctx):  # a misspelt VOREL_MOCK_PORT may be why
             click.echo(f"Warning: {warning}.", err=True)
@@ -206,17 +227,38 @@ def _serve(ctx: click.Context) -> None:
 
     def ready() -> None:
         log.start(asyncio.get_running_loop())
+        if worker:
+            return  # the first one speaks for all
         if settings.quiet:
             _greet_briefly(log, mock, url)
         else:
             _greet(ctx, log, mock, url)
 
-    if ctx.meta.get(_END_WITH_STDIN):
+    if ctx.meta.get(_END_WITH_STDIN) and worker is None:
         threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
     try:
         listener.run(app, sockets, ready)
     finally:
-        log.stop(None if settings.quiet else "Stopped.", event="stopped")
+        log.stop(None if settings.quiet or worker else "Stopped.", event="stopped")
+
+
+def _supervise(ctx: click.Context, settings: Settings) -> int:
+    """Run several processes on one port. Returns the exit code."""
+    from vorel_mock.cli.workers import Workers
+    from vorel_mock.server import listener
+
+    if not isinstance(settings.state, str):
+        problem = "more than one process need a state that they share: --state redis://HOST:PORT"
+        raise click.BadParameter(problem, ctx, _parameter(ctx, "workers"))
+    try:
+        sockets = listener.reserve(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
+        return 1
+    workers = Workers(ctx.meta[_WORKERS], sockets[0].getsockname()[1])
+    if ctx.meta.get(_END_WITH_STDIN):
+        threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
+    return workers.run()
 
 
 def listed(problems: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ class Settings:
             object.__setattr__(self, "fixtures", Path(self.fixtures))
         elif self.fixtures is not None:
             _of_type("fixtures", self.fixtures, Path, "a path")
-        if isinstance(self.state, str) and not self.state.startswith(("redis://", "rediss://", "unix://")):
+        if isinstance(self.state, str) and not is_redis(self.state):
             object.__setattr__(self, "state", Path(self.state))
         elif self.state is not None and not isinstance(self.state, str):
             _of_type("state", self.state, Path, "a path or a URL of Redis")
@@ -182,6 +182,11 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
 
 def _shown(name: str, value: object) -> str:
     return type(value).__name__ if name == "control_token" else f"{type(value).__name__} {value!r}"
+
+
+def is_redis(place: str) -> bool:
+    """Return True if `state` names a Redis database, and not a file."""
+    return place.startswith(("redis://", "rediss://", "unix://"))
 
 
 def make_clock(setting: str) -> Clock:

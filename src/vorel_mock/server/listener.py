@@ -15,7 +15,7 @@ from vorel_mock.server.app import App
 from vorel_mock.server.descriptors import most_connections, raise_limit
 from vorel_mock.server.http_connection import HttpConnection
 from vorel_mock.unpatched.event_loop import new_event_loop, sleep
-from vorel_mock.unpatched.sockets import listening
+from vorel_mock.unpatched.sockets import bound, listening
 
 logger = logging.getLogger("vorel_mock")
 
@@ -123,18 +123,18 @@ class Server:
         await sleep(0)
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Return the sockets that listen on `host` and `port` (0 picks one). Raises OSError if that is not possible.
 
     `localhost` is both loopback addresses on one port: clients differ in which they try, and some try one only. If the
-    machine has no IPv6, it is 127.0.0.1 alone.
+    machine has no IPv6, it is 127.0.0.1 alone. `shared`: other processes of this user may listen there as well.
     """
     if host.lower() != "localhost":
-        return [listening(host, port, _BACKLOG)]
+        return [listening(host, port, _BACKLOG, shared=shared)]
     for _ in range(_TRIES):
-        first = listening("127.0.0.1", port, _BACKLOG)
+        first = listening("127.0.0.1", port, _BACKLOG, shared=shared)
         try:
-            return [first, listening("::1", first.getsockname()[1], _BACKLOG)]
+            return [first, listening("::1", first.getsockname()[1], _BACKLOG, shared=shared)]
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 return [first]
@@ -142,6 +142,18 @@ def listen(host: str, port: int) -> list[socket.socket]:
             if port:
                 raise
     raise OSError(errno.EADDRINUSE, "found no port that is free on both loopback addresses")
+
+
+def reserve(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that hold a port for processes that are about to listen on it. They take no connection.
+
+    Raises OSError if a program listens there that does not share the port.
+    """
+    sockets = listen(host, port, shared=True)
+    held = [bound(*sock.getsockname()[:2]) for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return held
 
 
 def base_url(sockets: Sequence[socket.socket]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from vorel_mock.contract.contract import Contract
+from vorel_mock.mock.settings import is_redis
 from vorel_mock.mock.tenant_log.entries import FORMAT
 from vorel_mock.mock.tenant_log.interface import NUMBER, Log, LogError
 from vorel_mock.model.clock import Clock
@@ -39,11 +40,6 @@ class Past:
     whole: Whole
     number: int
     drawn: int
-
-
-def is_redis(place: str) -> bool:
-    """Return True if `--state` names a Redis database, and not a file."""
-    return place.startswith(("redis://", "rediss://", "unix://"))
 
 
 def opened(place: Path | str, contract: Contract, seed: int | None) -> tuple[Log, Past | None]:
