@@ -110,7 +110,8 @@ MAX_WORKERS = 64
 @click.option(
     "--worker",
     type=int,
-    hidden=True,  # what the supervisor of several processes gives each
+    hidden=True,
+    help="Which of several processes this is: their supervisor says so.",
     expose_value=False,
     callback=lambda ctx, param, value: ctx.meta.update({_WORKER: value}),
 )
@@ -234,7 +235,7 @@ def _serve(ctx: click.Context) -> None:
         else:
             _greet(ctx, log, mock, url)
 
-    if ctx.meta.get(_END_WITH_STDIN) and worker is None:
+    if ctx.meta.get(_END_WITH_STDIN) or worker is not None:
         threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
     try:
         listener.run(app, sockets, ready)

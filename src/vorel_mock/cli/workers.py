@@ -44,7 +44,8 @@ class Workers:
     def _start(self, index: int) -> None:
         command = [sys.executable, "-m", "vorel_mock", *sys.argv[1:], f"--port={self._port}", f"--worker={index}"]
         self._began[index] = monotonic()
-        self._running[index] = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - this program
+        # Its end of the pipe is closed when this process ends, however it does.
+        self._running[index] = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this program
 
     def _look(self) -> int:
         """Start again what has died. Returns the exit code, not 0 if that is of no use."""

@@ -162,12 +162,12 @@ class Sequencer:
     def load(self, tenant_id: str) -> None:
         """Have a tenant be in memory, if there is one with that id, as it is now."""
         if self.is_shared or tenant_id not in self._replica.positions:
-            self.call(partial(self._load, [tenant_id]))
+            self.call(partial(self._load, [tenant_id], [tenant_id]))
 
-    def _load(self, ids: Sequence[str]) -> None:
+    def _load(self, ids: Sequence[str], used: Sequence[str] = ()) -> None:
         for tenant_id in ids:
             self._replica.load(tenant_id)
-        self._replica.catch_up(ids, ids)
+        self._replica.catch_up(ids, used)
 
     def load_owners(self, tokens: Iterable[str]) -> None:
         """Have the tenants of keys be in memory."""
