@@ -42,6 +42,7 @@ def create_tenant(mock: Mock, body: Json | None = None) -> tuple[Json, int]:
         tenant = _new(mock, wanted)
     with mock.lock:
         mock.expiry.set(tenant, ttl)
+        mock.store.note(tenant)  # a log may have it already, without its lease
         return _profile(mock, tenant), 201
 
 
