@@ -336,7 +336,7 @@ OPTIONS = {
     "unknown option": (["--prot", "1"], "No such option '--prot'. (Did you mean one of: '--host', '--port'?)"),
     "no value": (["--port"], "Option '--port' requires an argument."),
     "argument": (["serve", "now"], "Got unexpected extra argument (now)"),
-    "unknown command": (["run"], "No such command 'run'."),
+    "unknown command": (["run"], 'unknown command "run"'),
     "config missing": (["--config", "no.toml"], "no.toml: cannot be read: No such file or directory"),
     "config a folder": (["--config", "/"], "/: cannot be read: Is a directory"),
 }

@@ -1,6 +1,6 @@
 """Tenants in memory whose log is kept elsewhere: notes what changed outside of the log, for the sequencer to write."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -96,6 +96,10 @@ class LoggedStore(MemoryStore):
     def total(self) -> int:
         """The number of tenants, those outside of memory as well, as far as this process knows."""
         return len(self.ids) if self._counted is None else self._counted
+
+    def see(self, ids: Iterable[str]) -> None:
+        """Note which tenants there are."""
+        self.ids, self._counted = dict.fromkeys(ids), None
 
     def count(self, number: int) -> None:
         """Note how many tenants there are."""

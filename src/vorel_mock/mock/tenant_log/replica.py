@@ -133,9 +133,12 @@ class Replica:
 
     def refresh(self) -> None:
         """See which tenants there are."""
-        ids = dict.fromkeys(self._log.tenant_ids())
-        with self._machine.lock:
-            self._store.ids = ids | self._store.ids if not self._log.is_shared else ids
+        ids = self._log.tenant_ids()
+        with self._machine.lock, self._store.quiet():
+            for tenant_id in self.positions.keys() - set(ids):
+                self._forget(tenant_id)
+            new = [tenant.id for tenant in self._store.tenants() if tenant.id not in self.positions]
+            self._store.see([*ids, *new])
 
     def load(self, tenant_id: str) -> bool:
         """Have a tenant be in memory. False: there is none."""
