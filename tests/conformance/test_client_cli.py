@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from tests.conformance.reference.wire import LOOPBACK_CERTIFICATE
 from tests.paths import ROOT
 
 from vorel_conformance import report
@@ -499,6 +500,31 @@ def test_a_receiver_that_tells_no_effects(client: Client) -> None:
     assert found.exit_code == 0, found.output
     assert "? webhook.once  the receiver does not tell what it has acted upon" in found.output
     assert "whsec_x" not in found.output
+
+
+def test_a_receiver_with_a_certificate_of_its_own(client: Client, tmp_path: Path) -> None:  # K40
+    """The kit could not connect, and the receiver was accused of ten breaches."""
+    port = free_port()
+    environment = {"PORT": str(port), "VOREL_WEBHOOK_SECRET": "whsec_x", "CERTIFICATE": str(LOOPBACK_CERTIFICATE)}
+    url, written = f"https://127.0.0.1:{port}/hook", tmp_path / "r.json"
+    options = ("--receiver", url, "--effects", url, "--webhook-secret", "whsec_x", "--json", str(written))
+    with subprocess.Popen([sys.executable, str(PROGRAMS / "receiver.py")], env=os.environ | environment) as receiver:
+        try:
+            _wait_for(port)
+            found = client(*options)
+            assert found.exit_code == 3, found.output
+            assert "CERTIFICATE_VERIFY_FAILED" in found.output
+            assert "--cacert FILE" in found.output
+            found = client(*options, "--cacert", str(LOOPBACK_CERTIFICATE), "--strict", "--complete")
+            assert found.exit_code == 0, found.output
+            made = json.loads(written.read_text())
+            assert f" --cacert {LOOPBACK_CERTIFICATE} " in made["situations"][0]["again"]
+            assert "unverified" not in made
+            found = client(*options, "--insecure", "--situation", "webhook-plain")
+            assert found.exit_code == 0, found.output
+            assert json.loads(written.read_text())["unverified"] is True
+        finally:
+            receiver.terminate()
 
 
 def test_the_mock_ends_with_the_kit_however_that_ends() -> None:

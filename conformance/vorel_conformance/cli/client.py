@@ -20,6 +20,8 @@ from vorel_conformance.cli.common import (
     report_options,
     stop,
     stop_with_our_fault,
+    trust_of,
+    trust_options,
 )
 
 
@@ -54,6 +56,7 @@ from vorel_conformance.cli.common import (
 @click.option("--mock-token", envvar="VOREL_MOCK_CONTROL_TOKEN", help="Control token of that mock.", show_envvar=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the API.  [default: a free one]")
 @click.option("--api-key", metavar="KEY", help="Key that the integration has.  [default: one of its own each time]")
+@trust_options
 @report_options
 def client(
     command: tuple[str, ...],
@@ -74,6 +77,8 @@ def client(
     mock_token: str | None,
     port: int,
     api_key: str | None,
+    cacert: Path | None,
+    insecure: bool,
     wanted: str,
     seed: int | None,
     reports: ReportOptions,
@@ -88,6 +93,7 @@ def client(
 
     from vorel_conformance.http.har import HarError
     from vorel_conformance.http.mock_control import MockError
+    from vorel_conformance.http.transport import SetupError
     from vorel_conformance.report import client_entries, terminal
     from vorel_conformance.runs import client as runs
     from vorel_conformance.runs import client_options
@@ -98,10 +104,11 @@ def client(
         _list()
         return
     names = names_of(wanted)
+    trust = trust_of(cacert, insecure=insecure)
     hook = None
     try:
         if receiver or receiver_command:
-            hook = _receiver(receiver, receiver_command, receiver_path, webhook_secret, effects)
+            hook = _receiver(receiver, receiver_command, receiver_path, webhook_secret, effects, trust)
         seconds = _seconds(watch) if watch else 0.0
         if sum(map(bool, (command, trigger, watch, har))) > 1:
             raise ValueError("give one of -- CMD, --trigger, --watch and --har")
@@ -112,7 +119,7 @@ def client(
         selected = client_options.select(names, known)
         client_options.check_situation(situation, known)
         apply_accepted = reports.prepare(whole=not names and not situation)
-        door = _door(command, trigger, timeout, port, api_key)
+        door = _door(command, trigger, timeout, port, api_key, trust)
     except (ValueError, OSError, AcceptedError) as error:
         stop(USAGE, str(error))
     if not asked:
@@ -145,9 +152,11 @@ def client(
             else:
                 session = runs.run(door, options, told)
         found = client_entries.report_of(session)
+        if any(trust.of(url or "").insecure for url in (receiver, trigger)):
+            found["unverified"] = True
     except (StartError, MockError) as error:
         stop(NO_TARGET, redacted(str(error)))
-    except (ValueError, HarError) as error:
+    except (ValueError, HarError, SetupError) as error:
         stop(USAGE, redacted(str(error)))
     except KeyboardInterrupt as error:
         stop(signals.exit_code, f"{error}; no report was written")
@@ -163,7 +172,9 @@ _HOW = {
 }
 
 
-def _door(command: tuple[str, ...], trigger: str | None, timeout: float, port: int, api_key: str | None) -> Any:
+def _door(
+    command: tuple[str, ...], trigger: str | None, timeout: float, port: int, api_key: str | None, trust: Any
+) -> Any:
     """Return how tasks are given, or None. Raises ValueError if the options contradict each other."""
     from vorel_conformance.http import urls
     from vorel_conformance.runs.integration import Command, Trigger
@@ -175,7 +186,7 @@ def _door(command: tuple[str, ...], trigger: str | None, timeout: float, port: i
     if not port or not api_key:
         raise ValueError("--trigger needs --port and --api-key: a running service cannot be told where the API is")
     urls.base(trigger.partition("?")[0])
-    return Trigger(trigger, timeout)
+    return Trigger(trigger, timeout, trust.of(trigger))
 
 
 _DURATION = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>s|m|h|)")
@@ -190,7 +201,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _receiver(url: str | None, command: str | None, path: str, secret: str | None, effects: str | None) -> Any:
+def _receiver(
+    url: str | None, command: str | None, path: str, secret: str | None, effects: str | None, trust: Any
+) -> Any:
     """Return the options for a webhook receiver. Raises ValueError if they contradict each other."""
     from vorel_conformance.http import urls
     from vorel_conformance.runs.client_options import ReceiverOptions
@@ -211,7 +224,7 @@ def _receiver(url: str | None, command: str | None, path: str, secret: str | Non
         argv = tuple(shlex.split(command or ""))
     except ValueError as error:
         raise ValueError(f"--receiver-command: {error}") from error
-    return ReceiverOptions(url or "", argv, secret or "", effects or "", path)
+    return ReceiverOptions(url or "", argv, secret or "", effects or "", path, trust.of(url or ""))
 
 
 class _Told:

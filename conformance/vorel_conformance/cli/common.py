@@ -232,6 +232,34 @@ class ReportOptions:
         raise SystemExit(signals.exit_code or exit_code(found, complete=self.complete))
 
 
+def trust_options(command: Any) -> Any:
+    """Add the options for the certificate of an https server."""
+    for option in (
+        click.option(
+            "-k",
+            "--insecure",
+            is_flag=True,
+            help="Do not verify the certificate of an https target. The report says so.",
+        ),
+        click.option(
+            "--cacert",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Certificates in PEM that an https target must have, or be signed by.  [default: the usual ones]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def trust_of(cacert: Path | None, *, insecure: bool) -> Any:
+    """Return the servers that are trusted. Ends the command if the options contradict each other."""
+    from vorel_conformance.http.transport import Trust
+
+    if cacert and insecure:
+        stop(USAGE, "--cacert says what to verify, --insecure not to; give one of them")
+    return Trust(cacert, insecure)
+
+
 def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all runs share: `wanted`, `seed`, and those of the report as one argument `reports`."""
     names = [each.name for each in fields(ReportOptions) if each.init]

@@ -27,6 +27,8 @@ from vorel_conformance.cli.common import (
     say,
     stop,
     stop_with_our_fault,
+    trust_of,
+    trust_options,
 )
 from vorel_conformance.cli.compare import diff, drift, matrix
 
@@ -57,17 +59,7 @@ def _target_options(command: Any) -> Any:
     """Add the options for the target, which `server` and `replay` share."""
     for option in (
         click.option("--target", "target_file", type=FILE, help="Target profile.  [default: from URL/_mock/target]"),
-        click.option(
-            "--cacert",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Certificates in PEM that an https target must have, or be signed by.  [default: the usual ones]",
-        ),
-        click.option(
-            "-k",
-            "--insecure",
-            is_flag=True,
-            help="Do not verify the certificate of an https target. The report says so.",
-        ),
+        trust_options,
         click.option("--i-own-this-target", "owned", is_flag=True, help="Required for any target except this machine."),
         click.option(
             "--rate", type=click.FloatRange(min=1), help="Requests a minute over all keys.  [default: 3000 at most]"
@@ -134,7 +126,7 @@ def server(
     from vorel_conformance.runs.server import run
     from vorel_conformance.spec import clauses
 
-    trust = _trust(cacert, insecure=insecure)
+    trust = trust_of(cacert, insecure=insecure)
     names = names_of(wanted)
     try:
         selected = clauses.select(names)
@@ -171,15 +163,6 @@ def server(
     except Exception as error:  # a bug of the kit: one line and an exit code of its own
         stop_with_our_fault(error)
     reports.finish(apply_accepted(found), console, signals)
-
-
-def _trust(cacert: Path | None, *, insecure: bool) -> Any:
-    """Return the servers that are trusted. Ends the command if the options contradict each other."""
-    from vorel_conformance.http.transport import Trust
-
-    if cacert and insecure:
-        stop(USAGE, "--cacert says what to verify, --insecure not to; give one of them")
-    return Trust(cacert, insecure)
 
 
 def _print_plan(plan: Mapping[str, Any]) -> None:
@@ -293,7 +276,7 @@ def replay(
     from vorel_conformance.runs import replay as again
     from vorel_conformance.runs import report_file
 
-    trust = _trust(cacert, insecure=insecure)
+    trust = trust_of(cacert, insecure=insecure)
     try:
         found = report_file.load(report)
         Target(found.target, (), agreed=True).permit(owned=owned)

@@ -121,10 +121,8 @@ class Transport:
 
     def accepts(self) -> bool:
         """Return True if the server accepts a connection."""
-        url = urlsplit(self._base_url)
-        port = url.port or urls.DEFAULT_PORTS[url.scheme]
         try:
-            socket.create_connection((url.hostname or "", port), self._connect_timeout).close()
+            _connected(self._base_url, self._connect_timeout).close()
         except OSError:
             return False
         return True
@@ -201,6 +199,24 @@ def advice(failure: str) -> str:
         " If you trust it, add --cacert FILE: its certificate, or that of the authority that signed it, in PEM. "
         "--insecure skips the check, and the report says so."
     )
+
+
+def connection(url: str, timeout: float, trust: Trust = USUAL) -> socket.socket:
+    """Return a connection to the server of a URL, with TLS if it is https. Raises OSError, or SetupError."""
+    connected = _connected(url, timeout)
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return connected
+    try:
+        return _tls(trust).wrap_socket(connected, server_hostname=parts.hostname)
+    except BaseException:
+        connected.close()
+        raise
+
+
+def _connected(url: str, timeout: float) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or urls.DEFAULT_PORTS[parts.scheme]), timeout)
 
 
 def _tls(trust: Trust) -> ssl.SSLContext:

@@ -82,7 +82,7 @@ def _certify_receiver(
     session: ClientSession,
     stack: contextlib.ExitStack,
 ) -> None:
-    found = receivers.Receiver(wanted.url, wanted.secret, wanted.effects)
+    found = receivers.Receiver(wanted.url, wanted.secret, wanted.effects, trust=wanted.trust)
     if wanted.command:
         assert control is not None
         tenant = control.create_tenant(keys={"full": 1, "burst": 0})

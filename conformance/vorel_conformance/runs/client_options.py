@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vorel_conformance.http.transport import USUAL, Trust
 from vorel_conformance.spec import clauses
 from vorel_conformance.spec.clauses import Clause
 from vorel_conformance.spec.unknown_name import unknown_name
@@ -24,6 +25,7 @@ class ReceiverOptions:
     secret: str = field(default="", repr=False)
     effects: str = ""
     path: str = "/"
+    trust: Trust = USUAL
 
 
 @dataclass(frozen=True)

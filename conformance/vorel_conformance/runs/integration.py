@@ -16,7 +16,7 @@ from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 from vorel_conformance.http import strict_json, urls
-from vorel_conformance.http.transport import WHOLE, NoAnswerError, Transport
+from vorel_conformance.http.transport import USUAL, WHOLE, NoAnswerError, Transport, Trust, advice
 from vorel_conformance.suite.client.observation import Execution
 from vorel_conformance.suite.client.tasks import Task, Told, document
 
@@ -220,6 +220,7 @@ class Trigger:
 
     url: str
     timeout: float
+    trust: Trust = USUAL
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
@@ -234,7 +235,10 @@ class Trigger:
         parts = urlsplit(self.url)
         started = time.monotonic()
         transport = Transport(
-            urls.base(f"{parts.scheme}://{parts.netloc}"), timeout=self.timeout / WHOLE, connect_timeout=5.0
+            urls.base(f"{parts.scheme}://{parts.netloc}"),
+            timeout=self.timeout / WHOLE,
+            connect_timeout=5.0,
+            trust=self.trust,
         )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         told, known = Told(), {task.id for task in tasks}
@@ -244,7 +248,8 @@ class Trigger:
             answer = transport.ask("POST", path, [("Content-Type", "application/json")], body)
         except NoAnswerError as error:
             if not error.connected:
-                raise StartError(f"{self.url} does not respond: {error}. Is the service running?") from error
+                remedy = advice(str(error)) or " Is the service running?"
+                raise StartError(f"{self.url} does not respond: {error}.{remedy}") from error
             timed_out = error.timeout
             told.problems.append(f"the service did not answer the trigger: {error}")
         else:

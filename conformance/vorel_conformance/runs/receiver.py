@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vorel_conformance.http import strict_json, urls
-from vorel_conformance.http.transport import NoAnswerError, Transport
+from vorel_conformance.http.transport import USUAL, NoAnswerError, Transport, Trust, advice, connection
 from vorel_conformance.runs.integration import StartError, cannot_start, end_group
 from vorel_conformance.session.client_session import ClientSession, Situated
 from vorel_conformance.suite.client.deliveries import Delivery, DeliverySituation
@@ -37,6 +38,7 @@ class Receiver:
     secret: str = field(repr=False)
     effects: str = ""
     command: tuple[str, ...] = ()
+    trust: Trust = USUAL
 
     @property
     def name(self) -> str:
@@ -78,12 +80,14 @@ def _free_port() -> int:
         return found
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes] | None = None, trust: Trust = USUAL) -> None:
     parts = urlsplit(url)
     end = time.monotonic() + (_START_S if process else 0.0)
     while True:
         try:
-            socket.create_connection((parts.hostname or "", parts.port or 80), 2.0).close()
+            connection(url, 2.0, trust).close()
+        except ssl.SSLError as error:  # a receiver with a certificate that is not trusted breaks no clause
+            raise StartError(f"{url} does not respond: {error}.{advice(str(error))}") from error
         except OSError as error:
             if process is not None and process.poll() is not None:
                 raise StartError(
@@ -99,7 +103,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
 
 def certify(receiver: Receiver, session: ClientSession, chosen: Sequence[DeliverySituation]) -> None:
     """Deliver, and record the evidence. Raises StartError if nothing listens at the receiver's URL."""
-    _wait_for(receiver.url)
+    _wait_for(receiver.url, trust=receiver.trust)
     sender = _Sender(receiver)
     try:
         for each in chosen:
@@ -119,12 +123,14 @@ def _certify(situation: DeliverySituation, sender: _Sender, session: ClientSessi
     time.sleep(_SETTLE_S)
     acted_upon = sender.effects()
     checks = list(webhook.judge(situation, answers, acted_upon))
-    again = f"vorel-conformance client --situation {situation.name} --seed {session.seed}"
+    again = ["vorel-conformance", "client", "--situation", situation.name, "--seed", str(session.seed)]
+    again += ["--receiver", receiver.url, *receiver.trust.curl_options]
     session.add(
         Situated(
             name=situation.name,
             about=situation.about,
-            again=f"{again} --receiver {receiver.url} --webhook-secret ...",
+            again=shlex.join([*again, "--receiver", receiver.url, *receiver.trust.curl_options])
+            + " --webhook-secret ...",
             transcript=_transcript(answers, acted_upon, time.monotonic() - began),
             requests=len(answers),
             secrets=(receiver.secret,),
@@ -158,7 +164,7 @@ class _Sender:
         self._receiver = receiver
         self._base, self._path = _split(receiver.url)
         # A little more than the receiver has, to tell a late answer from none.
-        self._transport = Transport(self._base, timeout=LONGEST_S + 2, connect_timeout=5.0)
+        self._transport = Transport(self._base, timeout=LONGEST_S + 2, connect_timeout=5.0, trust=receiver.trust)
 
     def close(self) -> None:
         """Close the connections."""
@@ -194,11 +200,8 @@ class _Sender:
             f"Content-Length: {len(delivery.body)}",
         ]
         data = "\r\n".join([*head, "", ""]).encode("latin-1") + delivery.body[: len(delivery.body) // 2]
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection((parts.hostname or "", parts.port or 80), 5.0) as connection,
-        ):
-            connection.sendall(data)
+        with contextlib.suppress(OSError), connection(self._base, 5.0, self._receiver.trust) as connected:
+            connected.sendall(data)
             time.sleep(0.1)
 
     def effects(self) -> list[str] | None:
@@ -206,7 +209,7 @@ class _Sender:
         if not self._receiver.effects:
             return None
         base, path = _split(self._receiver.effects)
-        transport = Transport(base, timeout=LONGEST_S, connect_timeout=5.0)
+        transport = Transport(base, timeout=LONGEST_S, connect_timeout=5.0, trust=self._receiver.trust)
         try:
             answer = transport.ask("GET", path, [("Accept", "application/json")])
         except NoAnswerError:

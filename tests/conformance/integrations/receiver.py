@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -150,4 +151,9 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    if os.environ.get("CERTIFICATE"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.environ["CERTIFICATE"])
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.serve_forever()
