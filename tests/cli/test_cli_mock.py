@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -131,6 +132,28 @@ def test_what_is_wrong_is_told(url: str, arguments: list[str], code: int, said: 
     assert result.exit_code == code
     assert result.stdout == ""
     assert said in " ".join(result.stderr.split())
+
+
+def test_a_fault_is_armed_and_disarmed(url: str) -> None:
+    shown = told("faults", "arm", "unavailable", "--next", "2", "--operation", "handoffLead")
+    assert re.match(rf"Armed\n  unavailable +{TENANT}  handoffLead, met 0 of 2\n$", shown)
+    assert [_post(url, HANDOFF).status_code for _ in range(3)] == [503, 503, 200]
+    other = httpx.post(f"{url}/_mock/tenants", json={}, trust_env=False).json()["id"]
+    told("faults", "arm", "latency", "--tenant", other, "--delay", "2s")
+    assert [row["tenant_id"] for row in json_of("faults", "--armed")["armed"] if row["fault"] == "latency"] == [other]
+    assert "latency" not in told("faults", "disarm", "latency")
+    assert told("faults", "disarm") == "No fault is armed.\n"
+    for arguments, why in (
+        (["arm"], "arm: needs a fault, such as vorel-mock faults arm unavailable"),
+        (["arm", "unavailble"], 'did you mean "unavailable"?'),
+        (["arm", "latency", "--delay", "soon"], "delay: must be"),
+        (["--next", "2"], "--next goes with arm: vorel-mock faults arm FAULT --next"),
+        (["disarm"], "no fault is armed. `vorel-mock faults` lists those that are."),
+        (["disarm", "latency"], "latency is not armed."),
+    ):
+        refused = invoke("faults", *arguments)
+        assert refused.exit_code in (1, 2)
+        assert why in " ".join(refused.output.split())
 
 
 def test_faults_that_are_armed_and_the_catalogue(url: str) -> None:

@@ -499,7 +499,10 @@ def test_what_goes_wrong_is_told_and_the_key_is_not(running_mock: str, mock: Moc
     assert "reason" in too_long.output
     assert "vapk_" not in too_long.output
     nobody = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", "nobody"])
-    assert "no demo tenant nobody; its demo tenants: 00000001" in nobody.output
+    assert "404: No tenant with this id. `vorel-mock tenants` lists them." in nobody.output
+    made = httpx.post(f"{running_mock}/_mock/tenants", json={"leads": 1}, trust_env=False).json()
+    own = CliRunner().invoke(trigger, [HANDOFF_REQUESTED, "--base-url", running_mock, "--tenant", made["id"]])
+    assert json.loads(own.stdout)["lead_id"] == made["leads"]["own"][0]
     no_event = CliRunner().invoke(trigger, ["nonsense"])
     assert 'unknown event "nonsense"; allowed: lead.created, lead.updated, ' in " ".join(no_event.output.split())
     near = CliRunner().invoke(trigger, ["booking.crated"])

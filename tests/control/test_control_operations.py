@@ -820,7 +820,7 @@ def test_a_fork_sends_nothing_that_is_pending_in_the_original(control: httpx.Cli
 @pytest.mark.parametrize(
     ("wanted", "status", "said"),
     [
-        ({"fork": NOBODY}, 404, "No tenant with this id."),
+        ({"fork": NOBODY}, 404, "fork: there is no tenant with this id"),
         ({"fork": 5}, 400, "fork: must be a string"),
         ({"name": "x"}, 400, "fork: contains the whole tenant; leave out name, and PATCH the tenant afterwards"),
         ({"keys": {"full": 1}}, 400, "fork: contains the whole tenant; leave out keys.full and keys.burst"),

@@ -17,9 +17,9 @@ from vorel_mock.cli.mock_client import (
     Json,
     MockError,
     ask,
+    chosen_tenant,
     connect,
     control_token_option,
-    demo_tenant,
 )
 from vorel_mock.model.webhooks import EVENTS
 from vorel_mock.webhooks.receiver import Listener, printable, serve
@@ -51,7 +51,7 @@ def webhooks() -> None:
     metavar="URL",
     help="Post each webhook there, as it came, and respond as that does. Alone it subscribes at this machine's mock.",
 )
-@click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first demo tenant]")
+@click.option("--tenant", help="Id of the tenant to subscribe for.  [default: the first that the mock began with]")
 @click.option(
     "--event",
     "events",
@@ -144,7 +144,7 @@ def _listen_subscribed(
 ) -> None:
     with connect(base_url, control_token) as client:
         if tenant is None:
-            tenant = str(demo_tenant(client, None)["id"])
+            tenant = str(chosen_tenant(client, None)["id"])
         wanted: Json = {"target_url": url, "events": list(events)}
         if listener.secret is not None:
             wanted["secret"] = listener.secret

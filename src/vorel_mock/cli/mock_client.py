@@ -87,14 +87,16 @@ def connect(base_url: str, control_token: str | None) -> httpx.Client:
     return httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
 
-def demo_tenant(client: httpx.Client, tenant_id: str | None) -> dict[str, Any]:
-    """Return id, key and lead of the demo tenant `tenant_id`, or of the first. Raises click.ClickException if none."""
+def chosen_tenant(client: httpx.Client, tenant_id: str | None) -> Json:
+    """Return id, key and lead of a tenant, or of the first that the mock began with. Raises click.ClickException."""
+    if tenant_id is not None:
+        target = ask(client, "GET", below(tenant_id, "target"))
+        keys, leads = target["keys"]["full"], target["leads"]["own"]
+        return {"id": target["id"], "key": next(iter(keys), None), "lead": next(iter(leads), None)}
     tenants = ask(client, "GET", "/_mock/target").get("tenants") or []
-    for tenant in tenants:
-        if tenant_id is None or tenant["id"] == tenant_id:
-            return dict(tenant)
-    known = ", ".join(str(tenant["id"]) for tenant in tenants) or "none"
-    raise click.ClickException(f"the mock has no demo tenant {printable(tenant_id or '')}; its demo tenants: {known}")
+    if not tenants:
+        raise click.ClickException("the mock began without a tenant; name one with --tenant ID.")
+    return dict(tenants[0])
 
 
 def ask(client: httpx.Client, method: str, path: str, **arguments: Any) -> Json:

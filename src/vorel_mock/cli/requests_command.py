@@ -20,6 +20,7 @@ from vorel_mock.cli.mock_client import (
     of_mock,
     tenant_option,
 )
+from vorel_mock.cli.options import WholeNumber
 from vorel_mock.unpatched.clocks import sleep
 from vorel_mock.webhooks.receiver import printable
 
@@ -31,9 +32,9 @@ _PAGES = (1, 30, 1000, 10_000)
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Then show each new request, until Ctrl-C.")
-@click.option("--limit", "-n", type=click.IntRange(0, 10_000), default=20, show_default=True, help="The latest N.")
+@click.option("--limit", "-n", type=WholeNumber(0, 10_000), default=20, show_default=True, help="The latest N.")
 @click.option("--operation", metavar="ID", help="Of this operation, such as handoffLead.")
-@click.option("--status", type=click.IntRange(100, 599), help="With this status.")
+@click.option("--status", type=WholeNumber(100, 599), help="With this status.")
 @click.option("--contains", metavar="TEXT", help="With this text in the body.")
 @tenant_option
 @json_option

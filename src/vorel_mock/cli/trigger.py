@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 import httpx
 
-from vorel_mock.cli.mock_client import ask, base_url_option, connect, control_token_option, demo_tenant
+from vorel_mock.cli.mock_client import ask, base_url_option, chosen_tenant, connect, control_token_option
 from vorel_mock.model.handoffs import HANDOFF_REQUESTED
 from vorel_mock.model.unknown_name import unknown_name
 from vorel_mock.model.webhooks import EVENTS
@@ -39,7 +39,7 @@ _HOW_TO_SUBSCRIBE = "`vorel-mock webhooks listen --base-url URL` subscribes and 
     help="Data of the event: JSON, @FILE, or @- for the standard input.  [default: an example of the tenant]",
 )
 @base_url_option
-@click.option("--tenant", help="Id of the tenant.  [default: the first demo tenant]")
+@click.option("--tenant", help="Id of the tenant.  [default: the first that the mock began with]")
 @click.option("--reason", help=f"Reason of the handoff, for {HANDOFF_REQUESTED}.")
 @click.option("--summary", help=f"Summary of the handoff, for {HANDOFF_REQUESTED}.")
 @control_token_option
@@ -65,12 +65,12 @@ def trigger(
     given = None if data is None else _read(data)
     with connect(base_url, control_token) as client:
         if event in CAUSES and given is None:
-            demo = demo_tenant(client, tenant)
+            demo = chosen_tenant(client, tenant)
             shown = _through_the_api(client, event, demo, body)
             path = _of(demo["id"])
             deliveries = _of_handoff(client, path, event, str(shown.get("handoff_id")))
         else:
-            path = _of(demo_tenant(client, None)["id"] if tenant is None else tenant)
+            path = _of(chosen_tenant(client, None)["id"] if tenant is None else tenant)
             wanted = {"event": event} if given is None else {"event": event, "data": given}
             headers = {"Content-Type": "application/json"}
             # In ASCII: what no UTF-8 has is for the mock to reject.

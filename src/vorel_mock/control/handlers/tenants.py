@@ -146,7 +146,8 @@ def _fork(mock: Mock, wanted: Json) -> Tenant:
     if _tokens("fork", wanted, "fresh") == "kept":
         reject(400, 'keys: "kept" goes with a snapshot; the keys of a fork are fresh, because the original has its own')
     with mock.lock:
-        finish = capture(find_tenant(mock, wanted["fork"]))
+        original = mock.tenant(wanted["fork"].lower()) or reject(404, "fork: there is no tenant with this id")
+        finish = capture(original)
     return mock.fork(finish())
 
 
