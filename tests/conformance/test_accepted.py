@@ -90,7 +90,14 @@ def test_load_tells_all_at_once(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"\xff")
-    for name, complaint in (("none", "cannot be read: no such file"), (".", "cannot be read"), ("latin", "not UTF-8")):
+    (tmp_path / "deep").write_text(f"accepted = {'[' * 100_000}")
+    for name, complaint in (
+        ("none", "cannot be read: no such file"),
+        (".", "cannot be read"),
+        ("latin", "not UTF-8"),
+        ("deep", "not a TOML file"),
+        ("/dev/zero", "longer than 1 MiB"),
+    ):
         with pytest.raises(AcceptedError, match=complaint):
             accepted.load(tmp_path / name)
 

@@ -12,6 +12,7 @@ from typing import Any
 from vorel_conformance.report import causes, model
 from vorel_conformance.spec.unknown_name import unknown_name
 
+LARGEST = 1 << 20  # bytes
 _MEMBERS = ("clause", "cause", "reason", "owner", "expires")
 _NAMES = ("clause", "cause")  # what an entry accepts: one of them
 
@@ -41,12 +42,16 @@ class Accepted:
 def load(path: Path) -> tuple[Accepted, ...]:
     """Read a file of accepted failures. Raises AcceptedError with all problems of the file."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            raise AcceptedError(f"{path}: longer than {LARGEST >> 20} MiB, which no file of accepted failures is")
+        document = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
         raise AcceptedError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise AcceptedError(f"{path}: not UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise AcceptedError(f"{path}: not a TOML file: {error}") from error
     for unknown in sorted(document.keys() - {"accepted"}):
         problem = unknown_name("field", unknown, ["accepted"])
