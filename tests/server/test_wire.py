@@ -26,6 +26,7 @@ from vorel_mock.contract import contract
 from vorel_mock.mock import demo
 from vorel_mock.mock.mock import Mock
 from vorel_mock.mock.settings import Settings
+from vorel_mock.mock.waiting_places import MAX_WAITS
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.server import descriptors, http_connection
 from vorel_mock.server.app import App
@@ -853,6 +854,36 @@ def test_clients_that_go_away_leave_nothing_behind(mock_process: Running) -> Non
         else:
             client.__exit__()
     _until(lambda: len(list(descriptors.iterdir())) <= before)
+
+
+@pytest.mark.parametrize("what", ["requests", "deliveries"])
+def test_clients_that_go_away_wait_no_longer(mock_server: Callable[..., Running], what: str) -> None:
+    """M9: a tenant has 150 places for waits; those whose clients were gone kept them for a minute."""
+    mock = mock_server()
+
+    def wait(seconds: str) -> bytes:
+        body = f'{{"timeout": "{seconds}"}}'.encode()
+        return (
+            f"POST /_mock/tenants/00000001-7e4a-4000-8000-000000000000/{what}/wait HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+
+    assert mock.server is not None
+    waits = mock.server._app.mock.waits
+    clients = [mock.connect() for _ in range(20)]
+    for client in clients:
+        client.send(wait("60s"))
+    _until(lambda: waits.free == MAX_WAITS - len(clients))
+    for number, client in enumerate(clients):
+        if number % 2:
+            client.reset()
+        else:
+            client.__exit__()
+    _until(lambda: waits.free == MAX_WAITS)
+    with mock.connect() as client:
+        client.send(wait("60s"))
+        client.say_no_more()
+        assert b"the client closed its side of the connection" in client.socket.makefile("rb").read()
 
 
 def test_no_task_and_no_connection_is_left(mock_server: Callable[..., Running]) -> None:

@@ -31,9 +31,11 @@ from vorel_mock.control.console import pages as console
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
+from vorel_mock.control.handlers.support import CLIENT
 from vorel_mock.control.logged_commands import through_log
 from vorel_mock.control.request_validation import BODY, Body, Parameters
 from vorel_mock.mock.mock import Mock
+from vorel_mock.model.wait import Client
 
 logger = logging.getLogger("vorel_mock")
 
@@ -61,8 +63,11 @@ class ControlPlane:
         """Return True if the headers permit a request."""
         return self._guard.check(Request("POST", b"", path, b"", headers, first_values(headers))) is None
 
-    async def answer(self, request: Request, send: Send, root_path: str = "") -> None:
-        """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application."""
+    async def answer(self, request: Request, send: Send, root_path: str = "", client: Client | None = None) -> None:
+        """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application.
+
+        `client`: tells those who wait when the client goes away, if the shell knows.
+        """
         send, body = self._dated(send), None
         response = self._guard.check(request)
         if response is None and request.method in WRITES:
@@ -78,7 +83,7 @@ class ControlPlane:
             app = self._app
             if app is None:
                 app = await asyncio.get_running_loop().run_in_executor(self._workers, self._made)
-            await app(_scope(request, root_path, body), _receive, send)
+            await app(_scope(request, root_path, body, client or Client()), _receive, send)
             if request.method in WRITES:
                 self._mock.writes += 1
         else:
@@ -122,7 +127,7 @@ def _redirect(location: str) -> Response:
     return Response(307, body, [*headers, (b"content-length", b"%d" % len(body))])
 
 
-def _scope(request: Request, root_path: str, body: Any) -> Scope:
+def _scope(request: Request, root_path: str, body: Any, client: Client) -> Scope:
     """Return the ASGI scope of a request. It carries the value of the body, which has been read.
 
     Connexion and Flask each read a body anew, the first of them on the event loop; and Connexion takes a chunked body,
@@ -135,6 +140,7 @@ def _scope(request: Request, root_path: str, body: Any) -> Scope:
         headers = [*(header for header in headers if header[0] not in replaced), JSON, length]
     return {
         BODY: body,
+        CLIENT: client,
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",

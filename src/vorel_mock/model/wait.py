@@ -1,7 +1,8 @@
 """Long polling: waiting for rows that match, without looking at all of them again and again."""
 
-from collections.abc import Callable
-from threading import Condition, Event
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
 from vorel_mock.unpatched.clocks import monotonic
@@ -34,6 +35,35 @@ class Wait(Generic[Row]):
         self._count = count
         if len(self.found) >= count:
             self.done.set()
+
+
+class Client:
+    """The client of a request that waits. When it goes away, nobody needs the response any more."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self._events: set[Event] = set()
+        self._lock = Lock()
+
+    def leave(self) -> None:
+        """Note that it is gone, and end its waits."""
+        with self._lock:
+            self.gone = True
+            for event in self._events:
+                event.set()
+
+    @contextmanager
+    def ends(self, event: Event) -> Iterator[None]:
+        """Have `event` set when the client goes away, or at once if it is gone."""
+        with self._lock:
+            self._events.add(event)
+            if self.gone:
+                event.set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._events.discard(event)
 
 
 def wait_for(condition: Condition, there: Callable[[], bool], seconds: float) -> bool:

@@ -17,6 +17,7 @@ from starlette.types import Message
 
 from vorel_mock.api.messages import Request, Response, Transmission
 from vorel_mock.model.held_responses import HeldResponse
+from vorel_mock.model.wait import Client
 from vorel_mock.server.app import App, is_control
 from vorel_mock.server.control_response import ControlResponse
 from vorel_mock.server.request_parser import Phase, RequestParser
@@ -75,6 +76,8 @@ class HttpConnection(asyncio.Protocol):
         """True while a fault holds back a response that never comes."""
         self._held: HeldResponse | None = None
         """The response that a fault holds back."""
+        self._client: Client | None = None
+        """The client of a request to the control plane, which may wait."""
         self._writable: asyncio.Future[None] | None = None
         """Pending while the client does not read what was written."""
         self._reading = True
@@ -109,6 +112,8 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Return whether to keep the connection for writing: a complete request may still wait for its response."""
         self._eof = True
+        if self._client is not None:  # one that closes says no more than this
+            self._client.leave()
         waits = bool(self.waiting) or self.task is not None
         if self._parser.phase == "body" or not waits or self._never:
             return False
@@ -136,6 +141,8 @@ class HttpConnection(asyncio.Protocol):
             self._writable.set_result(None)
         if self.task is not None and self._cancellable:
             self.task.cancel()
+        if self._client is not None:
+            self._client.leave()
         self._let_go()
         self._parser.close()
         self.waiting.clear()
@@ -277,10 +284,12 @@ class HttpConnection(asyncio.Protocol):
                 self._watch()
                 await self._writable
 
+        self._client = Client()
         try:
             await self._take_turns()
-            await self._app.control.answer(request, send)
+            await self._app.control.answer(request, send, client=self._client)
         finally:
+            self._client = None
             self._done(keep_alive and response.complete)
 
     async def _take_turns(self) -> None:

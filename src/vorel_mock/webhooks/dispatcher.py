@@ -18,7 +18,7 @@ from vorel_mock.model.handoffs import Event
 from vorel_mock.model.ids import undrawn
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.unknown_name import unknown_name
-from vorel_mock.model.wait import Wait, wait_for
+from vorel_mock.model.wait import Client, Wait, wait_for
 from vorel_mock.model.webhooks import EVENTS, TEST_EVENT, Delivery, Webhook
 from vorel_mock.unpatched.clocks import monotonic
 from vorel_mock.webhooks.payload import payload
@@ -236,14 +236,20 @@ class Dispatcher:
         return True
 
     def wait(
-        self, tenant: Tenant, predicate: Callable[[Delivery], bool], timeout: float, *, skip: int = 0
+        self,
+        tenant: Tenant,
+        predicate: Callable[[Delivery], bool],
+        timeout: float,
+        client: Client | None = None,
+        *,
+        skip: int = 0,
     ) -> Delivery | None:
         """Return the first delivery of `tenant` that matches after `skip` others, as soon as there is one.
 
-        Returns None after `timeout` seconds, or when the tenant is forgotten or the dispatcher stopped meanwhile. Must
-        be called without the lock.
+        Returns None after `timeout` seconds, or when the tenant is forgotten, the dispatcher stopped, or `client` gone
+        meanwhile. Must be called without the lock.
         """
-        deadline = monotonic() + timeout
+        deadline, client = monotonic() + timeout, client or Client()
         with self._lock:
             own = self._deliveries_of(tenant)
         while True:
@@ -255,9 +261,10 @@ class Dispatcher:
             try:
                 found = next(islice(filter(predicate, deliveries), skip, None), None)
                 left = deadline - monotonic()
-                if found is not None or over or left <= 0:
+                if found is not None or over or client.gone or left <= 0:
                     return found
-                wait.done.wait(left)
+                with client.ends(wait.done):
+                    wait.done.wait(left)
             finally:
                 with self._lock:
                     own.waits.remove(wait)

@@ -12,7 +12,7 @@ from vorel_mock.api.core import REQUEST_ID
 from vorel_mock.api.messages import Exchange, Request, cut, first_values, seen_request
 from vorel_mock.contract.routes import decode_path
 from vorel_mock.control.handlers.streaming import listed
-from vorel_mock.control.handlers.support import Operations, find_tenant, moment, reject, timeout, waiting_slot
+from vorel_mock.control.handlers.support import GONE, Operations, find_tenant, moment, reject, timeout, waiting_slot
 from vorel_mock.mock.journal.explain import explain, secrets
 from vorel_mock.mock.journal.har import entry, har
 from vorel_mock.mock.journal.mark import came_since, request_id
@@ -90,7 +90,7 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
     """Wait until `count` requests that match have been answered; 408 if that takes longer than `timeout`."""
     matches, count, seconds = _matcher(mock, body), body.get("count", 1), timeout(body)
     wait: Wait[Exchange] = Wait(matches, count)
-    with waiting_slot(mock, tenant_id):
+    with waiting_slot(mock, tenant_id) as client:
         with mock.lock:
             tenant = find_tenant(mock, tenant_id)
             kept = mock.journal.exchanges(tenant.id)
@@ -99,7 +99,8 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
             earlier = [exchange for exchange in kept if matches(exchange)]
             wait.expect(count - len(earlier))
             if not mock.stopped:
-                wait.done.wait(seconds)
+                with client.ends(wait.done):
+                    wait.done.wait(seconds)
         finally:
             with mock.lock:
                 mock.journal.unfollow(tenant.id, wait)
@@ -107,6 +108,8 @@ def wait_for_requests(mock: Mock, tenant_id: str, body: Json) -> Json | Response
     if deleted:
         reject(404, "The tenant was deleted while the request waited.")
     met = [*earlier, *wait.found]
+    if len(met) < count and client.gone:
+        reject(408, GONE)
     if len(met) < count:
         with mock.lock:
             latest = mock.journal.latest(_NAMED, tenant_id)

@@ -12,10 +12,16 @@ from vorel_mock.mock.mock import Mock
 from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.clock import parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
+from vorel_mock.model.wait import Client
 
 #: Seconds that a request may wait for something to happen; how long it does when it does not say.
 LONGEST_WAIT = 60.0
 DEFAULT_WAIT = 10.0
+
+#: Where the scope of a request has its client.
+CLIENT = "vorel_mock.client"
+#: For a client that has closed its side only.
+GONE = "the wait ended early: the client closed its side of the connection"
 
 Row = TypeVar("Row")
 Armed = TypeVar("Armed", bound=ArmedFault)
@@ -70,13 +76,13 @@ def duration(name: str, text: str, *, least: float = 0.0, most: float) -> float:
 
 
 @contextmanager
-def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[None]:
-    """Count a request that waits for something of a tenant, or of all.
+def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[Client]:
+    """Count a request that waits for something of a tenant, or of all. Yields its client, with which the wait ends.
 
     Rejects it with 429 if too many do: the others need threads as well.
     """
     if mock.state is not None and mock.state.is_here:  # it applies an entry, and waits for nothing
-        yield
+        yield Client()
         return
     owner = None if tenant_id is None else tenant_id.lower()
     if not mock.waits.take(owner):
@@ -84,7 +90,7 @@ def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[None]:
         message = f"too many requests wait for {whose} already; try again when one of them has ended"
         reject(429, message, {"Retry-After": "1"})
     try:
-        yield
+        yield request.environ["asgi.scope"][CLIENT]
     finally:
         mock.waits.give_back(owner)
 

@@ -6,7 +6,7 @@ import msgspec
 from flask import Response
 
 from vorel_mock.control.handlers.streaming import counted
-from vorel_mock.control.handlers.support import Operations, chosen, find_tenant, reject, timeout, waiting_slot
+from vorel_mock.control.handlers.support import GONE, Operations, chosen, find_tenant, reject, timeout, waiting_slot
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import iso
 from vorel_mock.model.commands import happened
@@ -148,11 +148,13 @@ def wait_for_delivery(mock: Mock, tenant_id: str, body: Json) -> Json:
         )
 
     seconds = timeout(body)
-    with waiting_slot(mock, tenant_id):
-        found = mock.webhooks.wait(tenant, matches, seconds, skip=body.get("after", 0))
+    with waiting_slot(mock, tenant_id) as client:
+        found = mock.webhooks.wait(tenant, matches, seconds, client, skip=body.get("after", 0))
     with mock.lock:
         if mock.store.tenant(tenant.id) is not tenant:
             reject(404, "The tenant was deleted while the request waited.")
+        if found is None and client.gone:
+            reject(408, GONE)
         if found is None:
             reject(408, f"no delivery that matches was {state} within {seconds:g} s")
         return _delivery(found)
