@@ -84,6 +84,15 @@ def test_a_mock_that_does_not_start_fails_the_step_and_says_why(folder: Path) ->
     assert not (folder / "hacked").exists()
 
 
+def test_fixtures_without_a_key_or_a_lead_start_as_well(folder: Path) -> None:
+    file = folder / "bare.toml"
+    file.write_text('[[tenants]]\nname = "bare"\nkeys = [{ id = "reader", scopes = ["read"] }]\nleads = 0\n', "utf-8")
+    done = run(START, folder, port=str(free_port()), args=f"--fixtures {file}")
+    run(STOP, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (told(folder / "env")["VOREL_API_KEY"], told(folder / "env")["VOREL_LEAD_ID"]) == ("", "")
+
+
 def test_its_parts_fit() -> None:
     assert ACTION["runs"]["using"] == "composite"
     used = set(re.findall(r"inputs\.([a-z-]+)", str(ACTION["runs"])))
