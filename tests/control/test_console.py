@@ -199,6 +199,18 @@ def test_a_list_has_the_newest_rows_and_the_tenant_that_the_page_is_about(monkey
         assert page(http, f"/_mock/console/faults?tenant={made[0]}").count("The newest 3 of 5.") == 2
 
 
+def test_a_mock_with_fixtures_of_its_own_and_almost_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "bare.toml"
+    file.write_text('[[tenants]]\nname = "bare"\nkeys = []\nleads = 0\ncrm = "none"\n', "utf-8")
+    transport = MockTransport(App(Mock(Settings(seed=1, fixtures=file))))
+    with httpx.Client(transport=transport, base_url="http://127.0.0.1:3000", headers=HTML) as http:
+        overview = page(http, "/_mock/")
+        for wanted in (", 1 tenant<", ">0 requests<", "Reset to the fixtures"):
+            assert wanted in overview
+        (tenant,) = http.get("/_mock/tenants", headers={"Accept": "application/json"}).json()["data"]
+        assert page(http, f"/_mock/console/tenants/{tenant['id']}").count('<p class="empty">None') == 5
+
+
 def test_texts_of_others_are_only_text(http: httpx.Client) -> None:
     made = http.post("/_mock/tenants", json={"name": HOSTILE[:190]}).json()
     path = f"/_mock/tenants/{made['id']}"

@@ -87,8 +87,16 @@ def blueprint(mock: Mock) -> Blueprint:
         with mock.lock:
             found = [each for each in mock.store.tenants() if text.lower() in f"{each.name}\n{each.id}".lower()]
             shown = [_card(mock, each) for each in found[-ROWS:]]
-        url = request.host_url.rstrip("/")
-        return page("overview", health=whole.health(mock), cards=shown, total=len(found), text=text, base_url=url)
+        url, fixtures = request.host_url.rstrip("/"), mock.settings.fixtures is not None
+        return page(
+            "overview",
+            health=whole.health(mock),
+            cards=shown,
+            total=len(found),
+            text=text,
+            base_url=url,
+            fixtures=fixtures,
+        )
 
     @console.get("/console/requests")
     def requests() -> Response:
