@@ -157,12 +157,15 @@ def test_a_secret_by_value_in_any_spelling(http: httpx.Client) -> None:
 
 
 def test_a_key_in_what_the_tenant_keeps_is_not_listed(api: httpx.Client, mock: Mock) -> None:
-    """M32: in audit log, handoffs and CRM records."""
+    """M32: in audit log, handoffs, CRM records and deliveries."""
     tenant = f"/_mock/tenants/{next(iter(mock.store.tenants())).id}"
+    webhook = {"target_url": f"http://127.0.0.1:1/{KEY}?token={KEY}", "events": ["conversation.handoff_requested"]}
+    api.post(f"{tenant}/webhooks", json=webhook).raise_for_status()
     api.post(HANDOFF, json={"reason": KEY, "summary": _percent(KEY)}).raise_for_status()
     fields = {"email": "ann@example.com", "note": KEY, KEY: 1}
     api.post(CREATE, json={"object": "contact", "fields": fields, "idempotency_key": "m32"}).raise_for_status()
-    for what in ("handoffs", "audit-log", "crm-records"):
+    api.post(f"{tenant}/clock", json={"advance": "1h"}).raise_for_status()  # all attempts to deliver are made
+    for what in ("handoffs", "audit-log", "crm-records", "deliveries"):
         told = api.get(f"{tenant}/{what}").text
         assert "[redacted]" in told
         assert not _shows(told)

@@ -206,11 +206,11 @@ def _attempt(attempt: Attempt, body: bytes) -> Json:
     return {
         "at": iso(attempt.at),
         "status": attempt.status,
-        "error": attempt.error,
+        "error": attempt.error and redact(attempt.error),
         "duration_ms": round(attempt.duration * 1000, 3),
         "request": {
             "method": METHOD,
-            "url": attempt.url,
+            "url": redact(attempt.url),
             "headers": [list(header) for header in attempt.request_headers.items()],
             "body": redact(body.decode("utf-8", "replace")),
         },
