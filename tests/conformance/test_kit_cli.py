@@ -169,6 +169,31 @@ def test_replay_sends_the_violations_alone(server: Serve, profile: Profile, kit:
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="needs curl and bash")
+@pytest.mark.parametrize(
+    ("fault", "clause", "sent", "shown"),
+    [
+        ("html_for_browsers", "envelope.accept", "Accept: text/html", "Content-Type: text/html"),
+        ("always_gzip", "envelope.content-encoding", "Accept-Encoding: identity", "Content-Encoding: gzip"),
+    ],
+)
+def test_a_header_that_decides_is_in_the_curl_line(
+    server: Serve, profile: Profile, kit: Kit, tmp_path: Path, fault: str, clause: str, sent: str, shown: str
+) -> None:
+    """K18, K30: Accept was left to curl, so the line showed nothing."""
+    running = server(fault)
+    found = tmp_path / "r.json"
+    arguments = ("--target", profile(running), "--clauses", clause, *FAST, "--json", found)
+    kit("server", running.base_url, *arguments)
+    (violations,) = [each["violations"] for each in json.loads(found.read_text())["clauses"]]
+    assert f"-H '{sent}" in violations[0]["curl"]
+    keys = running.profile["keys"]["full"]
+    told = subprocess.run(
+        ["bash", "-c", violations[0]["curl"]], env={**os.environ, "VOREL_API_KEY": keys[0]}, capture_output=True
+    )
+    assert shown.lower().encode() in told.stdout.lower()
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="needs curl and bash")
 @pytest.mark.parametrize(("fault", "shown"), [("unknown_key_works", "200"), ("long_key_500", "500")])
 def test_keys_that_the_kit_made_up_are_sent_again_as_they_were(
     server: Serve, profile: Profile, kit: Kit, tmp_path: Path, fault: str, shown: str

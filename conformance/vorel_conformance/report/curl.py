@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from vorel_conformance.http.harmless import harmless
 from vorel_conformance.http.redact import KEY_VARIABLE, redactor
+from vorel_conformance.spec import contract
 
 # curl sets these itself. A copied value could contradict the request.
-_LEFT_TO_CURL = {"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"}
+_LEFT_TO_CURL = {"connection", "content-length", "host", "user-agent"}
+_USUAL = ("accept", contract.MEDIA_TYPE)  # curl's own means the same
 # Linux limits a single argument to 128 KiB.
 _LONGEST_ARGUMENT = 100_000
 _SAFE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -32,7 +34,11 @@ def curl_line(
     `$VOREL_API_KEY`, which bash expands: those in `secrets` and everything with the form of a key.
     """
     redact = redactor(secrets)
-    pairs = [(name, value) for name, value in headers if name.lower() not in _LEFT_TO_CURL]
+    pairs = [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _LEFT_TO_CURL and (name.lower(), value) != _USUAL
+    ]
     words = ["curl", "-sS", "-i", *map(_quote, options)]
     if method == "HEAD":
         words.append("--head")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -122,7 +123,10 @@ def violation_entry(violation: Violation, session: Session) -> dict[str, Any]:
         if exchange.failure:
             entry["failure"] = exchange.failure
         options = session.client.trust.curl_options
-        entry["curl"] = curl_of(exchange.request, session.target.base_url, session.seed, options)
+        request = exchange.request
+        if check.clause == "envelope.content-encoding":  # the transport asks for it in each request, and curl in none
+            request = replace(request, headers=(*request.headers, ("Accept-Encoding", "identity")))
+        entry["curl"] = curl_of(request, session.target.base_url, session.seed, options)
     else:
         entry["request"] = entry["response"] = None
         entry["curl"] = ""
