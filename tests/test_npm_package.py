@@ -9,6 +9,7 @@ import pytest
 from tests.npm_package import PACKAGE, needs_npm, run, tarball
 
 import vorel_mock
+from vorel_mock.testing import MockServer
 
 pytestmark = [needs_npm, pytest.mark.timeout(300)]
 
@@ -24,11 +25,18 @@ def test_vitest_has_the_fixtures() -> None:
     printed = run("npm", "run", "--silent", "test:vitest", expect=1, FAIL="1")  # one test that is to fail
     assert "1 failed | 5 passed" in printed, printed
     assert re.search(r"vorel-mock: requests of tenant \S+\nPOST \S+ -> 400  validation: ", printed), printed
+    assert "kept for an hour" not in printed, "the mock ends with the run"
 
 
 def test_playwright_has_the_fixtures() -> None:
     tarball()
-    printed = run("npm", "run", "--silent", "test:playwright", expect=1, FAIL="1")
+    with MockServer() as mock:
+        before = {tenant["id"] for tenant in mock.control.tenants()}
+        url = mock.base_url
+        printed = run("npm", "run", "--silent", "test:playwright", expect=1, FAIL="1", VOREL_MOCK_URL=url)
+        (left,) = (tenant for tenant in mock.control.tenants() if tenant["id"] not in before)
+    assert left["ttl"] == "3600s"
+    assert f"kept for an hour: {url}/_mock/console/requests?tenant={left['id']}" in printed, printed
     assert re.search(r"1 failed\n.*\n\s+3 passed", printed), printed
     assert re.search(r"vorel-mock: requests of tenant .*\n\s+POST \S+ -> 400  validation: ", printed), printed
 

@@ -4,9 +4,12 @@
  */
 
 import { start } from "./start.js";
+import { MOCK_OF_RUN } from "./test-end.js";
 
 export default async function setup(): Promise<() => Promise<void>> {
+  const runsOn = process.env["VOREL_MOCK_URL"];
   const mock = await start();
+  if (!runsOn) process.env[MOCK_OF_RUN] = mock.baseUrl;
   process.env["VOREL_MOCK_URL"] = mock.baseUrl; // workers inherit it, and `start` connects to it there
   return () => mock.stop();
 }

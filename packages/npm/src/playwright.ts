@@ -2,12 +2,12 @@
 
 import { test as base } from "@playwright/test";
 import type { Mock } from "./mock.js";
-import { lines } from "./requests.js";
 import { start } from "./start.js";
 import type { Tenant, TenantSettings } from "./tenant.js";
+import { end } from "./test-end.js";
 
 export interface Fixtures {
-  /** A tenant for this test alone. It is deleted at the end. */
+  /** A tenant for this test alone. It is deleted at the end; a mock at VOREL_MOCK_URL keeps that of a failed test for an hour. */
   vorel: Tenant;
   /** Settings of `vorel`: test.use({ vorelSettings: { rate_limit: 2 } }). */
   vorelSettings: TenantSettings;
@@ -31,11 +31,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
   vorel: async ({ vorelMock, vorelSettings }, use, info) => {
     const tenant = await vorelMock.newTenant({ name: info.title.slice(0, 200), ...vorelSettings });
     await use(tenant);
-    if (info.status !== info.expectedStatus) {
-      const body = lines(await tenant.requests.list({ limit: 50 }));
-      await info.attach(`vorel-mock: requests of tenant ${tenant.id}`, { body, contentType: "text/plain" });
-    }
-    await tenant.delete();
+    const failed = info.status !== info.expectedStatus;
+    await end(tenant, failed, (title, body) => info.attach(title, { body, contentType: "text/plain" }));
   },
 });
 

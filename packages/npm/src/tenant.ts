@@ -1,7 +1,7 @@
 /** A tenant: keys, leads, limits, faults, stubs, webhooks, journal and clock that no other test sees. */
 
 import { Clock } from "./clock.js";
-import { type Connection, ControlError, type EventName, type Schemas } from "./connection.js";
+import { type Connection, ControlError, type Duration, type EventName, type Schemas } from "./connection.js";
 import { Faults } from "./faults.js";
 import type { Receiver } from "./receiver.js";
 import { Requests } from "./requests.js";
@@ -163,6 +163,12 @@ export class Tenant {
     } catch (error) {
       if (!(error instanceof ControlError && error.status === 404)) throw error;
     }
+  }
+
+  /** Close its receivers, and have the mock delete the tenant after `ttl` without a request: to look at it. */
+  async leaveBehind(ttl: Duration = "1h"): Promise<void> {
+    await this.#closeReceivers();
+    await this.patch({ ttl });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

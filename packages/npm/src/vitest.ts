@@ -2,12 +2,12 @@
 
 import { test as base } from "vitest";
 import type { Mock } from "./mock.js";
-import { lines } from "./requests.js";
 import { start } from "./start.js";
 import type { Tenant, TenantSettings } from "./tenant.js";
+import { end } from "./test-end.js";
 
 export interface Fixtures {
-  /** A tenant for this test alone. It is deleted at the end. */
+  /** A tenant for this test alone. It is deleted at the end; a mock at VOREL_MOCK_URL keeps that of a failed test for an hour. */
   vorel: Tenant;
   /** Settings of `vorel`. */
   vorelSettings: TenantSettings;
@@ -28,10 +28,7 @@ export const test = base.extend<Fixtures>({
   vorel: async ({ vorelMock, vorelSettings, task }, use) => {
     const tenant = await vorelMock.newTenant({ name: task.name.slice(0, 200), ...vorelSettings });
     await use(tenant);
-    if (task.result?.state === "fail") {
-      console.error(`vorel-mock: requests of tenant ${tenant.id}\n${lines(await tenant.requests.list({ limit: 50 }))}`);
-    }
-    await tenant.delete();
+    await end(tenant, task.result?.state === "fail", (title, text) => console.error(`${title}\n${text}`));
   },
 });
 
