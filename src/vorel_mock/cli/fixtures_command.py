@@ -87,7 +87,7 @@ def check(file: Path, source: str | None, webhook_hosts: tuple[str, ...]) -> Non
 
     settings = _settings(source, *(part for host in webhook_hosts for part in ("--webhook-host", host)))
     contract = _contract(settings)
-    reader = Reader(contract, TargetPolicy(settings.webhook_hosts).check)
+    reader = Reader(contract, TargetPolicy(settings.webhook_hosts, loopback=not settings.no_loopback_webhooks).check)
     try:
         read = Fixtures(file, contract)
         loaded = read.load(

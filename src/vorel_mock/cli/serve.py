@@ -34,6 +34,7 @@ from vorel_mock.mock.settings import (
     RateLimitHeaders,
     SettingError,
     Settings,
+    is_loopback,
 )
 from vorel_mock.model.tenant import MAX_LIMIT
 
@@ -140,6 +141,25 @@ MAX_WORKERS = 64
     multiple=True,
     metavar="HOST[:PORT]",
     help="Host beyond loopback that webhooks may go to. May be repeated.",
+)
+@click.option(
+    "--no-loopback-webhooks",
+    cls=Setting,
+    is_flag=True,
+    help="Webhooks may not go to this machine either, unless --webhook-host names it: for tenants of other people.",
+)
+@click.option(
+    "--max-tenants",
+    cls=Setting,
+    type=WholeNumber(0, MAX_LIMIT),
+    help="Tenants that there may be besides those of the fixtures.  [default: as many as are made]",
+)
+@click.option(
+    "--tenant-ttl",
+    cls=Setting,
+    metavar="DURATION",
+    help="The ttl of a tenant that is made without one, and the longest that one may have, such as 24h.  "
+    "[default: none, and 30d]",
 )
 @click.option(
     "--cors-origin",
@@ -251,6 +271,9 @@ def _supervise(ctx: click.Context, settings: Settings) -> int:
     if not isinstance(settings.state, str):
         problem = "more than one process need a state that they share: --state redis://HOST:PORT"
         raise click.BadParameter(problem, ctx, _parameter(ctx, "workers"))
+    if settings.control_token is None and not settings.trust_network and not is_loopback(settings.host):
+        problem = "each process would make another one: give one that all share"
+        raise click.BadParameter(problem, ctx, _parameter(ctx, "control_token"))
     try:
         sockets = listener.reserve(settings.host, settings.port)
     except (OSError, UnicodeError) as error:

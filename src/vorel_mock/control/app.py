@@ -33,6 +33,7 @@ from vorel_mock.control.guard import PROTECTION, WRITES, Guard
 from vorel_mock.control.handlers.streaming import indented
 from vorel_mock.control.handlers.support import CLIENT
 from vorel_mock.control.logged_commands import through_log
+from vorel_mock.control.quota import OWNER, refuse_deleted, within_quota
 from vorel_mock.control.request_validation import BODY, Body, Parameters
 from vorel_mock.mock.mock import Mock
 from vorel_mock.model.wait import Client
@@ -55,13 +56,15 @@ class ControlPlane:
 
     def __init__(self, mock: Mock) -> None:
         self._mock = mock
-        self._guard = Guard(mock.contract, mock.control_token, trusts_network=mock.settings.trust_network)
+        self._guard = Guard(
+            mock.contract, mock.control_token, mock.tenant_tokens, trusts_network=mock.settings.trust_network
+        )
         self._workers = ThreadPoolExecutor(WORKERS, "vorel-mock-control")
         self._app: ASGIApp | None = None
 
-    def permits(self, path: str, headers: Headers) -> bool:
-        """Return True if the headers permit a request."""
-        return self._guard.check(Request("POST", b"", path, b"", headers, first_values(headers))) is None
+    def body_limit(self, path: str, headers: Headers) -> int | None:
+        """Return how many bytes the body of a request may have, None if the headers do not permit the request."""
+        return self._guard.body_limit(Request("POST", b"", path, b"", headers, first_values(headers)))
 
     async def answer(self, request: Request, send: Send, root_path: str = "", client: Client | None = None) -> None:
         """Answer a request with ASGI messages. `root_path`: where the mock is mounted in another application.
@@ -83,7 +86,8 @@ class ControlPlane:
             app = self._app
             if app is None:
                 app = await asyncio.get_running_loop().run_in_executor(self._workers, self._made)
-            await app(_scope(request, root_path, body, client or Client()), _receive, send)
+            scope = _scope(request, root_path, body, self._guard.owner(request), client or Client())
+            await app(scope, _receive, send)
             if request.method in WRITES:
                 self._mock.writes += 1
         else:
@@ -127,8 +131,8 @@ def _redirect(location: str) -> Response:
     return Response(307, body, [*headers, (b"content-length", b"%d" % len(body))])
 
 
-def _scope(request: Request, root_path: str, body: Any, client: Client) -> Scope:
-    """Return the ASGI scope of a request. It carries the value of the body, which has been read.
+def _scope(request: Request, root_path: str, body: Any, owner: str | None, client: Client) -> Scope:
+    """Return the ASGI scope of a request. It carries the value of the body, which has been read, and who sent it.
 
     Connexion and Flask each read a body anew, the first of them on the event loop; and Connexion takes a chunked body,
     or an absent optional one, for an error. They are given a short body, and then the value.
@@ -141,6 +145,7 @@ def _scope(request: Request, root_path: str, body: Any, client: Client) -> Scope
     return {
         BODY: body,
         CLIENT: client,
+        OWNER: owner,
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
@@ -172,7 +177,10 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
             contents,
             base_path=PREFIX,
             resolver=_Handlers(
-                {name: through_log(mock, name, function) for name, function in handlers.bind(mock).items()}
+                {
+                    name: within_quota(mock, name, through_log(mock, name, function))
+                    for name, function in handlers.bind(mock).items()
+                }
             ),
             validator_map={"parameter": Parameters, "body": {"application/json": Body}},
         )
@@ -192,6 +200,7 @@ def _application(mock: Mock, workers: ThreadPoolExecutor) -> ASGIApp:
             flask.abort(405)
 
     app.app.before_request(refuse_other_methods)
+    app.app.before_request(lambda: refuse_deleted(mock))
     app.middleware.app.asgi_app.executor = workers  # instead of its own ten, which are never ended
     app.add_error_handler(
         ProblemException, lambda request, error: _error(mock, error.status, _text(error), error.headers)

@@ -27,6 +27,7 @@ from vorel_mock.mock.store.memory import MemoryStore
 from vorel_mock.mock.tenant_log import opening
 from vorel_mock.mock.tenant_log.replica import Commands
 from vorel_mock.mock.tenant_log.sequencer import Sequencer
+from vorel_mock.mock.tenant_tokens import TenantTokens
 from vorel_mock.mock.waiting_places import WaitingPlaces
 from vorel_mock.model.clock import Clock, Timeline
 from vorel_mock.model.ids import Ids, SharedIds, fresh_seed, fresh_token, undrawn
@@ -46,6 +47,10 @@ SETTLE_TIMEOUT = 90.0
 #: What a client reads while the log cannot be written. The contract declares no 503; a client of HTTP has to expect it.
 UNAVAILABLE = "The state of the mock cannot be written at present. Try again in a moment."
 _SOON = (b"retry-after", b"1")
+
+
+class NoRoom(Exception):
+    """There are as many tenants as the settings allow. The text says what to do."""
 
 
 class Mock:
@@ -78,7 +83,7 @@ class Mock:
             self.state = Sequencer(self, store, timeline, tenant_log)
         self.journal = Journal()
         self.log = log or AccessLog(off=True)
-        targets = TargetPolicy(settings.webhook_hosts)
+        targets = TargetPolicy(settings.webhook_hosts, loopback=not settings.no_loopback_webhooks)
         self.webhooks = Dispatcher(self.lock, targets, self.clock, self._attempted)
         self.snapshots = Reader(self.contract, targets.check)
         self.ids = Ids(self.seed, "mock", 0 if past is None else past.drawn)
@@ -94,6 +99,8 @@ class Mock:
         self.control_token = settings.control_token
         if self.control_token is None and not settings.trust_network and not is_loopback(settings.host):
             self.control_token = fresh_token()
+        self.tenant_tokens = None if self.control_token is None else TenantTokens(self.control_token)
+        """Those of the owners of tenants. None: the control plane requires no token."""
         self.secrets = () if self.control_token is None else (self.control_token,)
         """Secrets of the mock itself: never shown, wherever a client put them."""
         self.log.secrets = self.secrets
@@ -276,7 +283,8 @@ class Mock:
         return list(self.store.tenants())
 
     def make_tenant(self, wanted: Mapping[str, Any]) -> Tenant:
-        """Create a tenant. Raises ValueError, which names the problem."""
+        """Create a tenant. Raises ValueError, which names the problem, and NoRoom."""
+        self.check_room()
         return provisioning.create(
             wanted,
             store=self.store,
@@ -284,7 +292,21 @@ class Mock:
             limits=self.limits,
             clock=self.timeline,
             ids=self.ids,
+            stream=self._stream,
         )
+
+    def check_room(self) -> None:
+        """Raises NoRoom if there are as many tenants as the settings allow. Called with the lock held."""
+        most = self.settings.max_tenants
+        if most is not None and self.store.total - len(self._stories) >= most:
+            raise NoRoom(
+                f"there are {most} tenants already, the most that this mock takes (--max-tenants); "
+                "delete some, or give them a ttl"
+            )
+
+    def _stream(self, name: str) -> Ids:
+        """Return a stream of ids and keys that follows the seed, and the control token if one is required."""
+        return Ids(self.seed if self.tenant_tokens is None else self.tenant_tokens.seed(self.seed, name), name)
 
     def remove_tenant(self, tenant: Tenant) -> None:
         """Forget a tenant and all that it owns."""
@@ -315,19 +337,21 @@ class Mock:
     def create_from(self, state: Tenant, *, fresh_keys: bool) -> Tenant:
         """Create a tenant from a state, which becomes it. Call it without the lock.
 
-        `fresh_keys`: with tokens of its own. Raises ValueError, and creates nothing, if a token is another tenant's.
+        `fresh_keys`: with tokens of its own. Raises ValueError, and creates nothing, if a token is another tenant's;
+        NoRoom if there are as many tenants as the settings allow.
         """
         with self.lock:
             if not fresh_keys:
                 self._check_tokens(state, ())
             state.id = undrawn(self.ids.uuid, self.store.tenant)
         if fresh_keys:
-            provisioning.renew_tokens(state, state.id, self.seed, self.store)
+            provisioning.renew_tokens(state, state.id, self._stream, self.store)
         clock, state.clock = state.clock, Clock(self.timeline)
         state.clock.restore(clock.now(), frozen=clock.held)
         state.initial = copy_of(state)
         with self.lock:
             self._check_tokens(state, ())
+            self.check_room()
             self.store.add(state)
             self.webhooks.requeue(state)
         return state
@@ -345,8 +369,8 @@ class Mock:
     def renew_tokens(self, state: Tenant) -> None:
         """Give the keys of a state tokens that no key has had. Call it without the lock: a state may have many."""
         with self.lock:
-            stream = self.ids.uuid()
-        provisioning.renew_tokens(state, stream, self.seed, self.store)
+            name = self.ids.uuid()
+        provisioning.renew_tokens(state, name, self._stream, self.store)
 
     def restore(self, tenant: Tenant, state: Tenant) -> object:
         """Make `tenant` what `state` is, its clock and its ids included. The state may not be used any more.

@@ -1,6 +1,6 @@
 """Making tenants, and taking them back to where they began."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vorel_mock.contract.contract import Contract
@@ -87,22 +87,29 @@ def connection(wanted: Mapping[str, Any] | None) -> CrmConnection | None:
 
 
 def create(
-    wanted: Mapping[str, Any], *, store: MemoryStore, contract: Contract, limits: Limits, clock: Clock, ids: Ids
+    wanted: Mapping[str, Any],
+    *,
+    store: MemoryStore,
+    contract: Contract,
+    limits: Limits,
+    clock: Clock,
+    ids: Ids,
+    stream: Callable[[str], Ids],
 ) -> Tenant:
     """Create a tenant with keys and leads, and add it to `store`. Raises ValueError, which names the problem.
 
     Its ids come from a stream of their own, so that they depend on nothing but the seed and the tenant's id, or on the
-    seed that is asked for.
+    seed that is asked for. `stream` returns the mock's stream of a name.
     """
     connection(wanted.get("crm", DEFAULTS["crm"]))  # before an id is drawn
     tenant_id = undrawn(ids.uuid, store.tenant)
-    own = Ids(ids.seed, tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
+    own = stream(tenant_id) if wanted.get("seed") is None else Ids(wanted["seed"], "tenant")
     tenant = Tenant(tenant_id, "", Clock(clock), own, DEFAULTS["notified_channel"])
     configure(tenant, wanted, limits)
     counts = {**DEFAULTS["keys"], **wanted.get("keys", {})}
     for role, scopes, revoked in key_roles(contract, counts["full"], counts["burst"]):
         # The token is drawn from the tenant's id, not from a seed that another tenant may share: tokens are unique.
-        mint(tenant, role, scopes, Ids(ids.seed, f"{tenant_id}/{role}"), store, revoked=revoked)
+        mint(tenant, role, scopes, stream(f"{tenant_id}/{role}"), store, revoked=revoked)
     for n in range(1, wanted.get("leads", DEFAULTS["leads"]) + 1):
         add_lead(tenant, f"Lead {n}")
     store.add(tenant)
@@ -139,10 +146,10 @@ def mint(
     return key
 
 
-def renew_tokens(state: Tenant, stream: str, seed: int, store: MemoryStore) -> None:
-    """Give the keys of a state tokens that are not in `store`. They follow the seed and the name of the stream."""
+def renew_tokens(state: Tenant, name: str, stream: Callable[[str], Ids], store: MemoryStore) -> None:
+    """Give the keys of a state tokens that are not in `store`. They follow the mock's streams with this name."""
     for key in state.keys.values():
-        key.token = _token(Ids(seed, f"{stream}/{key.id}"), store)
+        key.token = _token(stream(f"{name}/{key.id}"), store)
 
 
 def _token(ids: Ids, store: MemoryStore) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vorel_mock.contract.source import STDIN, is_url
-from vorel_mock.model.clock import Clock, parse_iso
+from vorel_mock.model.clock import Clock, parse_duration, parse_iso
+from vorel_mock.model.lease import LONGEST_TTL, SHORTEST_TTL
 from vorel_mock.model.tenant import MAX_LIMIT
 from vorel_mock.webhooks.target_policy import TargetPolicy
 
@@ -79,6 +80,12 @@ class Settings:
     """Print errors only, and at start what nobody else knows: a port that was picked, a token that was made."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts beyond loopback that webhooks may go to: `host` or `host:port`."""
+    no_loopback_webhooks: bool = False
+    """Webhooks may not go to this machine either, unless `webhook_hosts` names it: the tenants are other people's."""
+    max_tenants: int | None = None
+    """Tenants that there may be besides those of the fixtures. None: as many as are made."""
+    tenant_ttl: str | None = None
+    """The ttl of a tenant that is made without one, and the longest that one may have: `24h`. None: 30 days at most."""
     control_token: str | None = None
     """The token that /_mock requires. None: no token on loopback, a random one otherwise."""
     trust_network: bool = False
@@ -121,6 +128,12 @@ class Settings:
             raise SettingError("log_level", f"must be {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
         for name in ("webhook_hosts", "cors_origins"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        _of_type("no_loopback_webhooks", self.no_loopback_webhooks, bool, "True or False")
+        if self.max_tenants is not None:
+            _whole("max_tenants", self.max_tenants, 0, MAX_LIMIT)
+        if self.tenant_ttl is not None:
+            _of_type("tenant_ttl", self.tenant_ttl, str, "a text")
+            _check("tenant_ttl", make_ttl, self.tenant_ttl)
         _check("webhook_hosts", TargetPolicy, self.webhook_hosts)
         for origin in self.cors_origins:
             _check("cors_origins", _check_origin, origin)
@@ -194,6 +207,11 @@ def make_clock(setting: str) -> Clock:
     if setting == "real":
         return Clock()
     return Clock(at=parse_iso(FROZEN_AT if setting == "frozen" else setting))
+
+
+def make_ttl(setting: str) -> float:
+    """Return the seconds of a setting such as `24h`. Raises ValueError if no tenant can have that ttl."""
+    return parse_duration(setting, least=SHORTEST_TTL, most=LONGEST_TTL)
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
-from vorel_mock.control import guard, handlers
+from vorel_mock.control import handlers
 from vorel_mock.control.app import ControlPlane
 from vorel_mock.control.document import PREFIX, READS
 from vorel_mock.mock.mock import Mock
@@ -55,9 +55,8 @@ class App:
     def body_limit(self, path: str, headers: Headers) -> int:
         """Return how many bytes the body of a request may have."""
         # A large body is read only for a client that may use the control plane.
-        if is_below(path) and self.control.permits(path, headers):
-            return guard.body_limit(path)
-        return MAX_BODY
+        permitted = self.control.body_limit(path, headers) if is_below(path) else None
+        return MAX_BODY if permitted is None else permitted
 
     def reload(self) -> str | None:
         """Read the fixtures again, and reset their tenants. Returns what is wrong, if that is not possible."""

@@ -10,6 +10,7 @@ from vorel_mock.testing.requests import Filters, Pattern, found, mark, verified
 from vorel_mock.testing.rows import EventKind, Exchange, Fault, TenantSettings, read_rows
 from vorel_mock.testing.sides import AwaitingManager, BlockingManager, operation
 from vorel_mock.testing.tenant import AsyncTenant, Tenant, TenantOperations, created
+from vorel_mock.testing.tenant import found as found_tenant
 
 T = TypeVar("T", bound=TenantOperations)
 
@@ -39,6 +40,14 @@ class ControlOperations(Generic[T]):
         there has been no request for that long. Raises ControlError if a setting is invalid; the message names it.
         """
         return self._kind(self._connection, await created(self._connection, settings))
+
+    @operation
+    async def tenant(self, tenant_id: str) -> T:
+        """Return the tenant with this id. The control token opens each, a tenant token its own.
+
+        Raises ControlError if there is none, or the token does not open it.
+        """
+        return self._kind(self._connection, await found_tenant(self._connection, tenant_id))
 
     @operation
     async def tenants(self) -> list[TenantSettings]:
@@ -97,7 +106,7 @@ class ControlOperations(Generic[T]):
 
 
 class Control(ControlOperations[Tenant], BlockingManager):
-    """The control plane of a mock at a base URL. `token` is its control token, if it requires one.
+    """The control plane of a mock at a base URL. `token` is its control token, if it requires one; or a tenant token.
 
     Close it, or use it in `with`. Raises ValueError if the URL or the token is invalid.
     """

@@ -78,6 +78,7 @@ class TenantState:
     base_url: str
     keys: Keys
     leads: Leads
+    control_token: str | None
 
     def __init__(self, profile: Json, created_at: datetime) -> None:
         self.id = str(profile["id"])
@@ -88,11 +89,18 @@ class TenantState:
     def read(self, profile: Json) -> None:
         """Take over a target profile."""
         self.base_url = profile["base_url"]
+        self.control_token = _secret(profile.get("control_token"))
         keys = profile["keys"]
         single = {name: _secret(keys.get(name)) for name in ("read_only", "leads_only", "crm_only", "revoked")}
         full, burst = (tuple(map(Secret, keys.get(name, ()))) for name in ("full", "burst"))
         self.keys = Keys(full=full, burst=burst, **single)
         self.leads = Leads(tuple(profile["leads"]["own"]), tuple(profile["leads"].get("foreign", ())))
+
+
+async def found(connection: Connection, tenant_id: str) -> TenantState:
+    """Look for a tenant that there is. Raises ControlError if there is none with this id."""
+    response = await connection.exchange("GET", "tenants", tenant_id, "target")
+    return TenantState(response.json(), parsedate_to_datetime(response.headers["date"]))
 
 
 async def created(connection: Connection, settings: Json) -> TenantState:
@@ -119,13 +127,18 @@ class TenantOperations:
 
     @property
     def created_at(self) -> datetime:
-        """The time of its creation on the mock's clock, in whole seconds."""
+        """The time of its creation on the mock's clock, in whole seconds; of `Control.tenant`, if that found it."""
         return self._state.created_at
 
     @property
     def base_url(self) -> str:
         """The URL of the API."""
         return self._state.base_url
+
+    @property
+    def control_token(self) -> str | None:
+        """The token that opens the control plane of this tenant alone; None if the mock requires no token."""
+        return self._state.control_token
 
     @property
     def keys(self) -> Keys:

@@ -1,4 +1,4 @@
-"""The hosts that webhooks may go to: loopback, and hosts that the operator allowed.
+"""The hosts that webhooks may go to: hosts that the operator allowed, and loopback unless the operator closed it.
 
 A mock that posts to any URL would be a way into its network. So the sender connects to the address that was checked: a
 name is resolved here, once per attempt, never by the HTTP client.
@@ -34,22 +34,29 @@ class TargetError(ValueError):
 
 
 class TargetPolicy:
-    """The allowed targets: loopback, and each `host` or `host:port` of `allowed`.
+    """The allowed targets: each `host` or `host:port` of `allowed`, and with `loopback` this machine.
 
     Raises ValueError if an entry of `allowed` is neither.
     """
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
+    def __init__(self, allowed: Iterable[str] = (), *, loopback: bool = True) -> None:
         self._allowed = frozenset(_entry(entry) for entry in allowed)
+        self._loopback = loopback
 
     def check(self, url: str) -> None:
         """Raises TargetError if `url` may not be a target. Asks no name server."""
         host, port = _parse(url)
-        if host == "localhost" or self._allows(host, port):
+        if self._allows(host, port):
             return
         address = _address(host)
-        if address is None or not address.is_loopback:
-            shown = f"[{host}]" if ":" in host else host
+        is_here = host == "localhost" or (address is not None and address.is_loopback)
+        shown = f"[{host}]" if ":" in host else host
+        if is_here and not self._loopback:
+            raise TargetError(
+                f"target_url: {shown} is the machine of the mock, where webhooks do not go, unless the mock's operator "
+                f"allows it: --webhook-host {shown}:{port}"
+            )
+        if not is_here:
             raise TargetError(
                 f"target_url: {shown} is not on this machine, and webhooks go no further unless the mock's operator "
                 f"allows the host; use localhost, 127.0.0.1 or [::1], or start the mock with --webhook-host {shown}"
@@ -86,7 +93,8 @@ class TargetPolicy:
             # The prefix of NAT64 is reserved itself; what counts is the address that it leads to.
             if each is not address or inner is address or address not in _NAT64
         )
-        return not odd or self._allows(str(inner), port) or self._allows(str(address), port)
+        closed = not self._loopback and (address.is_loopback or inner.is_loopback)
+        return not (odd or closed) or self._allows(str(inner), port) or self._allows(str(address), port)
 
 
 def _inside(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

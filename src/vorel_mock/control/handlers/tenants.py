@@ -181,7 +181,8 @@ def _ttl(text: str | None) -> float | None:
 
 
 def _profile(mock: Mock, tenant: Tenant) -> Json:
-    return {"id": tenant.id, **target.of_tenant(mock, tenant, api_url(mock))}
+    token = {} if mock.tenant_tokens is None else {"control_token": mock.tenant_tokens.of(tenant.id)}
+    return {"id": tenant.id, **token, **target.of_tenant(mock, tenant, api_url(mock))}
 
 
 def _kind(mock: Mock) -> str:
