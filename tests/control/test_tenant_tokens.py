@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from vorel_mock.testing.transport import MockTransport
 Json = dict[str, Any]
 
 TOKEN = "the-token-of-the-operator"
+OF_ANOTHER_MOCK = TenantTokens("the-token-of-another-one")
 FOR_OWNERS = {"health", "contractDocument", "controlDocument"}
 OPERATIONS = [
     (method.upper(), template, operation["operationId"])
@@ -140,7 +140,7 @@ def test_no_other_token_opens_anything(host: Host, data: st.DataObject) -> None:
                 token[:place],
                 token[:place] + ("0" if token[place] != "0" else "1") + token[place + 1 :],
                 token.upper(),
-                TenantTokens("the-token-of-another-one").of(host.a["id"]),
+                OF_ANOTHER_MOCK.of(host.a["id"]),
                 host.a["keys"]["full"][0],
             ]
         )
@@ -169,7 +169,7 @@ def test_the_token_is_the_same_after_a_restart_and_goes_with_its_tenant(tmp_path
         owner.close()
     with InProcessMock(**{**settings, "control_token": "another-token"}) as mock:
         rotated = Control(mock._app, token)
-        with pytest.raises(ControlError, match="^401 "):
+        with pytest.raises(ControlError, match=r"^401 "):
             rotated.health()
         rotated.close()
 
@@ -192,7 +192,7 @@ def test_a_client_with_a_tenant_token_does_all_that_a_tenant_can() -> None:
             tenant.clock.advance("61s")
             tenant.reset()
             for ask in (lambda: owner.tenant(other.id), owner.tenants, owner.new_tenant, owner.reset, tenant.fork):
-                with pytest.raises(ControlError, match="^403 forbidden: Authorization: this token opens"):
+                with pytest.raises(ControlError, match=r"^403 forbidden: Authorization: this token opens"):
                     ask()
     with InProcessMock() as open_mock:
         assert open_mock.new_tenant().control_token is None
@@ -231,9 +231,8 @@ def test_keys_of_tenants_cannot_be_reckoned_from_the_seed() -> None:
 
 
 @pytest.fixture
-def full() -> Iterator[Host]:
-    host = Host(max_tenants=2, tenant_ttl="1h", rate_limit=100, tenant_rate_limit=0)
-    yield host
+def full() -> Host:
+    return Host(max_tenants=2, tenant_ttl="1h", rate_limit=100, tenant_rate_limit=0)
 
 
 def test_there_are_so_many_tenants_and_no_more(full: Host) -> None:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.npm_package import run as run_npm
 from tests.paths import ROOT
 
 from vorel_mock.cli import main as cli
+from vorel_mock.cli.serve import settings_of_environment
 from vorel_mock.testing import MockServer, Tenant
 
 pytest_plugins = ("pytester",)
@@ -66,6 +68,28 @@ def _in(*languages: str) -> list[Any]:
 def mock() -> Iterator[MockServer]:
     with MockServer() as mock:
         yield mock
+
+
+SANDBOX = ROOT / "docs" / "how-to" / "sandbox.md"
+
+
+def test_the_sandbox_is_as_its_page_says(tmp_path: Path) -> None:
+    (configured,) = (block.text for block in BLOCKS if (block.page, block.language) == (SANDBOX, "toml"))
+    (tmp_path / "vorel-mock.toml").write_text(configured, "utf-8")
+    settings = settings_of_environment("--config", str(tmp_path / "vorel-mock.toml"))
+    assert settings.state == "redis://localhost:6379"
+    here = replace(settings, host="127.0.0.1", port=0, state=tmp_path / "mock.db", control_token="of-the-operator")
+    blocks = re.findall(r"^<!-- run -->\n```console\n(.*?)^```$", SANDBOX.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    with MockServer(**{field.name: getattr(here, field.name) for field in fields(here)}) as mock:
+        known = {"URL": mock.base_url, "CONTROL_TOKEN": "of-the-operator"}
+        for each in [each for block in blocks for each in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]:
+            command, _, printed = each.partition("\n")
+            program, *arguments = shlex.split(Template(command).substitute(known))
+            told = subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout
+            assert re.fullmatch(re.escape(printed.strip()).replace("…", r"[^\0]*"), told.strip()), told
+            if "control_token" in told:
+                known |= {"ID": json.loads(told)["id"], "TENANT_TOKEN": json.loads(told)["control_token"]}
+    assert "TENANT_TOKEN" in known
 
 
 def test_each_page_is_run() -> None:
@@ -161,7 +185,9 @@ def test_typescript(block: Block, tmp_path: Path, mock: MockServer) -> None:
     assert int(passed[1]) >= max(1, block.text.count('\ntest("'))
 
 
-@pytest.mark.parametrize("block", [b for b in _in("toml", "yaml") if b.values[0].page.name != "ci.md"])
+@pytest.mark.parametrize(
+    "block", [b for b in _in("toml", "yaml") if b.values[0].page.name not in ("ci.md", "sandbox.md")]
+)
 def test_fixtures(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = Path(f"shop.{block.language}")

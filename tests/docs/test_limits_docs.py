@@ -56,6 +56,7 @@ BOUNDS = {
     "body of a request to the API": size(messages.MAX_BODY),
     "body of a request to the control plane": size(guard.MAX_BODY),
     "body with a snapshot": size(guard.MAX_SNAPSHOT),
+    "body with a snapshot, with a tenant token": size(guard.MAX_OWN_SNAPSHOT),
     "file with fixtures": size(reading.MAX_FILE),
     "tenants in a file with fixtures": f"{rows.MAX_TENANTS:,}",
     "nesting of a body": f"{strict_json.MAX_DEPTH}",

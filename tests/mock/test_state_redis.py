@@ -22,7 +22,7 @@ from tests.mock.state import HANDOFF, Steps, client, everything, inbox, served, 
 from vorel_mock.mock.tenant_log import redis_log, replica, sequencer
 from vorel_mock.mock.tenant_log.interface import LogError
 from vorel_mock.mock.tenant_log.redis_log import RedisLog
-from vorel_mock.testing import InProcessMock
+from vorel_mock.testing import Control, ControlError, InProcessMock
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="redis-server is not installed: apt install redis-server"
@@ -405,3 +405,19 @@ def test_workers_are_started_again_and_end_together(server: Server) -> None:
 
 def _children(pid: int) -> set[str]:
     return set(subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split())
+
+
+def test_a_tenant_token_opens_its_tenant_in_each_process(server: Server) -> None:
+    settings: dict[str, Any] = {"state": server.url, "control_token": "of-the-operator", "max_tenants": 2}
+    with InProcessMock(**settings) as one, InProcessMock(**settings) as two:
+        tenant = one.new_tenant(name="kept")
+        with Control(two._app, tenant.control_token) as owner:
+            assert owner.health()["status"] == "ok"
+            assert owner.tenant(tenant.id).settings().name == "kept"
+            two.new_tenant()
+            with pytest.raises(ControlError, match=r"^409 conflict: there are 2 tenants already"):
+                one.new_tenant()
+            one.control.tenant(tenant.id).delete()
+            with pytest.raises(ControlError, match=r"^401 unauthorized: Authorization: the tenant of this token"):
+                owner.health()
+            one.new_tenant()
