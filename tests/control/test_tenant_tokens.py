@@ -122,8 +122,8 @@ def test_no_spelling_of_a_path_leads_to_another_tenant(host: Host, method: str, 
     spelt = "/".join(["/_mock/tenants/A", *parts]).replace("A", a).replace("B", b.upper() if shout else b)
     before = host.snapshot(host.b)
     answer = host.owner.request(method, httpx.URL(host.owner.base_url, raw_path=spelt.encode()), **body(method))
-    assert "of-b" not in answer.text
-    assert b"vapk_live" not in answer.content
+    secrets = ["of-b", *host.b["leads"]["own"], *(token[:22] for token in host.b["keys"]["full"])]
+    assert not [secret for secret in secrets if secret in answer.text]
     assert host.snapshot(host.b) == before
     if host.mock.store.tenant(a) is None:  # its owner may delete it
         host.a = host.make()
