@@ -230,7 +230,7 @@ def _value(text: str, item: dict[str, Any], items: dict[str, dict[str, Any]]) ->
     """A parameter as n8n reads it: an expression when it begins with `=`."""
 
     def resolve(expression: re.Match[str]) -> str:
-        earlier = re.fullmatch(r"\$\('([^']+)'\)\.item\.json\.(\w+)", expression[1])
+        earlier = re.fullmatch(r"\$\('([^']+)'\)\.(?:item|first\(\))\.json\.(\w+)", expression[1])
         own = re.fullmatch(r"\$json\.(\w+)", expression[1])
         assert earlier or own, f"an expression that this test does not know: {expression[1]}"
         return str(items[earlier[1]][earlier[2]] if earlier else item[own[1]])  # type: ignore[index]  # one of them is
@@ -264,22 +264,35 @@ def _trigger(workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(workflow: dict[str, Any], tenant: Tenant) -> dict[str, dict[str, Any]]:
-    """What each node puts out. The item it begins with is moved to `tenant`, as a user would."""
+    """What each node puts out for the one lead of the page, which is moved to `tenant`, as a user would."""
     nodes = {node["name"]: node for node in workflow["nodes"]}
-    name = _trigger(workflow)["name"]
-    items: dict[str, dict[str, Any]] = {name: {}}
-    while name in workflow["connections"]:
-        ((following,),) = workflow["connections"][name]["main"]
-        before, name = name, following["node"]
-        if nodes[name]["type"] == "n8n-nodes-base.set":
-            item = json.loads(nodes[name]["parameters"]["jsonOutput"])
-            items[name] = {**item, "base_url": tenant.base_url, "lead_id": tenant.lead}
-        else:
-            answer = _perform(nodes[name], items[before], items, tenant)
-            assert answer.status_code == 200, answer.text
-            items[name] = answer.json()
+    before = _trigger(workflow)["name"]
+    items: dict[str, dict[str, Any]] = {before: {}}
+    while (name := _following(workflow, nodes[before])) not in items:
+        given = nodes[name]["parameters"]
+        match nodes[name]["type"].rpartition(".")[2]:
+            case "set":
+                (lead,) = json.loads(given["jsonOutput"])["leads"]
+                items[name] = {"base_url": tenant.base_url, "leads": [{**lead, "lead_id": tenant.lead}]}
+            case "splitOut":
+                (items[name],) = items[before][given["fieldToSplitOut"]]
+            case "splitInBatches" | "wait":
+                items[name] = items[before]
+            case "httpRequest":
+                answer = _perform(nodes[name], items[before], items, tenant)
+                assert answer.status_code == 200, answer.text
+                items[name] = answer.json()
+        before = name
     assert set(items) == set(nodes), "every node is reached"
+    assert nodes[name]["type"].endswith("splitInBatches"), "the next lead"
     return items
+
+
+def _following(workflow: dict[str, Any], node: dict[str, Any]) -> str:
+    """The node after this one if all goes well. The first output of a loop is taken after the last item."""
+    outputs = workflow["connections"][node["name"]]["main"]
+    ((following,),) = outputs[1:] if node["type"].endswith("splitInBatches") else outputs[:1]
+    return str(following["node"])
 
 
 def test_n8n_hands_over_and_pushes(workflow: dict[str, Any], vorel: Tenant) -> None:
@@ -300,7 +313,7 @@ def test_n8n_has_a_node_to_start_with(workflow: dict[str, Any]) -> None:  # M47
     names = [node["name"] for node in workflow["nodes"]]
     assert len(set(names)) == len(names)
     assert _trigger(workflow)["type"] == "n8n-nodes-base.manualTrigger"
-    targets = {each["node"] for node in workflow["connections"].values() for each in node["main"][0]}
+    targets = {each["node"] for node in workflow["connections"].values() for out in node["main"] for each in out}
     assert set(names) - targets == {_trigger(workflow)["name"]}
 
 
@@ -320,15 +333,28 @@ def test_n8n_repeats_a_soft_failure_because_of_its_member_error(
             assert (node["maxTries"], node["waitBetweenTries"]) == (3, 5000)
 
 
+def test_n8n_repeats_one_lead_at_a_time_and_goes_on_with_the_next(workflow: dict[str, Any]) -> None:
+    """Retry on Fail sends all items of a node again; an error ends the workflow unless there is a way out of it."""
+    nodes = {node["name"]: node for node in workflow["nodes"]}
+    (loop,) = (node for node in nodes.values() if node["type"].endswith("splitInBatches"))
+    assert loop["parameters"]["batchSize"] == 1
+    for name, node in nodes.items():
+        if node["type"].endswith("httpRequest"):
+            assert node["onError"] == "continueErrorOutput"
+            failed = workflow["connections"][name]["main"][1][0]["node"]
+            assert _following(workflow, nodes[failed]) == loop["name"]
+
+
 def test_n8n_stays_below_the_limit(workflow: dict[str, Any], vorel: Tenant) -> None:
     requests = [node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.httpRequest"]
-    assert len(requests) == 2
-    for node in requests:
-        batch = node["parameters"]["options"]["batching"]["batch"]
-        assert batch["batchSize"] * 60_000 / batch["batchInterval"] < vorel.settings()["rate_limit"]
+    (wait,) = (node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.wait")
+    assert wait["parameters"]["unit"] == "seconds"
+    per_minute = len(requests) * 60 / wait["parameters"]["amount"]
+    assert per_minute == 120
+    assert per_minute < vorel.settings()["rate_limit"]
 
 
 def test_n8n_begins_with_a_lead_that_the_mock_has(workflow: dict[str, Any], mock: MockServer) -> None:
     (leads,) = (node for node in workflow["nodes"] if node["type"] == "n8n-nodes-base.set")
-    item = json.loads(leads["parameters"]["jsonOutput"])
-    assert item["lead_id"] in mock.control.target()["leads"]["own"]
+    (lead,) = json.loads(leads["parameters"]["jsonOutput"])["leads"]
+    assert lead["lead_id"] in mock.control.target()["leads"]["own"]
