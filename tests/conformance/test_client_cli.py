@@ -173,7 +173,7 @@ def violation(client: Client, tmp_path: Path, text: str, *options: str, clause: 
         ("[print(done(t).replace('done', 'ok', 1)) for t in tasks]", 'the outcome "ok"; it is done or failed'),
         ("[sys.stdout.buffer.write(done(t).encode('utf-16')) for t in tasks]", "has no outcome"),
         ("[sys.stdout.write(done(t)[:30]) for t in tasks]", "has no outcome"),
-        ("send(tasks[0]); sys.exit(7)", "it ended with exit status 7"),
+        ("send(tasks[0]); sys.exit(7)", "it crashed (exit status 7)"),
     ],
 )
 def test_outcomes_that_are_none(client: Client, tmp_path: Path, text: str, problem: str) -> None:

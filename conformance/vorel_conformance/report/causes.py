@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vorel_conformance.http import strict_json
-from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status, total_violations
+from vorel_conformance.report.consequences import Situations, causes_anywhere, causes_in, situations_of
+from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status
 from vorel_conformance.session.judging import GENERATED, LATE
 from vorel_conformance.spec import clauses, contract
 from vorel_conformance.spec.contract import Operation
@@ -70,8 +71,9 @@ def clause_of(cause: str) -> str:
 
 
 def _made(report: Report) -> list[tuple[dict[str, Any], list[_Breach]]]:
-    groups = sorted(_groups(report), key=_harm)
-    made = [(_cause(group), group) for group in groups]
+    situations = situations_of(report)
+    groups = sorted(_groups(report, situations), key=_harm)
+    made = [(_cause(group, situations), group) for group in groups]
     seen: Counter[str] = Counter()
     for cause, _ in made:
         seen[cause["id"]] += 1
@@ -80,7 +82,7 @@ def _made(report: Report) -> list[tuple[dict[str, Any], list[_Breach]]]:
     return made
 
 
-def _groups(report: Report) -> list[list[_Breach]]:
+def _groups(report: Report, situations: Situations) -> list[list[_Breach]]:
     breaches = [
         _Breach(clause, violation)
         for clause in report["clauses"]
@@ -88,31 +90,39 @@ def _groups(report: Report) -> list[list[_Breach]]:
         for violation in clause["violations"]
         if not violation.get("accepted")
     ]
-    unlisted = {clause["id"] for clause in report["clauses"] if total_violations(clause) > len(clause["violations"])}
-    return _sharing(_joined(breaches, unlisted))
+    return _sharing(_joined(breaches, situations))
 
 
-def _signs(breach: _Breach, unlisted: Collection[str]) -> Iterator[object]:
-    """Yield what a violation has in common with others of the same cause.
-
-    `unlisted`: the clauses that have more violations than the report lists.
-    """
+def _signs(breach: _Breach, violated: Situations) -> Iterator[object]:
+    """Yield what a violation has in common with others of the same cause."""
     clause = clauses.load_all().get(breach.clause["id"])
+    if "situation" in breach.violation:
+        yield from _signs_of_situation(breach, violated)
+        return
     if clause is None or not clause.broad or _is_late(breach.clause):
         yield "clause", breach.clause["id"]
-    if "situation" in breach.violation:
-        yield "situation", breach.clause["id"], breach.violation["situation"]
     for other in clause.follows if clause else ():
-        # An integration: what follows from a clause shows in a situation in which that clause is violated too, unless
-        # it is violated so often that the report does not list all of them.
-        if "situation" in breach.violation and other not in unlisted:
-            yield "situation", other, breach.violation["situation"]
-        else:
-            yield "clause", other
+        yield "clause", other
     deviations = _deviations(breach.violation)
     yield from deviations
     if not deviations and clause is not None and clause.broad:
         yield "clause", breach.clause["id"], breach.violation["message"]
+
+
+def _signs_of_situation(breach: _Breach, violated: Situations) -> Iterator[object]:
+    """An integration: what follows from other clauses in a situation belongs to those, anything else to its clause."""
+    id_, situation = breach.clause["id"], breach.violation["situation"]
+    yield "situation", id_, situation
+    here = causes_in(id_, situation, violated)
+    anywhere = [] if here else causes_anywhere(id_, violated)
+    for other in here:
+        yield "situation", other, situation
+        if not causes_in(other, situation, violated):
+            yield "clause", other  # the report may list another situation in its place
+    for other in anywhere:
+        yield "clause", other
+    if not here and not anywhere:
+        yield "clause", id_
 
 
 def _is_late(clause: Mapping[str, Any]) -> bool:
@@ -172,12 +182,12 @@ def _invalid(operation: Operation, body: Any) -> list[str]:
     return list(dict.fromkeys(found)) or ["body"]
 
 
-def _joined(breaches: Iterable[_Breach], unlisted: Collection[str]) -> list[list[_Breach]]:
+def _joined(breaches: Iterable[_Breach], violated: Situations) -> list[list[_Breach]]:
     """Return the breaches in groups: in one are those that have a sign in common, also by way of others."""
     groups: list[list[_Breach]] = []
     owner: dict[object, list[_Breach]] = {}
     for breach in breaches:
-        signs = list(_signs(breach, unlisted))
+        signs = list(_signs(breach, violated))
         found = list({id(owner[sign]): owner[sign] for sign in signs if sign in owner}.values())
         group = found[0] if found else []
         if not found:
@@ -214,11 +224,12 @@ def _harm(group: list[_Breach]) -> tuple[int, int]:
     return min(_LEVELS[breach.clause["level"]] for breach in group), -len(group)
 
 
-def _cause(group: list[_Breach]) -> dict[str, Any]:
+def _cause(group: list[_Breach], situations: Situations) -> dict[str, Any]:
     violated = {breach.clause["id"] for breach in group}
-    main = min(group, key=lambda breach: (_is_consequence(breach, violated), *_weight(breach)))
+    main = min(group, key=lambda breach: (_is_consequence(breach, violated, situations), *_weight(breach)))
     ids = dict.fromkeys([main.clause["id"], *(breach.clause["id"] for breach in group)])
-    shown = min((each for each in group if each.clause is main.clause), key=_size).violation
+    like_main = [each for each in group if each.clause is main.clause]
+    shown = min(like_main, key=lambda each: (_is_consequence(each, violated, situations), *_size(each))).violation
     found = {
         "id": main.clause["id"],
         "title": _title(shown),
@@ -241,9 +252,12 @@ def _cause(group: list[_Breach]) -> dict[str, Any]:
     return found
 
 
-def _is_consequence(breach: _Breach, violated: set[str]) -> bool:
+def _is_consequence(breach: _Breach, violated: set[str], situations: Situations) -> bool:
     """Return True if another violated clause brings this one with it: that one says more of the cause."""
-    clause = clauses.load_all().get(breach.clause["id"])
+    id_ = breach.clause["id"]
+    if "situation" in breach.violation:
+        return bool(causes_in(id_, breach.violation["situation"], situations) or causes_anywhere(id_, situations))
+    clause = clauses.load_all().get(id_)
     return clause is not None and bool(violated & set(clause.follows))
 
 

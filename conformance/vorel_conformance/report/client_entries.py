@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vorel_conformance import __version__
@@ -9,6 +10,7 @@ from vorel_conformance.http.redact import redactor
 from vorel_conformance.report.entries import result_entry
 from vorel_conformance.report.model import verdict
 from vorel_conformance.session.client_session import ClientSession, ClientViolation
+from vorel_conformance.session.results import KEPT, ClauseResult
 from vorel_conformance.spec import contract
 
 
@@ -25,10 +27,7 @@ def report_of(session: ClientSession) -> dict[str, Any]:
         "duration_s": round(session.duration_s, 1),
         "requests": sum(each.requests for each in session.situations),
         "verdict": "",
-        "clauses": [
-            result_entry(each, [_violation(violation) for violation in each.violations])
-            for each in session.results.by_id.values()
-        ],
+        "clauses": [_entry(each) for each in session.results.by_id.values()],
         "situations": [
             {"name": each.name, "about": each.about, "requests": each.requests, "again": each.again}
             for each in session.situations
@@ -40,6 +39,18 @@ def report_of(session: ClientSession) -> dict[str, Any]:
     secrets = {secret for each in session.situations for secret in each.secrets}
     redacted: dict[str, Any] = redactor(secrets)(found)
     return redacted
+
+
+def _entry(result: ClauseResult[ClientViolation]) -> dict[str, Any]:
+    entry = result_entry(result, [_violation(each) for each in _listed(result.violations)])
+    return entry | ({"situations": list(result.situations)} if result.situations else {})
+
+
+def _listed(violations: Sequence[ClientViolation]) -> list[ClientViolation]:
+    """Return the violations that the report lists: the first of each situation, then others."""
+    firsts = {each.situation.name: index for index, each in reversed(list(enumerate(violations)))}
+    order = sorted(range(len(violations)), key=lambda index: (index not in firsts.values(), index))
+    return [violations[index] for index in sorted(order[:KEPT])]
 
 
 def _violation(violation: ClientViolation) -> dict[str, Any]:

@@ -28,6 +28,8 @@ _PIECE = 64 * 1024
 # Bytes of a line; a longer one is no outcome. Bytes of stderr that the report shows.
 _LINE = 1024 * 1024
 _SHOWN = 2_000
+# Bytes before the key in the line that has it, for the reader to find the place.
+_SHOWN_BEFORE = 60
 # Bytes of each stream that are searched for the key in any spelling. Further ones are searched for the key itself.
 _SEARCHED = 2 * 1024 * 1024
 
@@ -108,7 +110,7 @@ class Command:
             exit_status=None if timed_out else process.returncode,
             timed_out=timed_out,
             output=err.end.decode("utf-8", "replace"),
-            leaks=[stream.name for stream in (out, err) if stream.leaked],
+            leaks={stream.name: stream.before_key for stream in (out, err) if stream.leaked},
         )
 
     def _wait(self, process: subprocess.Popen[bytes], started: float, all_told: Callable[[], bool]) -> bool:
@@ -172,8 +174,9 @@ class _Stream:
     ) -> None:
         self.name = name
         self.leaked = False
+        self.before_key = ""  # what the line with the key begins with
         self.end = b""
-        self._secret = key[-len(key) // 2 :].encode()
+        self._key, self._secret = key.encode(), key[-len(key) // 2 :].encode()
         self._holds_key = holds_key
         self._on_line = on_line
         self._line = bytearray()
@@ -199,6 +202,8 @@ class _Stream:
             return
         if self._secret in text:
             self.leaked = True
+            before = text.partition(self._key)[0].rpartition(b"\n")[2] if self._key in text else b""
+            self.before_key = before[-_SHOWN_BEFORE:].decode("utf-8", "replace")
         elif self._read <= _SEARCHED:
             self.leaked = self._holds_key(text.decode("utf-8", "replace"))
 

@@ -75,7 +75,7 @@ class ClientSession:
             self.situations.append(situation)
         failed = []
         for check in checks:
-            self.results.record(check, lambda check=check: ClientViolation(check, situation))  # type: ignore[misc]
+            self.results.record(check, lambda check=check: ClientViolation(check, situation), situation.name)  # type: ignore[misc]
             if not check.ok and check.clause in self.results.by_id and check.clause not in failed:
                 failed.append(check.clause)
         self.on_event({"event": "situation-done", "name": situation.name, "failed": failed})

@@ -27,6 +27,7 @@ class ClauseResult(Generic[V]):
     checks: int = 0
     broken: int = 0
     violations: list[V] = field(default_factory=list)
+    situations: dict[str, int] = field(default_factory=dict)  # those in which an integration violates it, how often
     gaps: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     not_applicable: str = ""
@@ -54,8 +55,11 @@ class Results(Generic[V]):
         self._on_event = on_event
         self._lock = threading.RLock()
 
-    def record(self, check: Check, violation: Callable[[], V]) -> None:
-        """Record a check under its clause. `violation` makes what is kept if it failed."""
+    def record(self, check: Check, violation: Callable[[], V], situation: str = "") -> None:
+        """Record a check under its clause. `violation` makes what is kept if it failed.
+
+        `situation`: where an integration showed it. What is kept is limited for each situation then.
+        """
         with self._lock:
             result = self.by_id.get(check.clause)
             if result is None:
@@ -64,8 +68,10 @@ class Results(Generic[V]):
             result.checks += 1
             if not check.ok:
                 result.broken += 1
-                if len(result.violations) < KEPT:
+                if (result.situations.get(situation, 0) if situation else len(result.violations)) < KEPT:
                     result.violations.append(violation())
+                if situation:
+                    result.situations[situation] = result.situations.get(situation, 0) + 1
             if result.status != before:
                 self._tell(result)
 

@@ -41,6 +41,8 @@ class Clause:
     """True if many different mistakes violate the clause, so that a violation alone does not tell which it was."""
     follows: tuple[str, ...] = ()
     """Clauses whose violation brings a violation of this one with it."""
+    same_as: tuple[str, ...] = ()
+    """Clauses that the same mistake of an integration violates in other situations."""
     places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Pointer and quote for a violation by a certain member, header or operation, if the clause has several."""
 
@@ -59,7 +61,10 @@ class Clause:
 def load(kind: str = SERVER) -> dict[str, Clause]:
     """Return all clauses for servers or for integrations by id, in the order of the file."""
     entries = tomllib.loads(CATALOGUES[kind].read_text(encoding="utf-8"))["clause"]
-    return {entry["id"]: Clause(**entry | {"follows": tuple(entry.get("follows", ()))}) for entry in entries}
+    return {
+        entry["id"]: Clause(**entry | {name: tuple(entry.get(name, ())) for name in ("follows", "same_as")})
+        for entry in entries
+    }
 
 
 def load_all() -> dict[str, Clause]:

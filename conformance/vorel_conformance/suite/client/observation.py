@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,12 @@ from typing import Any
 from vorel_conformance.http.attempt import Attempt
 from vorel_conformance.suite.client.situations import Situation
 from vorel_conformance.suite.client.tasks import HANDOFF, Outcome, Task, Told
+
+# How languages begin the line of an error that nobody caught.
+_ERROR = re.compile(
+    r"(Uncaught |PHP Fatal error: +Uncaught )?([A-Za-z_][\w.:$]*(Error|Exception|Exit|Timeout)\b|panic:)"
+)
+_LONGEST = 160  # characters of a line
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Execution:
     exit_status: int | None = None  # None for a running service, or if it had to be ended
     timed_out: bool = False
     output: str = ""  # the end of stderr, for the reader
-    leaks: Sequence[str] = ()  # the streams in which the key was seen: stdout, stderr
+    leaks: Mapping[str, str] = field(default_factory=dict)
+    """The streams in which the key was seen, stdout and stderr, with what the line begins with."""
 
     @property
     def missing(self) -> list[Task]:
@@ -35,6 +43,13 @@ class Execution:
     def crashed(self) -> bool:
         """True if it ended by itself, with an error, before every task had an outcome."""
         return bool(self.missing) and self.exit_status not in (None, 0)
+
+    @property
+    def last_words(self) -> str:
+        """The line of stderr that says most of why it ended: the last one that names an error, or the last one."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        errors = [line for line in lines if _ERROR.match(line)]
+        return (errors or lines or [""])[-1][:_LONGEST]
 
 
 @dataclass(frozen=True)

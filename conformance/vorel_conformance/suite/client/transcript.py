@@ -51,6 +51,8 @@ def _execution(execution: Execution) -> list[Entry]:
         if execution.exit_status is None
         else f"ended with exit status {execution.exit_status}"
     )
+    if execution.crashed and execution.last_words:
+        end += f": {execution.last_words}"  # before the rest, which a terminal cuts off
     said = f"; stderr ends with: {execution.output.strip()[-_BODY:]}" if execution.output.strip() else ""
     entries.append((execution.ended, "integration", end + said))
     return entries

@@ -36,7 +36,8 @@ def outcomes(observation: Observation) -> Iterator[Check]:
         for task in execution.tasks:
             count = sum(outcome.id == task.id for outcome in execution.told.outcomes)
             how = (
-                f"; it ended with exit status {execution.exit_status}"
+                f"; it crashed (exit status {execution.exit_status})"
+                + (f": {execution.last_words}" if execution.last_words else "")
                 if execution.crashed
                 else f"; it was ended after {observation.timeout:g} s"
                 if execution.timed_out

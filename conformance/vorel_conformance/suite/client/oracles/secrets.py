@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vorel_conformance.checks.response import Check
 from vorel_conformance.suite.client.observation import Observation
+from vorel_conformance.suite.client.oracles.common import shown
 
 
 def places(observation: Observation) -> Iterator[Check]:
@@ -42,9 +43,9 @@ def output(observation: Observation) -> Iterator[Check]:
     """The key on stdout and stderr."""
     for execution in observation.executions:
         where = " and ".join(execution.leaks)
-        yield Check(
-            "secrets.output", not where, f"the key is printed on {where}", "no key in logs", f"the key on {where}"
-        )
+        line = next((before for before in execution.leaks.values() if before), "")
+        got = f"the key on {where}" + (f", after {shown(line)}" if line else "")
+        yield Check("secrets.output", not where, f"the key is printed on {where}", "no key in logs", got)
 
 
 def redirects(observation: Observation) -> Iterator[Check]:
