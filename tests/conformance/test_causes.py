@@ -220,6 +220,32 @@ def test_a_mistake_of_an_integration_is_one_cause_with_what_follows_in_its_situa
     assert "lawful-spelling" in cause["title"]
 
 
+def test_a_crash_after_every_error_is_a_cause_and_hides_no_other() -> None:
+    crashes = ["bad-gateway", "outage", "revoked-key", "missing-scope", "reset-before", "redirect"]
+    report = of_an_integration(
+        **{
+            "answers__html": ["bad-gateway"],
+            "answers__one-outcome": crashes,
+            "retry__not-unauthorized": ["revoked-key"],
+            "retry__not-forbidden": ["missing-scope"],
+            "retry__isolated": ["bad-gateway", "missing-scope"],
+            "secrets__output": crashes,
+        }
+    )
+    assert {cause["clauses"][0]: set(cause["clauses"][1:]) for cause in report["causes"]} == {
+        "answers.one-outcome": {"answers.html", "retry.isolated"},
+        "retry.not-unauthorized": {"retry.not-forbidden", "retry.isolated", "answers.one-outcome"},
+        "secrets.output": set(),
+    }
+
+
+def test_a_crash_after_one_kind_of_answer_is_about_that_answer() -> None:
+    html = ["bad-gateway", "bad-gateway-reused"]
+    report = of_an_integration(**{"answers__html": html, "answers__one-outcome": html, "retry__reported": html})
+    (cause,) = report["causes"]
+    assert cause["clauses"][0] == "answers.html"
+
+
 def test_what_shows_in_another_situation_does_not_follow() -> None:
     report = of_an_integration(answers__spelling=["lawful-spelling"], answers__done=["plain"])
     assert sorted(cause["clauses"] for cause in report["causes"]) == [["answers.done"], ["answers.spelling"]]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vorel_conformance.http import strict_json
-from vorel_conformance.report.consequences import Situations, causes_anywhere, causes_in, situations_of
+from vorel_conformance.report.consequences import Situations, owners, situations_of
 from vorel_conformance.report.model import BREACHES, Report, key_hint, shown_status
 from vorel_conformance.session.judging import GENERATED, LATE
 from vorel_conformance.spec import clauses, contract
@@ -97,7 +97,8 @@ def _signs(breach: _Breach, violated: Situations) -> Iterator[object]:
     """Yield what a violation has in common with others of the same cause."""
     clause = clauses.load_all().get(breach.clause["id"])
     if "situation" in breach.violation:
-        yield from _signs_of_situation(breach, violated)
+        for owner in owners(breach.clause["id"], breach.violation["situation"], violated):
+            yield "clause", owner
         return
     if clause is None or not clause.broad or _is_late(breach.clause):
         yield "clause", breach.clause["id"]
@@ -107,22 +108,6 @@ def _signs(breach: _Breach, violated: Situations) -> Iterator[object]:
     yield from deviations
     if not deviations and clause is not None and clause.broad:
         yield "clause", breach.clause["id"], breach.violation["message"]
-
-
-def _signs_of_situation(breach: _Breach, violated: Situations) -> Iterator[object]:
-    """An integration: what follows from other clauses in a situation belongs to those, anything else to its clause."""
-    id_, situation = breach.clause["id"], breach.violation["situation"]
-    yield "situation", id_, situation
-    here = causes_in(id_, situation, violated)
-    anywhere = [] if here else causes_anywhere(id_, violated)
-    for other in here:
-        yield "situation", other, situation
-        if not causes_in(other, situation, violated):
-            yield "clause", other  # the report may list another situation in its place
-    for other in anywhere:
-        yield "clause", other
-    if not here and not anywhere:
-        yield "clause", id_
 
 
 def _is_late(clause: Mapping[str, Any]) -> bool:
@@ -256,7 +241,7 @@ def _is_consequence(breach: _Breach, violated: set[str], situations: Situations)
     """Return True if another violated clause brings this one with it: that one says more of the cause."""
     id_ = breach.clause["id"]
     if "situation" in breach.violation:
-        return bool(causes_in(id_, breach.violation["situation"], situations) or causes_anywhere(id_, situations))
+        return owners(id_, breach.violation["situation"], situations) != {id_}
     clause = clauses.load_all().get(id_)
     return clause is not None and bool(violated & set(clause.follows))
 

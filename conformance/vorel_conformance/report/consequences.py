@@ -33,12 +33,26 @@ def _listed(clause: Mapping[str, Any]) -> Iterator[str]:
     return (violation["situation"] for violation in clause["violations"] if "situation" in violation)
 
 
-def causes_in(clause: str, situation: str, violated: Situations) -> list[str]:
+def owners(clause: str, situation: str, violated: Situations) -> set[str]:
+    """Return the clauses whose cause a violation in this situation has; its own clause if it follows from no other."""
+    found: set[str] = set()
+    asked, waiting = {clause}, [clause]
+    while waiting:
+        one = waiting.pop()
+        here = _causes_in(one, situation, violated)
+        if not here:
+            found.update(_causes_anywhere(one, violated) or [one])
+        waiting += [other for other in here if other not in asked]
+        asked.update(here)
+    return found or {clause}
+
+
+def _causes_in(clause: str, situation: str, violated: Situations) -> list[str]:
     """Return the clauses from which a violation in this situation follows, because they are violated there too."""
     return [other for other in _direct(clause, violated) if situation in violated[other]]
 
 
-def causes_anywhere(clause: str, violated: Situations) -> list[str]:
+def _causes_anywhere(clause: str, violated: Situations) -> list[str]:
     """Return the clauses whose violations, wherever they show, have the same cause as all violations of this one.
 
     Those that the catalogue names (`same_as`); and, if this one is about an answer that was not understood, those that
@@ -53,7 +67,7 @@ def causes_anywhere(clause: str, violated: Situations) -> list[str]:
         return found
     for other, places in violated.items():
         if clause in _direct(other, violated) and places >= violated[clause]:
-            alone = [each for each in places if not causes_in(other, each, violated)]
+            alone = [each for each in places if not _causes_in(other, each, violated)]
             if len(alone) > _WIDER * len(violated[clause]):
                 found.append(other)
     return found
