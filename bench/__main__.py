@@ -20,11 +20,15 @@ from bench.workload import ROOT, BadAnswer, cases
 
 _MAKERS = {
     OURS: lambda: programs.ours(ROOT),
-    "file": lambda: programs.ours(ROOT, "file", "vorel-mock --state FILE", in_file=True),
+    "file": programs.in_file,
+    "redis": lambda: programs.in_redis(1),
+    "redis-2": lambda: programs.in_redis(2),
     "bare": programs.bare,
     "prism": programs.prism,
     "wiremock": programs.wiremock,
 }
+#: The mock with its state elsewhere: measured when asked for (docs/scale.md).
+STATES = ("file", "redis", "redis-2")
 
 
 class Names(click.ParamType[list[str]]):
@@ -80,7 +84,7 @@ def main(
         if memory is not None:
             found, valid = _soak(memory, connections, folder, console)
         else:
-            names = peers or ([OURS] if against else list(_MAKERS))
+            names = peers or ([OURS] if against else [name for name in _MAKERS if name not in STATES])
             if against is not None:
                 names = [OURS, *(name for name in names if name != OURS)]
             candidates, notes = _candidates(names)

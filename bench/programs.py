@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from bench import workload
 from bench.workload import ROOT, Case
@@ -46,6 +47,8 @@ class Program:
     """PYTHONPATH of the process, if the program is in Python."""
     says: str | None = None
     """The line that the program prints once it serves. None if it prints none, or none that matters."""
+    beside: Callable[[Path], list[str]] | None = None
+    """A program that it needs, which makes a file `ready` in the folder."""
     validates: bool = True
     """Whether it rejects a request that breaks the contract. If not, it gets valid requests only."""
 
@@ -78,16 +81,37 @@ class Running:
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def ours(tree: Path, name: str = "ours", title: str = "vorel-mock", *, in_file: bool = False) -> Program:
-    """The mock of a checkout with everything on. Its rate limits are too high for the load to reach.
+def ours(tree: Path, name: str = "ours", title: str = "vorel-mock") -> Program:
+    """The mock of a checkout with everything on. Its rate limits are too high for the load to reach."""
+    return _ours(tree, name, title, lambda folder: [])
 
-    `in_file`: it keeps its state in a file.
-    """
+
+def in_file() -> Program:
+    """The mock with its state in a file."""
+    return _ours(ROOT, "file", "vorel-mock --state FILE", lambda folder: [f"--state={folder / 'mock.db'}"])
+
+
+def in_redis(workers: int) -> Program:
+    """The mock with its state in Redis, which is near, and syncs each second."""
+    server = _tool("redis-server", "Redis 7 or newer (Debian: apt install redis-server)")
+
+    def beside(folder: Path) -> list[str]:
+        options = ["--port", "0", "--unixsocket", str(folder / "ready"), "--dir", str(folder), "--save", ""]
+        return [server, *options, "--appendonly", "yes", "--appendfsync", "everysec"]
+
+    def options(folder: Path) -> list[str]:
+        return [f"--state=unix://{folder / 'ready'}", f"--workers={workers}"]
+
+    name = "redis" if workers == 1 else f"redis-{workers}"
+    title = "vorel-mock --state redis://…" + (f" --workers {workers}" if workers > 1 else "")
+    return replace(_ours(ROOT, name, title, options), beside=beside)
+
+
+def _ours(tree: Path, name: str, title: str, more: Callable[[Path], list[str]]) -> Program:
     limits = [f"--rate-limit={_NEVER_REACHED}", f"--tenant-rate-limit={_NEVER_REACHED}"]
 
     def command(port: int, folder: Path) -> list[str]:
-        state = [f"--state={folder / 'mock.db'}"] if in_file else []
-        return [sys.executable, "-m", "vorel_mock", "serve", f"--port={port}", *limits, *state]
+        return [sys.executable, "-m", "vorel_mock", "serve", f"--port={port}", *limits, *more(folder)]
 
     return Program(name, title, command, source=tree / "src", says="Ready.")
 
@@ -185,11 +209,34 @@ def running(program: Program, folder: Path) -> Iterator[Running]:
     port = _free_port()
     log = folder / "output.log"
     command = program.command(port, folder)
-    with log.open("wb") as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=folder, env=_environment(program), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+    with log.open("wb") as output, _beside(program, folder, output):
+        yield from _run(program, command, port, log, output)
+
+
+@contextlib.contextmanager
+def _beside(program: Program, folder: Path, output: IO[bytes]) -> Iterator[None]:
+    """Start what a program needs, and end it afterwards."""
+    if program.beside is None:
+        yield
+        return
+    process = subprocess.Popen(program.beside(folder), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        while not (folder / "ready").exists():
+            if process.poll() is not None:
+                raise Broken(f"what {program.title} needs ended with {process.returncode}")
+            time.sleep(0.01)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+        (folder / "ready").unlink(missing_ok=True)
+
+
+def _run(program: Program, command: list[str], port: int, log: Path, output: IO[bytes]) -> Iterator[Running]:
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=log.parent, env=_environment(program), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    )
     try:
         yield _await(program, process, port, log, started)
         if process.poll() is not None:

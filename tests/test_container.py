@@ -124,6 +124,11 @@ def until(what: Any, seconds: float = 40) -> None:
         time.sleep(0.1)
 
 
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.timeout(400)
 def test_what_the_dockerfile_makes_works() -> None:
     with TemporaryDirectory(prefix="vorel-image-") as name:
@@ -157,7 +162,8 @@ def test_what_the_dockerfile_makes_works() -> None:
         # compose.yaml, with its names and ports turned into those of this machine.
         port, receiver_port = free_port(), free_port()
         names = {"mock:3000": f"127.0.0.1:{port}", "receiver:8080": f"127.0.0.1:{receiver_port}"}
-        names |= {"receiver": "127.0.0.1", "8080": str(receiver_port)}
+        redis_port = free_port()
+        names |= {"redis:6379": f"127.0.0.1:{redis_port}", "receiver": "127.0.0.1", "8080": str(receiver_port)}
 
         def command(service: str) -> list[str]:
             return [
@@ -181,6 +187,19 @@ def test_what_the_dockerfile_makes_works() -> None:
             gate = subprocess.run(kit, capture_output=True, text=True, timeout=100, check=False, cwd=folder)
             assert (gate.returncode, "1 clause: 1 passed." in gate.stdout) == (0, True), gate.stdout + gate.stderr
             assert mock.poll() is None
+
+        if shutil.which("redis-server") is not None:  # .ci/run installs it
+            server = [*COMPOSE["services"]["redis"]["command"], "--port", str(redis_port), "--dir", str(folder)]
+            redis = subprocess.Popen(server, stdout=subprocess.DEVNULL)
+            try:
+                until(lambda: accepts(redis_port))
+                with running(prefix, command("many"), port) as many:
+                    until(lambda: healthy(prefix, port))
+                    assert httpx.post(handoff, headers=headers).status_code == 200
+                    assert many.poll() is None
+            finally:
+                redis.terminate()
+                redis.wait(30)
 
         assert set(prefix.rglob("*")) == files, "nothing was written"
 
@@ -211,11 +230,13 @@ def test_what_is_copied_is_not_ignored_and_the_rest_is() -> None:
 
 def test_compose_starts_each_service_when_the_mock_is_healthy() -> None:
     services = COMPOSE["services"]
-    assert set(services) == {"mock", "receiver", "gate"}
+    assert set(services) == {"mock", "receiver", "gate", "redis", "many"}
     for name, service in services.items():
         assert service["read_only"]
-        if name != "mock":
-            assert service["depends_on"] == {"mock": {"condition": "service_healthy"}}
+        if name not in ("mock", "redis"):
+            waited_for = "redis" if name == "many" else "mock"
+            assert service["depends_on"] == {waited_for: {"condition": "service_healthy"}}
         if "build" in service:
             assert service["build"]["target"] in stages()
-    assert services["mock"]["ports"] == ["127.0.0.1:3000:3000"], "not for other machines: its network is trusted"
+    for name, port in (("mock", 3000), ("many", 3001)):
+        assert services[name]["ports"] == [f"127.0.0.1:{port}:3000"], "not for other machines: its network is trusted"

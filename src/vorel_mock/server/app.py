@@ -1,10 +1,12 @@
 """Everything that a mock answers over HTTP: the API, and the control plane below /_mock. All shells share it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from vorel_mock.api.messages import MAX_BODY, Headers, Request, Response
 from vorel_mock.control import handlers
@@ -37,6 +39,7 @@ class App:
         """Those whose waits end with the mock. A port ends its own."""
         self.waits = mock.state is not None
         """True if `answer` waits for a log: shells with an event loop call `answer_later` then."""
+        self._mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
         if self.waits:
             mock.start(handlers.commands(mock))
 
@@ -45,8 +48,11 @@ class App:
         response = None if self._cors is None else self._cors.preflight(request)
         if response is None:
             loop = asyncio.get_running_loop()
+            mailbox = self._mailboxes.get(loop)
+            if mailbox is None:
+                mailbox = self._mailboxes[loop] = _Mailbox(loop)
             answered: asyncio.Future[Response] = loop.create_future()
-            self.mock.submit(request, lambda made: loop.call_soon_threadsafe(_set, answered, made))
+            self.mock.submit(request, partial(mailbox.put, answered))
             response = await answered
             if self._cors is not None:
                 response = self._cors.shared(request, response)
@@ -80,9 +86,25 @@ class App:
         self.mock.stop()
 
 
-def _set(answered: "asyncio.Future[Response]", response: Response) -> None:
-    if not answered.done():
-        answered.set_result(response)
+class _Mailbox:
+    """Hands responses from the thread of a log to an event loop, which is woken once for all that come together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._made: deque[tuple[asyncio.Future[Response], Response]] = deque()
+
+    def put(self, answered: "asyncio.Future[Response]", response: Response) -> None:
+        """Have `answered` be `response`. In the thread of the log."""
+        self._made.append((answered, response))
+        if len(self._made) == 1:
+            with suppress(RuntimeError):  # the loop has ended: nobody waits
+                self._loop.call_soon_threadsafe(self._hand_out)
+
+    def _hand_out(self) -> None:
+        while self._made:
+            answered, response = self._made.popleft()
+            if not answered.done():
+                answered.set_result(response)
 
 
 def _answer_with_cors(mock: Mock, cors: Cors, request: Request) -> Response:

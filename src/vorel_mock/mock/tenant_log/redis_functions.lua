@@ -108,7 +108,7 @@ local function drop_entries(id, version)
   redis.call('XTRIM', P .. id .. ':log', 'MINID', string.format('%d-0', version + 1))
 end
 
--- tenant, 'made', 'replaced' or 'later', version, epoch, checkpoint. Returns version and epoch; nothing: it had no effect.
+-- tenant, 'made', 'replaced' or 'later', version, epoch, checkpoint. Returns where a tenant is now that was replaced.
 local function checkpoint(_, args)
   local id, kind, version = args[1], args[2], tonumber(args[3])
   local found = redis.call('HMGET', P .. id, 'version', 'epoch', 'from')
@@ -127,7 +127,7 @@ local function checkpoint(_, args)
   end
   redis.call('HSET', P .. id, 'epoch', epoch, 'from', version, 'checkpoint', args[5])
   drop_entries(id, version)
-  return {version, epoch}
+  return kind == 'later' and {} or {version, epoch}
 end
 
 local function remove(_, args)

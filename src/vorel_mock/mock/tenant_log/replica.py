@@ -5,6 +5,7 @@ All of it runs in the sequencer's thread, or before that begins.
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any, Protocol
@@ -122,6 +123,13 @@ class Replica:
         self._lost: set[str] = set()
         """Tenants that must be read from the log again."""
         self._facts: dict[str, bytes] = {}
+        self._writer = ThreadPoolExecutor(1, "vorel-mock-checkpoints")
+        self._written: dict[str, tuple[NewCheckpoint, Future[bytes]]] = {}
+        """Checkpoints that are being put into JSON: one of many rows takes a while, and nobody waits for it."""
+
+    def stop(self) -> None:
+        """End the thread that writes checkpoints."""
+        self._writer.shutdown(wait=False, cancel_futures=True)
 
     def start(self, commands: Commands, stay: Iterable[str]) -> None:
         """Begin. `stay` are tenants that stay in memory."""
@@ -282,6 +290,7 @@ class Replica:
             self._forget(tenant_id)
 
     def _forget(self, tenant_id: str) -> None:
+        self._written.pop(tenant_id, None)
         tenant = self._store.tenant(tenant_id)
         if tenant is not None:
             self._machine.forget(tenant)
@@ -314,22 +323,32 @@ class Replica:
         """Write the entries that were placed, and what changed beside them."""
         machine, changes = self._machine, Changes()
         captured: dict[str, tuple[NewCheckpoint, Callable[[], bytes]]] = {}
+        """Of the tenants that were made or replaced, which nobody may use before that is written."""
         with machine.lock:
             notes = self._store.take_notes()
             changes.removed, changes.tokens = notes.removed, notes.tokens
             for tenant_id in notes.removed:
                 self.positions.pop(tenant_id, None)
-            due = dict(notes.changed)
-            due |= {name: tenant for name in self._touched if (tenant := self._due(name)) is not None}
-            for tenant_id, tenant in due.items():
-                is_made, is_replaced = tenant_id not in self.positions, tenant_id in notes.changed
+            for tenant_id in [*notes.removed, *notes.changed]:
+                self._written.pop(tenant_id, None)
+            for tenant_id, tenant in notes.changed.items():
+                is_made = tenant_id not in self.positions
                 if is_made:
                     self.positions[tenant_id] = Position(Known(), 0, machine.now())
                 position = self.positions[tenant_id]
                 position.checkpoint = position.known.version
-                made = NewCheckpoint(position.known, b"", is_made, is_replaced)
+                made = NewCheckpoint(position.known, b"", is_made, is_replaced=True)
                 captured[tenant_id] = made, checkpoints.capture(tenant, position.at)
                 self._touched.add(tenant_id)
+            for tenant_id in self._touched - notes.changed.keys():
+                if (due := self._due(tenant_id)) is not None:
+                    position = self.positions[tenant_id]
+                    position.checkpoint = position.known.version
+                    written = checkpoints.capture(due, position.at)
+                    self._written[tenant_id] = NewCheckpoint(position.known, b""), self._writer.submit(written)
+            for tenant_id in [each for each, (_, future) in self._written.items() if future.done()]:
+                made, future = self._written.pop(tenant_id)
+                captured[tenant_id] = made, future.result
             for tenant_id in self._touched & self.positions.keys():
                 known, position = self._store.tenant(tenant_id), self.positions[tenant_id]
                 if known is not None and (flags := _flags(known)) != position.flags:

@@ -112,6 +112,7 @@ class Sequencer:
             self._queue.put(None)
             thread.join(PATIENCE)
             self._log.close()
+            self._replica.stop()
             self._fail(self._taken(), _ENDED)
 
     # What comes in.
