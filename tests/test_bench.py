@@ -111,7 +111,7 @@ def test_without_wrk_it_says_what_to_install(tmp_path: Path) -> None:
 def test_unknown_peer() -> None:
     done = bench("--peers", "ours,prisma")
     assert done.returncode == 2 if shutil.which("wrk") else 1
-    assert "unknown peer 'prisma'; the peers are ours, bare, prism, wiremock" in done.stderr
+    assert "unknown peer 'prisma'; the peers are ours, file, redis, redis-2, bare, prism, wiremock" in done.stderr
 
 
 def test_a_short_soak_finds_nothing_wrong(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any, NamedTuple, get_args
 
 import click
 
@@ -38,8 +39,9 @@ from vorel_mock.mock.settings import (
 )
 from vorel_mock.model.tenant import MAX_LIMIT
 
+_STDIN = 0
 _END_WITH_STDIN = "vorel_mock.end_with_stdin"
-_WORKERS, _WORKER = "vorel_mock.workers", "vorel_mock.worker"
+_WORKERS = "vorel_mock.workers"
 MAX_WORKERS = 64
 
 
@@ -107,14 +109,6 @@ MAX_WORKERS = 64
     expose_value=False,
     callback=lambda ctx, param, value: ctx.meta.update({_WORKERS: value}),
     help="Processes on one port. More than one need --state redis://…, which they share.",
-)
-@click.option(
-    "--worker",
-    type=int,
-    hidden=True,
-    help="Which of several processes this is: their supervisor says so.",
-    expose_value=False,
-    callback=lambda ctx, param, value: ctx.meta.update({_WORKER: value}),
 )
 @click.option(
     "--rate-limit",
@@ -213,7 +207,15 @@ def serve(ctx: click.Context, /, **options: Any) -> None:
         gc.enable()
 
 
-def _serve(ctx: click.Context) -> None:
+class _Worker(NamedTuple):
+    """One of several processes: its number, the port of all, and a pipe that is closed when their parent ends."""
+
+    number: int
+    port: int
+    pipe: int
+
+
+def _serve(ctx: click.Context, worker: _Worker | None = None) -> None:
     # Imported here, so that --help and a wrong option respond at once.
     from vorel_mock.contract.document_file import ContractError
     from vorel_mock.mock.fixtures import FixturesError
@@ -225,9 +227,10 @@ def _serve(ctx: click.Context) -> None:
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = _settings(ctx)
-    worker = ctx.meta.get(_WORKER)
-    if worker is None and ctx.meta[_WORKERS] > 1:
+    if ctx.meta[_WORKERS] > 1 and worker is None:
         sys.exit(_supervise(ctx, settings))
+    settings = settings if worker is None else replace(settings, port=worker.port)
+    says_nothing = worker is not None and worker.number > 0  # the first one speaks for all
     log = AccessLog(as_json=settings.json_logs, level="error" if settings.quiet else settings.log_level)
     try:
         app = App(mock := Mock(settings, log))
@@ -248,19 +251,21 @@ def _serve(ctx: click.Context) -> None:
 
     def ready() -> None:
         log.start(asyncio.get_running_loop())
-        if worker:
-            return  # the first one speaks for all
+        if says_nothing:
+            return
         if settings.quiet:
             _greet_briefly(log, mock, url)
         else:
             _greet(ctx, log, mock, url)
 
-    if ctx.meta.get(_END_WITH_STDIN) or worker is not None:
-        threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
+    if worker is not None:
+        _end_with(worker.pipe)
+    elif ctx.meta.get(_END_WITH_STDIN):
+        _end_with(_STDIN)
     try:
         listener.run(app, sockets, ready)
     finally:
-        log.stop(None if settings.quiet or worker else "Stopped.", event="stopped")
+        log.stop(None if settings.quiet or says_nothing else "Stopped.", event="stopped")
 
 
 def _supervise(ctx: click.Context, settings: Settings) -> int:
@@ -279,10 +284,10 @@ def _supervise(ctx: click.Context, settings: Settings) -> int:
     except (OSError, UnicodeError) as error:
         click.echo(f"Error: {_cannot_listen(settings.host, settings.port, error)}", err=True)
         return 1
-    workers = Workers(ctx.meta[_WORKERS], sockets[0].getsockname()[1])
+    port = sockets[0].getsockname()[1]
     if ctx.meta.get(_END_WITH_STDIN):
-        threading.Thread(target=_end_with_stdin, name="vorel-mock-stdin", daemon=True).start()
-    return workers.run()
+        _end_with(_STDIN)
+    return Workers(ctx.meta[_WORKERS], lambda number, pipe: _serve(ctx, _Worker(number, port, pipe))).run()
 
 
 def listed(problems: Sequence[str]) -> str:
@@ -290,12 +295,16 @@ def listed(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else "".join(f"\n  {problem}" for problem in problems)
 
 
-def _end_with_stdin() -> None:
+def _end_with(pipe: int) -> None:
     """End this process, as a signal would, when there is nothing more to read: whoever started it is gone."""
-    with contextlib.suppress(OSError):  # it was never open
-        while os.read(0, 4096):
-            pass
-    os.kill(os.getpid(), signal.SIGTERM)
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # it was never open
+            while os.read(pipe, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=read, name="vorel-mock-end", daemon=True).start()
 
 
 def settings_of_environment(*arguments: str) -> Settings:
