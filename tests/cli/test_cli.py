@@ -327,6 +327,12 @@ OPTIONS = {
         ["--cors-origin", "*", "--cors-origin", "a.test"],
         "Invalid value for '--cors-origin': 'a.test' is not an",
     ),
+    "ttl of tenants": (["--tenant-ttl", "31d"], "Invalid value for '--tenant-ttl': must be 1s to 2592000s."),
+    "workers, each with a token of its own": (
+        ["--workers", "2", "--state", "redis://localhost:1", "--host", "0.0.0.0"],
+        "Invalid value for '--control-token': each process would make another one",
+    ),
+    "workers that share nothing": (["--workers", "2"], "Invalid value for '--workers': more than one process need"),
     "webhook host": (["--webhook-host", "a/b"], "Invalid value for '--webhook-host': 'a/b' is not a host or host:port"),
     "empty token": (
         ["--control-token", ""],

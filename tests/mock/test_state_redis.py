@@ -415,7 +415,7 @@ def test_a_tenant_token_opens_its_tenant_in_each_process(server: Server) -> None
             assert owner.health()["status"] == "ok"
             assert owner.tenant(tenant.id).settings().name == "kept"
             two.new_tenant()
-            with pytest.raises(ControlError, match=r"^409 conflict: there are 2 tenants already"):
+            with pytest.raises(ControlError, match=r"^409 conflict: this mock takes 2 tenants at most"):
                 one.new_tenant()
             one.control.tenant(tenant.id).delete()
             with pytest.raises(ControlError, match=r"^401 unauthorized: Authorization: the tenant of this token"):

@@ -300,7 +300,7 @@ class Mock:
         most = self.settings.max_tenants
         if most is not None and self.store.total - len(self._stories) >= most:
             raise NoRoom(
-                f"there are {most} tenants already, the most that this mock takes (--max-tenants); "
+                f"this mock takes {most} tenants at most (--max-tenants), and there are as many; "
                 "delete some, or give them a ttl"
             )
 
