@@ -334,6 +334,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("setClock", {"set": "1999-01-01T00:00:00Z"}, "set: the clock runs forward only"),
     ("setTenantClock", {"set": "9999-01-01T00:00:00Z"}, "set: '9999-01-01T00:00:00Z' lies outside"),
     ("setTenantClock", {"advance": "3000000d"}, "advance: clocks end with the year 9998"),
+    ("mintKey", {"scopes": ["read"], "token": "abc"}, "token: has not the shape of a key, vapk_<env>_<48-hex>"),
     ("mintKey", {}, "scopes: is required"),
     ("mintKey", {"scopes": ["admin"]}, "scopes.0: must be one of appointments:write, "),
     ("mintKey", {"scopes": [], "id": "a/b"}, "id: must be 1 to 64 letters, digits, _ and -"),
@@ -354,7 +355,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("waitForDelivery", {"timeout": "1s\n"}, "timeout: "),
     ("waitForDelivery", {"after": 2**63}, "after: must be at most 10000"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/"}, "events: is required"),
-    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 items"),
+    ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": []}, "events: must have at least 1 item"),
     ("subscribe", {"target_url": "http://127.0.0.1:1/", "events": ["x"]}, "events.0: must be one of lead.created, "),
     (
         "subscribe",
@@ -492,7 +493,7 @@ def test_another_method_is_told_which_there_are(control: httpx.Client, tenant: s
         "/_mock/openapi.json": "GET, HEAD",
     }.items():
         answer = control.put(path, json={})
-        message(answer, 405)
+        assert message(answer, 405) == f"This path allows the methods {allowed} only."
         assert answer.headers["Allow"] == allowed, path
 
 

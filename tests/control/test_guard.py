@@ -213,7 +213,9 @@ def test_a_mock_that_is_reachable_from_elsewhere_is_never_without_a_token(host: 
 
 def test_a_token_on_loopback_is_asked_for() -> None:
     with serving(Settings(seed=1, clock="frozen", control_token="test-token")) as client:
-        assert client.get("/_mock/health").status_code == 401
+        refused(client.get("/_mock/health"), 401, "Authorization: is required; this mock has a control token; send it")
+        wrong = client.get("/_mock/health", headers={"Authorization": "Bearer text-token"})
+        refused(wrong, 401, "Authorization: is not the control token of this mock; send it as Bearer")
         assert client.get("/_mock/health", headers={"Authorization": "Bearer test-token"}).status_code == 200
 
 

@@ -215,7 +215,7 @@ def test_a_reset_makes_marks_void_and_tells_so() -> None:
         ({"at_least": 0}, "at_least: must be at least 1"),
         ([{}, {"since": "req_99999999"}], "1.since: is the id of a request that the mock has not answered"),
         ([{}, {"lead": "x"}], "1.lead: must be a UUID"),
-        ([], "must have at least 1 items"),
+        ([], "must have at least 1 item"),
         ([{}] * 21, "must have at most 20 items"),
         ("handoffLead", "must be an object or a list"),
     ],

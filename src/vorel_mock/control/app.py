@@ -289,7 +289,9 @@ def _http_error(mock: Mock, error: HTTPException, allowed: str, nothing: str) ->
         return ConnexionResponse(status_code=error.status_code, headers={"Location": _text(error)})
     # Flask's own text speaks of URLs and servers.
     text = nothing if error.status_code == 404 and "requested URL" in _text(error) else _text(error)
-    return _error(mock, error.status_code, text, {"Allow": allowed} if error.status_code == 405 else None)
+    if error.status_code == 405:
+        return _error(mock, 405, f"This path allows the methods {allowed} only.", {"Allow": allowed})
+    return _error(mock, error.status_code, text)
 
 
 def _failed(mock: Mock, error: Exception) -> ConnexionResponse:

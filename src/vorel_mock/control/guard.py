@@ -142,10 +142,11 @@ class Guard:
         elif self._token is None:
             if not is_loopback(_hostname(host)):
                 return 403, "Host: the control plane answers to localhost only; use 127.0.0.1 or localhost in the URL"
-        elif not self._is_control_token(_token(headers.get(b"authorization", b"").decode("latin-1"))):
+        elif not self._is_control_token(_token(given := headers.get(b"authorization", b"").decode("latin-1"))):
             owner = self.owner(request)
             if owner is None:
-                return 401, "Authorization: this mock is reachable from elsewhere; send the control token as Bearer"
+                wrong = "is not the control token of this mock" if given else "is required; this mock has a control token"
+                return 401, f"Authorization: {wrong}; send it as Bearer"
             if not _is_open_to(owner, request):
                 return 403, f"Authorization: this token opens {PREFIX}/tenants/{owner} only; send the control token"
         origin = headers.get(b"origin")

@@ -136,7 +136,8 @@ def _must(keyword: str, wanted: Any, schema: Mapping[str, Any]) -> str:
             description = str(schema["description"]).rstrip(".")
             return f"must be {description[0].lower()}{description[1:]}"
         case _ if keyword in _BOUNDS:
-            return _BOUNDS[keyword].format(wanted)
+            told = _BOUNDS[keyword].format(wanted)
+            return told.removesuffix("s") if wanted == 1 and keyword not in ("minimum", "maximum") else told
         case _:
             return f"does not fit {keyword}: {wanted}"
 

@@ -66,7 +66,8 @@ def mint_key(mock: Mock, tenant_id: str, body: Json) -> tuple[Json, int]:
 
 def _check_token(mock: Mock, token: str) -> None:
     if not mock.contract.token_pattern.fullmatch(token):
-        reject(400, "token: has not the shape of a key")
+        shape = mock.contract.bearer_format
+        reject(400, f"token: has not the shape of a key{f', {shape}' if shape else ''}")
     if mock.store.by_token(token) is not None:
         reject(409, "token: another key has it")
 
