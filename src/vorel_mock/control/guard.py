@@ -145,7 +145,9 @@ class Guard:
         elif not self._is_control_token(_token(given := headers.get(b"authorization", b"").decode("latin-1"))):
             owner = self.owner(request)
             if owner is None:
-                wrong = "is not the control token of this mock" if given else "is required; this mock has a control token"
+                wrong = (
+                    "is not the control token of this mock" if given else "is required; this mock has a control token"
+                )
                 return 401, f"Authorization: {wrong}; send it as Bearer"
             if not _is_open_to(owner, request):
                 return 403, f"Authorization: this token opens {PREFIX}/tenants/{owner} only; send the control token"
