@@ -16,6 +16,8 @@ from vorel_conformance.spec import clauses
 
 #: What shows in this many times as many situations is no consequence of what shows in few: it is the cause of that.
 _WIDER = 2
+#: The groups of clauses that are violated when an answer is not understood.
+_UNDERSTANDING = ("answers", "limit")
 
 Situations = Mapping[str, frozenset[str]]
 
@@ -63,7 +65,7 @@ def _causes_anywhere(clause: str, violated: Situations) -> list[str]:
     if known is None:
         return []
     found = [other for other in known.same_as if other in violated]
-    if known.group != "answers":
+    if known.group not in _UNDERSTANDING:
         return found
     for other, places in violated.items():
         if clause in _direct(other, violated) and places >= violated[clause]:
