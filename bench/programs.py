@@ -209,17 +209,17 @@ def running(program: Program, folder: Path) -> Iterator[Running]:
     port = _free_port()
     log = folder / "output.log"
     command = program.command(port, folder)
-    with log.open("wb") as output, _beside(program, folder, output):
+    with log.open("wb") as output, beside(program, folder):
         yield from _run(program, command, port, log, output)
 
 
 @contextlib.contextmanager
-def _beside(program: Program, folder: Path, output: IO[bytes]) -> Iterator[None]:
+def beside(program: Program, folder: Path) -> Iterator[None]:
     """Start what a program needs, and end it afterwards."""
     if program.beside is None:
         yield
         return
-    process = subprocess.Popen(program.beside(folder), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    process = subprocess.Popen(program.beside(folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         while not (folder / "ready").exists():
             if process.poll() is not None:
