@@ -215,6 +215,17 @@ def test_a_tenant_token_is_shown_nowhere(host: Host, monkeypatch: pytest.MonkeyP
     assert "[redacted]" in shown
 
 
+def secrets_of_a_fork(host: Host) -> set[str]:
+    made = host.make(fork=host.mock.fixtures[0].id)
+    with host.client(made["control_token"]) as owner:
+        place = f"/_mock/tenants/{made['id']}"
+        keys = [owner.post(f"{place}/keys", json={"scopes": []}).json()["token"] for _ in range(2)]
+        wanted = {"target_url": "http://localhost:9/", "events": ["lead.created"]}
+        webhooks = [owner.post(f"{place}/webhooks", json=wanted).json()["secret"] for _ in range(2)]
+        assert len({*keys, *webhooks}) == 4
+        return {*made["keys"]["full"], *keys, *webhooks}
+
+
 def test_keys_of_tenants_cannot_be_reckoned_from_the_seed() -> None:
     """Whoever has a tenant can find the seed of the mock, which has 32 bits, by trying."""
     one, same, other = (Host(seed=1, control_token=each) for each in (TOKEN, TOKEN, "another-token"))
@@ -226,6 +237,10 @@ def test_keys_of_tenants_cannot_be_reckoned_from_the_seed() -> None:
     assert one.a["keys"] != other.a["keys"]
     assert one.a["leads"]["own"] != other.a["leads"]["own"]
     assert one.snapshot(one.a)["ids"]["seed"] not in (1, one.snapshot(one.b)["ids"]["seed"])
+    first, again, elsewhere = (secrets_of_a_fork(host) for host in (one, same, other))
+    assert first == again
+    assert not first & elsewhere
+    assert not first & secrets_of_a_fork(one), "two forks of one share their stream of ids"
     forks = [host.make(fork=host.a["id"])["keys"]["full"] for host in (one, other)]
     assert forks[0] != forks[1]
 

@@ -12,6 +12,7 @@ import flask
 from vorel_mock.control.document import PREFIX
 from vorel_mock.control.handlers.support import duration, reject
 from vorel_mock.mock.mock import Mock, NoRoom
+from vorel_mock.mock.provisioning import key_token
 from vorel_mock.mock.settings import make_ttl
 from vorel_mock.mock.tenant_log.interface import LogError
 from vorel_mock.model.clock import write_duration
@@ -20,11 +21,16 @@ from vorel_mock.model.lease import SHORTEST_TTL
 #: The member of the ASGI scope that has the id of the tenant whose token a request has.
 OWNER = "vorel_mock.owner"
 
+#: Operations that make a secret of a tenant, and the member of the body that can have it.
+_SECRETS = {"mintKey": "token", "subscribe": "secret"}
+
 Json = dict[str, Any]
 
 
 def within_quota(mock: Mock, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the handler of an operation as it is for requests that stay within the quotas: it rejects the others."""
+    if name in _SECRETS and mock.tenant_tokens is not None:
+        return _with_secret(mock, name, function)
     if name not in ("createTenant", "changeTenant", "importSnapshot"):
         return function
 
@@ -43,6 +49,29 @@ def within_quota(mock: Mock, name: str, function: Callable[..., Any]) -> Callabl
             reject(409, str(error))
 
     return checked
+
+
+def _with_secret(mock: Mock, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the handler of an operation that makes a secret: one that owners of other tenants cannot reckon.
+
+    They may know the seed, and the ids of a tenant that this one is a fork of.
+    """
+
+    @wraps(function)
+    def filled(**arguments: Any) -> Any:
+        body, tenant_id = dict(arguments.get("body") or {}), arguments["tenant_id"].lower()
+        if body.get(_SECRETS[name]) is None:
+            if (state := mock.state) is not None:
+                with state.staying():
+                    _reach(lambda: state.load(tenant_id))
+            with mock.lock:
+                if (tenant := mock.store.tenant(tenant_id)) is not None:
+                    stream = mock.secrets_of(tenant)
+                    made = key_token(stream, mock.store) if name == "mintKey" else f"whsec_{stream.hex(48)}"
+                    body[_SECRETS[name]] = made
+        return function(**{**arguments, "body": body})
+
+    return filled
 
 
 def refuse_deleted(mock: Mock) -> None:

@@ -308,6 +308,13 @@ class Mock:
         """Return a stream of ids and keys that follows the seed, and the control token if one is required."""
         return Ids(self.seed if self.tenant_tokens is None else self.tenant_tokens.seed(self.seed, name), name)
 
+    def secrets_of(self, tenant: Tenant) -> Ids:
+        """Return a stream for the next secret of a tenant. Its own stream may be known: forks of one share theirs."""
+        name = f"{tenant.id}/secrets/{tenant.ids.drawn}"
+        if self.state is not None and self.state.is_shared:  # another process may be about to make one
+            name += fresh_token()
+        return self._stream(name)
+
     def remove_tenant(self, tenant: Tenant) -> None:
         """Forget a tenant and all that it owns."""
         self.expiry.forget(tenant)

@@ -141,7 +141,7 @@ def mint(
     token: str | None = None,
 ) -> ApiKey:
     """Return a new key of `tenant` with `token`, or one that is not in `store`. The caller adds it to the index."""
-    key = ApiKey(key_id, token or _token(ids, store), scopes, revoked)
+    key = ApiKey(key_id, token or key_token(ids, store), scopes, revoked)
     tenant.keys[key.id] = key
     return key
 
@@ -149,10 +149,11 @@ def mint(
 def renew_tokens(state: Tenant, name: str, stream: Callable[[str], Ids], store: MemoryStore) -> None:
     """Give the keys of a state tokens that are not in `store`. They follow the mock's streams with this name."""
     for key in state.keys.values():
-        key.token = _token(stream(f"{name}/{key.id}"), store)
+        key.token = key_token(stream(f"{name}/{key.id}"), store)
 
 
-def _token(ids: Ids, store: MemoryStore) -> str:
+def key_token(ids: Ids, store: MemoryStore) -> str:
+    """Return a token for a key, which is not in `store`."""
     return undrawn(lambda: f"vapk_live_{ids.hex(48)}", store.by_token)
 
 
