@@ -317,7 +317,7 @@ describe("the mock", () => {
     const guarded = await start({ command, args, controlToken: "only-for-this-test" });
     try {
       assert.equal((await guarded.health()).status, "ok");
-      await assert.rejects(connect(guarded.baseUrl), /send the control token as Bearer; set VOREL_MOCK_CONTROL_TOKEN/);
+      await assert.rejects(connect(guarded.baseUrl), /has a control token; send it as Bearer; set VOREL_MOCK_CONTROL_TOKEN/);
       assert.equal((await (await connect(guarded.baseUrl, { controlToken: "only-for-this-test" })).health()).status, "ok");
       await assert.rejects(connect(guarded.baseUrl, { controlToken: "two words" }), /controlToken: must be printable/);
     } finally {

@@ -17,9 +17,14 @@ class WaitingPlaces:
     """So many places; from any thread. `owner` is what is waited on: a tenant's id, or None for all of them."""
 
     def __init__(self, number: int = MAX_WAITS) -> None:
-        self.free = number
+        self._number = self.free = number
         self._taken: Counter[Hashable] = Counter()
         self._lock = Lock()
+
+    @property
+    def taken(self) -> int:
+        """The number of places that are taken."""
+        return self._number - self.free
 
     def take(self, owner: Hashable) -> bool:
         """Take a place if there is one for `owner`."""

@@ -68,6 +68,12 @@ class History(Generic[Row]):
         if self._on_forget is not None:
             self._on_forget(row)
 
+    def drain(self) -> None:
+        """Let go of all rows, one after the other, so that no other thread waits until all are freed."""
+        while self._rows:
+            self._rows.popleft()
+        self._sizes.clear()
+
     def copy(
         self, on_forget: Callable[[Row], object] | None = None, copied: Callable[[Row], Row] | None = None
     ) -> "History[Row]":

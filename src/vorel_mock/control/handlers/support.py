@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
+from threading import Lock
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
@@ -13,9 +14,14 @@ from vorel_mock.model.armed_faults import ArmedFault
 from vorel_mock.model.clock import parse_duration, parse_iso
 from vorel_mock.model.tenant import Tenant
 from vorel_mock.model.wait import Client
+from vorel_mock.unpatched.clocks import sleep
 
 #: Seconds that a request may wait for something to happen; how long it does when it does not say.
 LONGEST_WAIT = 60.0
+#: Waits that may begin or end at the same moment. Of more, one does after the other, so many seconds apart: as many
+#: threads that all had something to do would keep the event loop, which answers the API, from its turn.
+_FEW, _APART = 4, 0.004
+_TURN = Lock()
 DEFAULT_WAIT = 10.0
 
 #: Where the scope of a request has its client.
@@ -90,9 +96,18 @@ def waiting_slot(mock: Mock, tenant_id: str | None) -> Iterator[Client]:
         message = f"too many requests wait for {whose} already; try again when one of them has ended"
         reject(429, message, {"Retry-After": "1"})
     try:
+        _take_turns(mock)
         yield request.environ["asgi.scope"][CLIENT]
     finally:
         mock.waits.give_back(owner)
+        _take_turns(mock)
+
+
+def _take_turns(mock: Mock) -> None:
+    """Have waits begin and end one after the other, if there are many."""
+    if mock.waits.taken > _FEW:
+        with _TURN:
+            sleep(_APART)
 
 
 def span(filters: Mapping[str, Any]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from vorel_mock.mock.mock import Mock
 from vorel_mock.model.clock import write_duration
 from vorel_mock.model.lease import LONGEST_TTL, SHORTEST_TTL
 from vorel_mock.model.tenant import Tenant
-from vorel_mock.model.tenant_state import capture
+from vorel_mock.model.tenant_state import capture, let_go
 from vorel_mock.model.webhooks import LONGEST_TIMEOUT, SHORTEST_TIMEOUT
 
 Json = dict[str, Any]
@@ -120,7 +120,7 @@ def import_snapshot(mock: Mock, tenant_id: str, body: Json, keys: str = "kept") 
             before = mock.restore(tenant, state)
         except ValueError as error:
             reject(409, f"snapshot: {error}, or ask for tokens of its own: ?keys=fresh")
-    del before  # without the lock: it may be large
+    let_go(before)
     return None, 204
 
 
