@@ -213,3 +213,15 @@ def test_due_attempts_have_been_made_when_the_call_returns(
     at = [parse_iso(attempt["at"]) for attempt in delivery["attempts"]]
     assert [round(b - a) for a, b in pairwise(at)] == [5, 30, 120, 600, 1800]
     mock.stop()
+
+
+def test_since_the_time_that_a_row_shows_the_row_is_found(control: httpx.Client, mock: Mock) -> None:
+    tenant = control.post("/_mock/tenants").json()
+    path = f"/_mock/tenants/{tenant['id']}"
+    clock = mock.tenants()[-1].clock
+    clock.freeze()
+    clock.restore(1_800_000_000.9 - 2.4e-7, frozen=True)  # shown as .900: a quarter of a microsecond later
+    control.post(f"{path}/handoffs", json={"lead_id": tenant["leads"]["own"][0]})
+    (row,) = control.get(f"{path}/handoffs").json()["data"]
+    assert row["requested_at"].endswith(".900Z")
+    assert control.get(f"{path}/handoffs", params={"since": row["requested_at"]}).json()["data"] == [row]

@@ -112,7 +112,8 @@ def _take_turns(mock: Mock) -> None:
 
 def span(filters: Mapping[str, Any]) -> tuple[float, float]:
     """Return `since` and `until` of a request, in seconds since the epoch; all time without. 400 if one is invalid."""
-    return moment("since", filters, -inf), moment("until", filters, inf)
+    # A shown time is rounded to microseconds, perhaps up: the row that it was taken from is meant as well.
+    return moment("since", filters, -inf) - 1e-6, moment("until", filters, inf)
 
 
 def chosen(

@@ -30,7 +30,7 @@ def came_since(since: str, answered: int) -> Callable[[Exchange], bool]:
             first = parse_iso(since)
         except ValueError as error:
             raise ValueError(f"{error}, nor the id of a request such as {request_id(12)}") from None
-        return lambda exchange: exchange.at >= first
+        return lambda exchange: exchange.at >= first - 1e-6  # a shown time is rounded to microseconds, perhaps up
     number = int(mark[1])
     if number > answered:
         raise ValueError("is the id of a request that the mock has not answered; was it reset since?")
