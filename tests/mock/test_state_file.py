@@ -243,3 +243,12 @@ def test_each_operation_that_changes_something_says_how_it_goes_into_the_log() -
     known = [logged_commands.COMMANDS, logged_commands.OF_THE_WHOLE, logged_commands.LOOKS]
     assert sorted(operations) == sorted(name for names in known for name in names)
     assert all("{tenant_id}" in operations[name] for name in logged_commands.COMMANDS)
+
+
+def test_tenants_are_counted_after_a_look_at_the_health_as_well(tmp_path: Path) -> None:
+    with InProcessMock(state=tmp_path / "mock.db") as mock, client(mock) as http:
+        before = http.get("/_mock/health").json()["tenants"]
+        tenant = mock.new_tenant()
+        assert mock._app.mock.store.total == before + 1
+        http.delete(f"/_mock/tenants/{tenant.id}")
+        assert mock._app.mock.store.total == before

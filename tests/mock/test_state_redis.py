@@ -421,3 +421,17 @@ def test_a_tenant_token_opens_its_tenant_in_each_process(server: Server) -> None
             with pytest.raises(ControlError, match=r"^401 unauthorized: Authorization: the tenant of this token"):
                 owner.health()
             one.new_tenant()
+
+
+def test_a_secret_that_one_process_makes_is_that_of_all(server: Server) -> None:
+    with InProcessMock(state=server.url) as one, InProcessMock(state=server.url) as two, client(two) as http:
+        tenant = one.new_tenant()
+        assert http.get(f"/_mock/tenants/{tenant.id}").status_code == 200  # the other one has it in memory as well
+        with client(one) as first:
+            minted = first.post(f"/_mock/tenants/{tenant.id}/keys", json={"scopes": ["leads:write"]}).json()
+            hook = {"target_url": "http://127.0.0.1:9/", "events": [HANDOFF]}
+            secret = first.post(f"/_mock/tenants/{tenant.id}/webhooks", json=hook).json()["secret"]
+        bearer = {"Authorization": f"Bearer {minted['token']}"}
+        assert http.post(f"/api/v1/leads/{tenant.lead}/handoff", json={}, headers=bearer).status_code == 200
+        (webhook,) = http.get(f"/_mock/tenants/{tenant.id}/snapshot").json()["webhooks"]
+        assert webhook["secret"] == secret

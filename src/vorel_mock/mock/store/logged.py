@@ -12,7 +12,7 @@ from vorel_mock.model.tenant import Tenant
 
 @dataclass(slots=True)
 class Notes:
-    """What changed outside of the log."""
+    """Changes that were made outside of the log."""
 
     changed: dict[str, Tenant] = field(default_factory=dict)
     """Tenants whose log goes on from a new checkpoint: made, imported or reset."""
@@ -57,6 +57,8 @@ class LoggedStore(MemoryStore):
         if tenant.id in self.ids and not self._is_quiet:
             raise ValueError(f"there is a tenant with the id {tenant.id}")
         super().add(tenant)
+        if tenant.id not in self.ids:
+            self._recount(+1)
         self.ids[tenant.id] = None
         self.note(tenant)
 
@@ -65,6 +67,7 @@ class LoggedStore(MemoryStore):
         super().remove(tenant)
         if not self._is_quiet:
             self.ids.pop(tenant.id, None)
+            self._recount(-1)
             self._notes.changed.pop(tenant.id, None)
             self._notes.removed.add(tenant.id)
 
@@ -78,6 +81,7 @@ class LoggedStore(MemoryStore):
         others = [each for each in self.ids if each not in self._tenants and each not in kept]
         for each in others:
             del self.ids[each]
+        self._recount(-len(others))
         self._notes.removed.update(others)
 
     def index(self, tenant: Tenant, key: ApiKey) -> None:
@@ -96,6 +100,11 @@ class LoggedStore(MemoryStore):
     def total(self) -> int:
         """The number of tenants, those outside of memory as well, as far as this process knows."""
         return len(self.ids) if self._counted is None else self._counted
+
+    def _recount(self, more: int) -> None:
+        """Keep a count that was taken right. A tenant that is read from the log is part of it."""
+        if self._counted is not None and not self._is_quiet:
+            self._counted += more
 
     def see(self, ids: Iterable[str]) -> None:
         """Note which tenants there are."""
