@@ -435,3 +435,24 @@ def test_a_secret_that_one_process_makes_is_that_of_all(server: Server) -> None:
         assert http.post(f"/api/v1/leads/{tenant.lead}/handoff", json={}, headers=bearer).status_code == 200
         (webhook,) = http.get(f"/_mock/tenants/{tenant.id}/snapshot").json()["webhooks"]
         assert webhook["secret"] == secret
+
+
+def test_redis_that_goes_away_between_an_answer_and_the_next_look_ends_nothing(server: Server) -> None:
+    with InProcessMock(state=server.url) as mock, client(mock) as http:
+        state = mock._app.mock.state
+        assert state is not None
+        assert http.get("/_mock/health").status_code == 200
+        take_deliveries = state._replica.take_deliveries
+
+        looked: list[bool] = []
+
+        def away() -> None:
+            looked.append(True)
+            state._replica.take_deliveries = take_deliveries  # type: ignore[method-assign] # it is back at once
+            raise LogError("redis://…: cannot be reached.")
+
+        state._replica.take_deliveries = away  # type: ignore[method-assign] # at the moment that is meant
+        state._claim_at = 0.0
+        assert http.post("/_mock/tenants").status_code == 201
+        assert looked
+        assert http.post("/_mock/tenants").status_code == 201

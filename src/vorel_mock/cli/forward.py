@@ -24,7 +24,7 @@ _BAD_GATEWAY = 502
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """What came of a webhook that was passed on."""
+    """The response to a webhook that was passed on, or the reason that there is none."""
 
     status: int
     body: bytes

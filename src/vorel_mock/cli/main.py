@@ -15,7 +15,7 @@ COMPLETE = "_VOREL_MOCK_COMPLETE"
 
 
 class Place(NamedTuple):
-    """Where a command is, and what the list of commands says of it."""
+    """The place of a command, and its line in the list of commands."""
 
     module: str
     name: str

@@ -1,4 +1,4 @@
-"""How operations of the control plane go through the log, if the mock keeps one.
+"""Takes operations of the control plane through the log, if the mock keeps one.
 
 One that changes a tenant is an entry of the tenant's log, so that it can be repeated. What makes, replaces or deletes
 tenants is written as a checkpoint. All others only need that the tenant is in memory.
@@ -9,8 +9,9 @@ from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
+from vorel_mock.api.steps.authentication import bearer_token
 from vorel_mock.control.handlers.support import reject, waiting_slot
-from vorel_mock.mock.mock import SETTLE_TIMEOUT, Mock
+from vorel_mock.mock.mock import SETTLE_TIMEOUT, UNAVAILABLE, Mock
 from vorel_mock.mock.snapshot.splitting import Rows
 from vorel_mock.mock.tenant_log.interface import LogError
 from vorel_mock.mock.tenant_log.sequencer import Sequencer
@@ -70,7 +71,7 @@ def through_log(mock: Mock, name: str, function: Callable[..., Any]) -> Callable
         try:
             return _carry_out(mock, state, name, function, arguments)
         except LogError as error:
-            reject(503, f"The state of the mock cannot be written at present: {error}", {"Retry-After": "1"})
+            reject(503, f"{UNAVAILABLE} {error}", {"Retry-After": "1"})
 
     return logged
 
@@ -153,5 +154,5 @@ def _tokens(body: Any) -> list[str]:
             found += [row.get("token") for row in rows if isinstance(row, dict)]
     for header, value in body["headers"].items() if isinstance(body.get("headers"), dict) else ():
         if header.lower() == "authorization" and isinstance(value, str):
-            found.append(value.partition(" ")[2].strip(" "))
+            found.append(bearer_token(value.encode("latin-1", "replace")))
     return [token for token in found if isinstance(token, str)]

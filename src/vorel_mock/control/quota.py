@@ -1,4 +1,4 @@
-"""What a tenant may have where tenants are other people's: the most of the settings, and of the owners of tenants.
+"""Limits a tenant where tenants are other people's: by the settings, and by who asks.
 
 It is checked before an operation goes to the log: an entry means the same in each process, whatever its settings are.
 """

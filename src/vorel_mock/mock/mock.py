@@ -71,7 +71,7 @@ class Mock:
             self.clock.take_position(past.whole.offset, past.whole.frozen_at)
         self.seed = fresh_seed() if seed is None else seed
         self.timeline = self.clock
-        """What the clocks of tenants follow: the mock's clock, unless entries of a log are being applied."""
+        """The clock that tenants' clocks follow: the mock's, unless entries of a log are being applied."""
         self.limits = fixtures.limits(settings)
         """The limits of tenants that have none of their own."""
         self.lock = RLock()

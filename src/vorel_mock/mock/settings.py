@@ -68,7 +68,7 @@ class Settings:
     fixtures: Path | str | None = None
     """A file with the tenants that the mock begins with: TOML, YAML or JSON. None: the demo tenants."""
     state: Path | str | None = None
-    """What keeps the tenants beyond the end of the mock: a file, or redis://HOST:PORT. None: memory alone."""
+    """The place of the tenants beyond the end of the mock: a file, or redis://HOST:PORT. None: memory alone."""
     rate_limit: int | None = None
     """Of each key. None: that of the fixtures, or 200."""
     tenant_rate_limit: int | None = None

@@ -30,7 +30,7 @@ class Expectation:
     most: int | None
     """None: any number."""
     counts: Callable[[Exchange], bool]
-    """Whether it came since the mark."""
+    """True if it came since the mark."""
 
     @property
     def wanted(self) -> str:

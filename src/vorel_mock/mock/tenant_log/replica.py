@@ -237,10 +237,6 @@ class Replica:
                 self._machine.webhooks.tell(tenant, delivery)
                 return
 
-    def touch(self, tenant_id: str) -> None:
-        """Note that something has changed a tenant."""
-        self._touched.add(tenant_id)
-
     def catch_up(self, tenants: Iterable[str], used: Collection[str] = ()) -> None:
         """Repeat what others have done to tenants in memory."""
         wanted = [tenant_id for tenant_id in tenants if tenant_id in self.positions]

@@ -89,8 +89,6 @@ class Sequencer:
         self._follow_at = self._owned_at = self._claim_at = 0.0
         self._ident = threading.get_ident()
         self._thread: threading.Thread | None = None
-        self.problem: str | None = None
-        """Why nothing can be written at present."""
 
     @property
     def is_shared(self) -> bool:
@@ -235,9 +233,9 @@ class Sequencer:
             try:
                 if batch:
                     self._process(items)
+                    items = []  # they have their answers, whatever comes now
                 if self.is_shared:
                     self._look()
-                self.problem = None
             except Exception as error:
                 if not isinstance(error, LogError):
                     logger.exception("the log cannot go on")
@@ -364,7 +362,6 @@ class Sequencer:
 
     def _fail(self, items: Sequence[_Item | None], why: str) -> None:
         """Tell everybody that nothing could be written. What was applied in memory is read again from the log."""
-        self.problem = why
         self._replica.lose(
             item.tenant_id for item in items if isinstance(item, _Request | _Command) and item.tenant_id is not None
         )
