@@ -86,9 +86,9 @@ def _checked(content: bytes, path: str, contract: Contract, seed: int | None) ->
             "wrote it, export its tenants there, and import them here."
         )
     if whole.contract != contract_hash(contract):
-        raise LogError(f"{path}: was written for another document. Give --contract that one, or --state another file.")
+        raise LogError(f"{path}: was written for another document. Give --contract that one, or --state another place.")
     if seed is not None and seed != whole.seed:
-        raise LogError(f"{path}: has the seed {whole.seed}. Leave out --seed, or give --state another file.")
+        raise LogError(f"{path}: has the seed {whole.seed}. Leave out --seed, or give --state another place.")
     return whole
 
 

@@ -79,7 +79,7 @@ class RedisLog:
     def _told(self) -> Iterator[None]:
         """Tell what goes wrong as a LogError, at once if it has just gone wrong."""
         if monotonic() - self._failed_at < PAUSE:
-            raise LogError(f"{self.url}: does not answer. The mock goes on by itself when it does.")
+            raise LogError(f"{self.url}: does not answer.")
         try:
             yield
         except redis.AuthenticationError as error:
@@ -87,7 +87,7 @@ class RedisLog:
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             self._failed_at = monotonic()
             why = "does not answer in time" if isinstance(error, redis.TimeoutError) else "cannot be reached"
-            raise LogError(f"{self.url}: {why}. Is it running? The mock goes on by itself when it is.") from error
+            raise LogError(f"{self.url}: {why}. Is it running?") from error
         except redis.RedisError as error:
             raise LogError(f"{self.url}: {error}") from error
 
