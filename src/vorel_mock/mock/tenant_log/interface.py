@@ -20,7 +20,7 @@ class Behind(Exception):
     def __init__(self, tenants: Collection[str] = ()) -> None:
         super().__init__(*tenants)
         self.tenants = tenants
-        """None: the facts were changed."""
+        """Empty: the facts were changed."""
 
 
 @dataclass(frozen=True, slots=True)
